@@ -1,0 +1,115 @@
+"""asv: forward, backward and both of selscan.scan on torch tensors; CPU time on one thread.
+
+    asv run --config bench/asv.conf.json --quick --python=$(which python) \
+        --set-commit-hash $(git rev-parse HEAD)
+"""
+
+import time
+
+from selscan.cases import CASES, Case, make_inputs
+
+NAMES = ("vim", "short", "lm", "vmamba")
+DTYPES = ("float32", "float64")
+LAYOUTS = ("bdl", "bld")
+WARM = Case("warm", 1, 32, 16, 4, 1, "compiles")
+
+
+def prepare(case, dtype, layout):
+    """Tensors that ask for gradients, and dy."""
+    import torch
+
+    inputs = make_inputs(case, dtype, layout=layout)
+    tensors = {name: torch.from_numpy(x).requires_grad_() for name, x in inputs.items()}
+    return tensors, torch.ones_like(tensors["u"])
+
+
+def forward(tensors, layout):
+    """The output, with its graph."""
+    import selscan
+
+    return selscan.scan(**tensors, delta_softplus=True, layout=layout)
+
+
+def backward(y, tensors, dy):
+    """All gradients; the graph is kept."""
+    import torch
+
+    return torch.autograd.grad(y, list(tensors.values()), dy, retain_graph=True)
+
+
+def compile_kernels(dtype):
+    """One forward and backward of a small scan: in the disk cache, and in this process."""
+    tensors, dy = prepare(WARM, dtype, "bdl")
+    backward(forward(tensors, "bdl"), tensors, dy)
+
+
+class Scan:
+    """A case in one dtype and layout; n/a where torch or the function is missing."""
+
+    params = (NAMES, DTYPES, LAYOUTS)
+    param_names = ("case", "dtype", "layout")
+    timer = time.process_time
+    timeout = 300
+
+    def setup(self, name, dtype, layout):
+        """Warm up, make the inputs and a graph to go back through."""
+        try:
+            import numba
+            import torch
+
+            compile_kernels(dtype)
+        except (ImportError, AttributeError) as error:  # at an old commit, or without torch
+            raise NotImplementedError(str(error)) from error
+        numba.set_num_threads(1)
+        torch.set_num_threads(1)
+        self.tensors, self.dy = prepare(CASES[name], dtype, layout)
+        self.y = forward(self.tensors, layout)
+
+    def time_forward(self, name, dtype, layout):
+        """Without gradients."""
+        import torch
+
+        with torch.no_grad():
+            forward(self.tensors, layout)
+
+    def time_backward(self, name, dtype, layout):
+        """From a graph that is there."""
+        backward(self.y, self.tensors, self.dy)
+
+    def time_forward_backward(self, name, dtype, layout):
+        """As training does."""
+        backward(forward(self.tensors, layout), self.tensors, self.dy)
+
+
+class Memory:
+    """Peak memory of a process; subtract `peakmem_reference`, which does nothing."""
+
+    params = (("lm", "vmamba"), LAYOUTS)
+    param_names = ("case", "layout")
+    timeout = 300
+
+    def setup_cache(self):
+        """Compile in another process: the compiler's memory is not the scan's."""
+        compile_kernels("float32")
+
+    def setup(self, name, layout):
+        """Make the inputs; load the kernels from the disk cache."""
+        try:
+            compile_kernels("float32")
+        except (ImportError, AttributeError) as error:
+            raise NotImplementedError(str(error)) from error
+        self.tensors, self.dy = prepare(CASES[name], "float32", layout)
+
+    def peakmem_reference(self, name, layout):
+        """Imports, kernels and inputs."""
+
+    def peakmem_forward(self, name, layout):
+        """The output too."""
+        import torch
+
+        with torch.no_grad():
+            forward(self.tensors, layout)
+
+    def peakmem_forward_backward(self, name, layout):
+        """The output, the saved states and all gradients too."""
+        backward(forward(self.tensors, layout), self.tensors, self.dy)

@@ -1,0 +1,79 @@
+"""What a call costs beyond its arithmetic: a scan of four steps and sixteen channels."""
+
+import time
+from dataclasses import asdict
+
+from bench.child import call, progress
+from bench.peers import PEERS, make_dy
+from bench.rows import Row, markdown, nothing, quantiles, short
+from selscan.cases import Case, make_inputs
+
+CASE = Case("tiny", 1, 16, 4, 16, 1, "call overhead")
+CALLS = 3000
+
+
+def measure(options):
+    """Rows for each thread count."""
+    rows = []
+    for threads in options.threads:
+        request = {"threads": threads, "calls": CALLS // (10 if options.quick else 1)}
+        rows += [Row(**row) for row in call(child, request, threads=threads)]
+    return rows
+
+
+def functions():
+    """(mode, function) pairs."""
+    import selscan
+
+    inputs, ours = make_inputs(CASE), PEERS["selscan"]
+    data = ours.prepare(inputs, make_dy(CASE))
+    tensors, dy = data
+
+    def graph():
+        return selscan.scan(**tensors, delta_softplus=True)
+
+    def backward_method():
+        selscan.scan(**tensors, delta_softplus=True).backward(dy)
+
+    return {
+        "NumPy, forward": lambda: selscan.scan(**inputs, delta_softplus=True),
+        "torch, forward without gradients": lambda: ours.run(data, False),
+        "torch, forward for a backward": graph,
+        "torch, forward + backward": lambda: ours.run(data, True),
+        "torch, forward + y.backward(dy)": backward_method,
+    }
+
+
+def child(request):
+    """Times of single calls in us."""
+    threads = request["threads"]
+    row = Row("tiny", "selscan", "all", "time", **nothing(), unit="us", threads=threads)
+    if reason := PEERS["selscan"].missing():
+        return [asdict(row) | {"note": reason}]
+    rows = []
+    for mode, function in functions().items():
+        progress(f"overhead: {mode}")
+        times = []
+        for _ in range(request["calls"]):
+            start = time.perf_counter()
+            function()
+            times.append(1e6 * (time.perf_counter() - start))
+        rows.append(asdict(row) | quantiles(times[len(times) // 10 :]) | {"mode": mode})
+    return rows
+
+
+def tables(rows):
+    """Modes down; p20, p50 and p80 for each thread count across."""
+    threads = sorted({row.threads for row in rows})
+    cells = {(row.mode, row.threads): row for row in rows}
+    lines = []
+    for mode in dict.fromkeys(row.mode for row in rows):
+        line = [mode]
+        for count in threads:
+            row = cells[mode, count]
+            line.append(" / ".join(short(x) for x in (row.p20, row.p50, row.p80)))
+        lines.append(line)
+    header = ["", *(f"{count} thread{'s' if count > 1 else ''}" for count in threads)]
+    title = "A call of selscan.scan with b = 1, d = 16, l = 4, n = 16: us, p20 / p50 / p80"
+    yield f"{title}\n\n{markdown(header, lines)}"
+    yield "\n".join(f"- not measured: {row.note}" for row in rows if row.note)

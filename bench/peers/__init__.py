@@ -1,0 +1,24 @@
+"""Implementations of the selective scan to compare with, each behind the same two functions.
+
+Every peer is checked against reference/ (NumPy, float64) on a small shape, forward and all
+gradients, before it is timed.
+"""
+
+from bench.peers import compiled, eager
+from bench.peers.peer import Peer, check, make_dy
+
+PEERS: dict[str, Peer] = {
+    peer.name: peer
+    for peer in (
+        compiled.ours,
+        compiled.stick,
+        eager.loop,
+        eager.loop_step,
+        eager.pscan,
+        eager.associative,
+        compiled.jax_scan,
+        compiled.jax_remat,
+    )
+}
+
+__all__ = ["PEERS", "Peer", "check", "make_dy"]

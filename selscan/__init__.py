@@ -1,0 +1,25 @@
+"""Selective state-space scans (S6, the operation behind Mamba) for any array library.
+
+>>> import numpy as np, selscan
+>>> u = np.ones((1, 2, 4), np.float32)  # (batch, channels, length)
+>>> delta, A = 0.5 * u, -np.ones((2, 1), np.float32)
+>>> B = C = np.ones((1, 1, 4), np.float32)  # (batch, d_state, length)
+>>> selscan.scan(u, delta, A, B, C)[0, 0].round(3)
+array([0.5  , 0.803, 0.987, 1.099], dtype=float32)
+"""
+
+from .api import ScanGrads, list_backends, scan, scan_backward, scan_step, use
+from .errors import BackendUnavailable, SlowPathWarning
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "BackendUnavailable",
+    "ScanGrads",
+    "SlowPathWarning",
+    "list_backends",
+    "scan",
+    "scan_backward",
+    "scan_step",
+    "use",
+]

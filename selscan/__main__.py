@@ -1,0 +1,63 @@
+"""The command line: python -m selscan [check | bench | info]."""
+
+import argparse
+import sys
+
+import selscan
+from selscan.bench import bench
+from selscan.cases import CASES, LAYOUTS
+from selscan.check import check
+from selscan.machine import info
+
+
+def parser():
+    """One subparser a command; each sets `run`, a function of the arguments that returns the exit
+    code."""
+    main = argparse.ArgumentParser(
+        prog="python -m selscan",
+        description="Selective scans: is this installation right, and how fast is it?",
+    )
+    main.add_argument("--version", action="version", version=f"selscan {selscan.__version__}")
+    commands = main.add_subparsers(title="commands", metavar="command", required=True)
+
+    text = "compare every backend with a plain loop, numbers and speed (the default)"
+    command = commands.add_parser("check", help=text, description=text)
+    command.set_defaults(run=lambda args: check())
+
+    text = "time the usable backends on shapes of the papers' models"
+    command = commands.add_parser("bench", help=text, description=text)
+    command.add_argument(
+        "--case",
+        nargs="+",
+        choices=CASES,
+        default=["vim", "short", "lm", "vmamba"],
+        metavar="NAME",
+        help="shapes to time (default: vim short lm vmamba)",
+    )
+    command.add_argument("--list", action="store_true", help="print the shapes and exit")
+    command.add_argument(
+        "--dtype", choices=("float32", "float64"), default="float32", help="default: %(default)s"
+    )
+    command.add_argument("--layout", choices=LAYOUTS, default="bdl", help="default: %(default)s")
+    command.add_argument("--threads", type=int, metavar="N", help="threads of the CPU backend")
+    command.add_argument(
+        "--seconds", type=float, default=1.0, metavar="S", help="for each operation (default: 1)"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    command.set_defaults(run=bench, error=command.error)
+
+    text = "print a block to paste in a bug report"
+    command = commands.add_parser("info", help=text, description=text)
+    command.set_defaults(run=lambda args: info())
+    return main
+
+
+def main(argv=None):
+    """Run one command; the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    args = parser().parse_args(argv or ["check"])
+    return args.run(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

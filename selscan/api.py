@@ -1,0 +1,259 @@
+"""The public functions: documentation, and the way to the framework of the arrays."""
+
+import sys
+from typing import Any, NamedTuple
+
+from .backends import list_backends, use
+from .ops import scan as ops
+
+__all__ = ["ScanGrads", "list_backends", "scan", "scan_backward", "scan_step", "use"]
+
+
+class ScanGrads(NamedTuple):
+    """Gradients of a scan, one for each input that was given and None for the others."""
+
+    u: Any
+    delta: Any
+    A: Any
+    B: Any
+    C: Any
+    D: Any
+    z: Any
+    delta_bias: Any
+    initial_state: Any
+
+
+def scan(
+    u,
+    delta,
+    A,
+    B,
+    C,
+    D=None,
+    z=None,
+    delta_bias=None,
+    *,
+    delta_softplus=False,
+    initial_state=None,
+    return_last_state=False,
+    reverse=False,
+    seq_idx=None,
+    layout="bdl",
+    out_dtype=None,
+    backend=None,
+):
+    """Selective scan (S6) along time.
+
+    With delta' = softplus(delta + delta_bias), or without softplus,
+
+        h[t] = exp(delta'[t] A) h[t-1] + delta'[t] B[t] u[t],   h[-1] = initial_state or 0
+        y[t] = C[t] . h[t] + D u[t]
+
+    and the result is y, or y silu(z) where z is given.
+
+    Parameters
+    ----------
+    u, delta : array, (b, d, l), float32 or float64
+        Input and step size. ``layout="bld"``: (b, l, d). Any strides are read in place.
+    A : array, (d, n)
+        Decay rates, negative for a stable scan. The number of states n has no limit.
+    B, C : array, (b, n, l), (b, g, n, l) with d % g == 0, or (d, n)
+        Input and output coefficients: shared by all channels, by the d / g channels of a group,
+        or constant in time. ``layout="bld"``: (b, l, n) and (b, l, g, n).
+    D : array, (d,), optional
+        Skip connection.
+    z : array like u, optional
+        Gate.
+    delta_bias : array, (d,), optional
+        Added to delta before the softplus.
+    delta_softplus : bool
+        Whether softplus is applied to delta; it is the identity above 20.
+    initial_state : array, (b, d, n), optional
+        State before the first step.
+    return_last_state : bool
+        Whether the state after the last step is returned as well.
+    reverse : bool
+        Scan from the end; the last state is then the one after position 0.
+    seq_idx : None
+        Packed sequences: not supported yet.
+    layout : {"bdl", "bld"}
+        Order of the axes batch, channel and time in u, delta, z, B, C and y.
+    out_dtype : None
+        Another dtype for y: not supported yet.
+    backend : {"cpu", "cupy", "numba_cuda"}, optional
+        Instead of the one that `use`, SELSCAN_BACKEND or the arrays' device chooses.
+
+    Returns
+    -------
+    y : array like u
+    last_state : array, (b, d, n), float32, or float64 if any input is
+        Only with ``return_last_state=True``.
+
+    Raises
+    ------
+    ValueError : shapes, devices or options that do not fit.
+    TypeError : a dtype that is not supported, not an array, or arrays of two frameworks.
+    BackendUnavailable : the arrays are on a device that no backend serves.
+
+    Notes
+    -----
+    Gu and Dao 2023, eq. 2, with zero-order hold on A and Euler on B. Arithmetic and states are
+    float32, float64 if any input is. The same inputs give the same bits on the same machine.
+    torch tensors are differentiable, first order; elsewhere `scan_backward` is the gradient.
+
+    Examples
+    --------
+    >>> import numpy as np, selscan
+    >>> rng = np.random.default_rng(0)
+    >>> u, delta = rng.random((2, 2, 8, 64), dtype=np.float32)
+    >>> A = -rng.random((8, 16), dtype=np.float32)
+    >>> B, C = rng.random((2, 2, 16, 64), dtype=np.float32)
+    >>> selscan.scan(u, delta, A, B, C).shape
+    (2, 8, 64)
+    """
+    _refuse_missing("scan", seq_idx=seq_idx, out_dtype=out_dtype)
+    framework = ops.framework_for("scan", u)
+    options = ops.switches("scan", delta_softplus, reverse, layout)
+    if return_last_state is not True and return_last_state is not False:
+        ops.contract.check_flags("scan", return_last_state=return_last_state)
+    inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state)
+    if framework.name == "torch":
+        from . import autograd
+
+        y, last = autograd.scan(framework, inputs, options, backend, return_last_state)
+    else:
+        y, last, _ = ops.forward(
+            "scan", framework, inputs, options, backend, want_last=return_last_state
+        )
+    return (y, last) if return_last_state else y
+
+
+def scan_backward(
+    dy,
+    u,
+    delta,
+    A,
+    B,
+    C,
+    D=None,
+    z=None,
+    delta_bias=None,
+    *,
+    dlast_state=None,
+    delta_softplus=False,
+    initial_state=None,
+    reverse=False,
+    seq_idx=None,
+    layout="bdl",
+    backend=None,
+):
+    """Gradient of `scan`: the vector-Jacobian product with dy, and with dlast_state if given.
+
+    Parameters
+    ----------
+    dy : array, shape of u
+        Gradient of the result of `scan`.
+    dlast_state : array, (b, d, n), optional
+        Gradient of the last state.
+    u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state, reverse, layout, backend
+        As they were given to `scan`.
+
+    Returns
+    -------
+    ScanGrads
+        One gradient for each input, in its shape and dtype; None for those not given. The
+        gradients of A, D, delta_bias and of B and C constant in time are summed over the batch.
+
+    Raises
+    ------
+    ValueError, TypeError, BackendUnavailable : as `scan` does.
+
+    Notes
+    -----
+    The adjoint recurrence is written out at the top of backends/cpu/backward.py and, in literal
+    loops, in reference/scan_backward.py. The forward runs once more for its states; torch users
+    who call ``.backward()`` do not pay for that.
+
+    Examples
+    --------
+    >>> import numpy as np, selscan
+    >>> u = delta = np.ones((1, 1, 3), np.float32)
+    >>> A, B = np.zeros((1, 1), np.float32), np.ones((1, 1, 3), np.float32)
+    >>> selscan.scan_backward(np.ones_like(u), u, delta, A, B, B).u  # every later step has it
+    array([[[3., 2., 1.]]], dtype=float32)
+    """
+    _refuse_missing("scan_backward", seq_idx=seq_idx)
+    framework = ops.framework_for("scan_backward", u)
+    options = ops.switches("scan_backward", delta_softplus, reverse, layout)
+    inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state)
+    if framework.name == "torch":
+        from . import autograd
+
+        autograd.refuse_transforms("scan_backward")
+    gradients = ops.backward(
+        "scan_backward", framework, inputs, dy, dlast_state, options, backend=backend
+    )
+    return ScanGrads(*gradients)
+
+
+def scan_step(
+    state,
+    u,
+    delta,
+    A,
+    B,
+    C,
+    D=None,
+    z=None,
+    delta_bias=None,
+    *,
+    delta_softplus=False,
+    backend=None,
+):
+    """One step of `scan`, for decoding token by token.
+
+    Parameters
+    ----------
+    state : array, (b, d, n)
+        Updated in place. torch: where a gradient may be asked for, a new tensor instead.
+    u, delta, z : array, (b, d)
+    A : array, (d, n)
+    B, C : array, (b, n), (b, g, n) or (d, n); read as (b, n) where b = d
+    D, delta_bias : array, (d,), optional
+    delta_softplus, backend
+        As in `scan`.
+
+    Returns
+    -------
+    y : array, (b, d)
+    state : array, (b, d, n)
+
+    Raises
+    ------
+    ValueError : shapes that do not fit, or a state that cannot be written.
+    TypeError, BackendUnavailable : as `scan` does.
+
+    Examples
+    --------
+    >>> import numpy as np, selscan
+    >>> state = np.zeros((1, 2, 4), np.float32)
+    >>> u = delta = np.ones((1, 2), np.float32)
+    >>> A, B = -np.ones((2, 4), np.float32), np.ones((1, 4), np.float32)
+    >>> y, state = selscan.scan_step(state, u, delta, A, B, B)
+    >>> y
+    array([[4., 4.]], dtype=float32)
+    """
+    framework = ops.framework_for("scan_step", state, "state")
+    inputs = (u, delta, A, B, C, D, z, delta_bias)
+    if framework.name == "torch" and "torch" in sys.modules:
+        from . import autograd
+
+        return autograd.scan_step(framework, state, inputs, delta_softplus, backend)
+    return ops.step("scan_step", framework, state, inputs, delta_softplus, backend)
+
+
+def _refuse_missing(function, **arguments):
+    """Arguments that are decided but not built."""
+    for name, value in arguments.items():
+        if value is not None:
+            raise NotImplementedError(f"{function}: {name} is not supported yet; leave it out.")

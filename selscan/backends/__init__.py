@@ -1,0 +1,132 @@
+"""Backends and how one is chosen: the argument, `use`, SELSCAN_BACKEND, the arrays' device."""
+
+import contextlib
+import contextvars
+import functools
+import importlib
+import os
+from typing import NamedTuple
+
+from ..errors import BackendUnavailable
+
+# In the order of preference; each is a package of this folder.
+NAMES = ("cpu", "cupy", "numba_cuda")
+DEVICES = {"cpu": "cpu", "cupy": "cuda", "numba_cuda": "cuda"}
+NOT_YET = {
+    "cupy": "CUDA through CuPy is not part of this version; move the arrays to the CPU",
+    "numba_cuda": "CUDA through Numba is not part of this version; move the arrays to the CPU",
+}
+
+_in_use = contextvars.ContextVar("selscan_backend", default=None)
+
+
+class BackendInfo(NamedTuple):
+    """A backend on this machine."""
+
+    name: str
+    usable: bool
+    reason: str  # why it is not usable and what would help; empty if it is
+    detail: str  # one line about the hardware it found; empty if not usable
+
+
+@contextlib.contextmanager
+def use(name):
+    """Use one backend for all calls inside a ``with`` block.
+
+    Parameters
+    ----------
+    name : str
+        One of ``cpu``, ``cupy``, ``numba_cuda``. The ``backend`` argument of a call goes first.
+
+    Raises
+    ------
+    ValueError : no such backend.   TypeError : not a string.
+
+    Examples
+    --------
+    >>> import selscan
+    >>> with selscan.use("cpu"):
+    ...     y = selscan.scan(*inputs)  # doctest: +SKIP
+    """
+    token = _in_use.set(check_name("use", "name", name))
+    try:
+        yield
+    finally:
+        _in_use.reset(token)
+
+
+def check_name(function, argument, name):
+    """The name of a backend, or an error that lists them."""
+    if not isinstance(name, str):
+        kind = type(name).__name__
+        raise TypeError(f"{function}: {argument} must be one of {', '.join(NAMES)}; got a {kind}.")
+    if name not in NAMES:
+        raise ValueError(
+            f"{function}: {argument} must be one of {', '.join(NAMES)}; got {name!r}."
+        )
+    return name
+
+
+def choose(function, requested, device):
+    """The backend module for arrays on `device` ("cpu", "cuda:0", ...)."""
+    kind = device.partition(":")[0]
+    if requested is not None:
+        name = check_name(function, "backend", requested)
+    else:
+        name = _in_use.get() or _from_environment(function)
+    if name is None:
+        name = next((n for n in NAMES if DEVICES[n] == kind), None)
+    if name is None:
+        raise BackendUnavailable(
+            f"{function}: no backend for arrays on {device}; move them to the CPU."
+        )
+    if DEVICES[name] != kind:
+        raise ValueError(
+            f"{function}: backend {name!r} works on {DEVICES[name]} arrays; got arrays on {device}."
+        )
+    return load(function, name)
+
+
+def _from_environment(function):
+    name = os.environ.get("SELSCAN_BACKEND")
+    return check_name(function, "SELSCAN_BACKEND", name) if name else None
+
+
+def load(function, name):
+    """Import a backend, or raise BackendUnavailable with the reason."""
+    module, reason = _import(name)
+    if module is None:
+        raise BackendUnavailable(f"{function}: backend {name!r} cannot be used: {reason}.")
+    return module
+
+
+@functools.cache
+def _import(name):
+    """The module, or None and the reason; anything may go wrong in a foreign import."""
+    if name in NOT_YET:
+        return None, NOT_YET[name]
+    try:
+        return importlib.import_module(f".{name}", __name__), ""
+    except Exception as error:
+        return None, f"{type(error).__name__}: {error}"
+
+
+def list_backends():
+    """All backends, whether each can be used on this machine, and if not, why and what helps.
+
+    Returns
+    -------
+    list of BackendInfo(name, usable, reason, detail)
+
+    Examples
+    --------
+    >>> import selscan
+    >>> selscan.list_backends()[0].name
+    'cpu'
+    """
+    infos = []
+    for name in NAMES:
+        module, reason = _import(name)
+        detail = module.detail() if module else ""
+        infos.append(BackendInfo(name, module is not None, reason, detail))
+    return infos

@@ -1,0 +1,93 @@
+"""How a kernel reaches its operands, and which channels, steps and states belong to which task.
+
+A task is one batch entry, one group and one slice of the group's channel blocks; a block is w
+channels, w the vector width.
+"""
+
+from . import layout as at
+from .jit import helper, merge
+from .simd import itemsize, load, splat, store, width
+from .tiles import load_tile, store_tile
+
+
+@helper
+def chunk_start(args, c):
+    """First time step and number of steps of the c-th chunk in scan order."""
+    length, chunk = args[at.LENGTH], args[at.CHUNK]
+    end = min((c + 1) * chunk, length)
+    return (length - end if args[at.REVERSE] else c * chunk), end - c * chunk
+
+
+@helper
+def slice_of(args, task):
+    """Batch entry, group, slice, and the range of the group's blocks that a task owns."""
+    slices = args[at.SLICES]
+    s = task % slices
+    g = task // slices % args[at.GROUPS]
+    b = task // (slices * args[at.GROUPS])
+    return b, g, s, s * args[at.BLOCKS] // slices, (s + 1) * args[at.BLOCKS] // slices
+
+
+@helper
+def channels_of(real, args, g, block):
+    """First channel and number of channels of a block of group g."""
+    w, per_group = width(real), args[at.DIM] // args[at.GROUPS]
+    return g * per_group + block * w, min(w, per_group - block * w)
+
+
+@helper
+def states_address(real, args, b, g, block, c):
+    """Where the state before chunk c of a block is kept."""
+    size = width(real) * itemsize(real) * args[at.D_STATE]
+    index = (b * args[at.GROUPS] + g) * args[at.BLOCKS] + block
+    return args[at.STATES] + (index * args[at.CHUNKS] + c) * size
+
+
+@merge
+def load_steps(real, args, slot, b, d, t, rows, m, tile):
+    """Steps t .. t+m-1 of `rows` channels from d on: (m, w)."""
+    step_d, step_t = args[slot + at.STEP_D], args[slot + at.STEP_T]
+    source = args[slot] + b * args[slot + at.STEP_B] + d * step_d + t * step_t
+    row = width(real) * itemsize(real)
+    load_tile(real, args[slot + at.DTYPE], source, step_d, step_t, rows, m, tile, row)
+
+
+@merge
+def store_steps(real, args, slot, b, d, t, rows, m, tile):
+    """Write (m, w) to steps t .. t+m-1 of `rows` channels from d on."""
+    step_d, step_t = args[slot + at.STEP_D], args[slot + at.STEP_T]
+    target = args[slot] + b * args[slot + at.STEP_B] + d * step_d + t * step_t
+    row = width(real) * itemsize(real)
+    store_tile(real, args[slot + at.DTYPE], tile, row, rows, m, target, step_d, step_t)
+
+
+@merge
+def load_channels(real, args, slot, b, d, rows, d_state, tile):
+    """The (d_state, w) part of A or of a state; d_state = 1 for D. Zeros where it is not given."""
+    step_d, step_n = args[slot + at.STEP_D], args[slot + at.STEP_N]
+    source = args[slot] + b * args[slot + at.STEP_B] + d * step_d
+    row, given = width(real) * itemsize(real), (rows if args[slot] else 0)
+    load_tile(real, args[slot + at.DTYPE], source, step_d, step_n, given, d_state, tile, row)
+
+
+@merge
+def store_channels(real, args, slot, b, d, rows, d_state, tile):
+    """Write a (d_state, w) tile to the place of `rows` channels."""
+    row = width(real) * itemsize(real)
+    step_d, step_n = args[slot + at.STEP_D], args[slot + at.STEP_N]
+    target = args[slot] + b * args[slot + at.STEP_B] + d * step_d
+    store_tile(real, args[slot + at.DTYPE], tile, row, rows, d_state, target, step_d, step_n)
+
+
+@helper
+def scale_tile(real, tile, m, factor):
+    row = width(real) * itemsize(real)
+    for i in range(m):
+        store(tile + i * row, load(real, tile + i * row) * splat(real, factor))
+
+
+@helper
+def copy_tile(real, source, target, m):
+    row = width(real) * itemsize(real)
+    for i in range(m):
+        store(target + i * row, load(real, source + i * row))

@@ -1,0 +1,197 @@
+"""Scan forward.
+
+    h[t] = exp(delta[t] A) h[t-1] + delta[t] B[t] u[t],   y[t] = C[t] . h[t] + D u[t]   (times silu(z))
+
+Lanes are channels. A task is one batch entry and a run of channel blocks, w channels each, of one
+group; it walks time in chunks. A chunk of u and delta is copied into tiles (tiles.py), B and C into
+coefficient tiles that all blocks of the task share; then four states at a time run over the chunk
+in registers. No array with both a time and a state axis exists.
+"""
+
+import numpy as np
+from numba import prange
+
+from . import layout as at
+from .blocks import (
+    channels_of,
+    chunk_start,
+    copy_tile,
+    load_channels,
+    load_steps,
+    scale_tile,
+    slice_of,
+    states_address,
+    store_channels,
+    store_steps,
+)
+from .coefficients import (
+    coefficient,
+    is_constant,
+    load_shared,
+    state_step,
+    time_step,
+)
+from .jit import helper, kernel, merge
+from .simd import fma, itemsize, load, splat, store, width
+from .vector_math import LOG2_E, exp2, sigmoid, softplus
+
+
+ONE = np.int64(1)  # a plain 1 would have Numba compile the tile functions once more
+
+
+@helper
+def scan_chunk(real, kind_b, kind_c, delta, x, y, h, a, b, c, b_step, c_step, d_state, m, reverse):
+    """m steps of one block: y += C . h. x is delta * u, a is A log2(e), (d_state, w) like h."""
+    row = width(real) * itemsize(real)
+    bn, cn = state_step(kind_b, real), state_step(kind_c, real)
+    first, step, b_first, c_first = 0, row, 0, 0
+    if reverse:
+        first, step = (m - 1) * row, -row
+        b_first, c_first = (m - 1) * b_step, (m - 1) * c_step
+        b_step, c_step = -b_step, -c_step
+    n = 0
+    while n + 4 <= d_state:
+        hn, an = h + n * row, a + n * row
+        h0, h1 = load(real, hn), load(real, hn + row)
+        h2, h3 = load(real, hn + 2 * row), load(real, hn + 3 * row)
+        a0, a1 = load(real, an), load(real, an + row)
+        a2, a3 = load(real, an + 2 * row), load(real, an + 3 * row)
+        p, pb, pc = first, b + n * bn + b_first, c + n * cn + c_first
+        for _ in range(m):
+            dt, xt, s = load(real, delta + p), load(real, x + p), load(real, y + p)
+            h0 = fma(exp2(dt * a0), h0, xt * coefficient(kind_b, real, pb))
+            h1 = fma(exp2(dt * a1), h1, xt * coefficient(kind_b, real, pb + bn))
+            h2 = fma(exp2(dt * a2), h2, xt * coefficient(kind_b, real, pb + 2 * bn))
+            h3 = fma(exp2(dt * a3), h3, xt * coefficient(kind_b, real, pb + 3 * bn))
+            s = fma(h0, coefficient(kind_c, real, pc), s)
+            s = fma(h1, coefficient(kind_c, real, pc + cn), s)
+            s = fma(h2, coefficient(kind_c, real, pc + 2 * cn), s)
+            s = fma(h3, coefficient(kind_c, real, pc + 3 * cn), s)
+            store(y + p, s)
+            p += step
+            pb += b_step
+            pc += c_step
+        store(hn, h0)
+        store(hn + row, h1)
+        store(hn + 2 * row, h2)
+        store(hn + 3 * row, h3)
+        n += 4
+    while n < d_state:
+        h0, a0 = load(real, h + n * row), load(real, a + n * row)
+        p, pb, pc = first, b + n * bn + b_first, c + n * cn + c_first
+        for _ in range(m):
+            dt, xt = load(real, delta + p), load(real, x + p)
+            h0 = fma(exp2(dt * a0), h0, xt * coefficient(kind_b, real, pb))
+            store(y + p, fma(h0, coefficient(kind_c, real, pc), load(real, y + p)))
+            p += step
+            pb += b_step
+            pc += c_step
+        store(h + n * row, h0)
+        n += 1
+
+
+@helper
+def prepare_chunk(real, delta, u, y, bias, skip, m, with_softplus):
+    """delta becomes delta', u becomes delta' u, y becomes D u."""
+    row = width(real) * itemsize(real)
+    bias, skip = load(real, bias), load(real, skip)
+    for t in range(m):
+        dt, ut = load(real, delta + t * row) + bias, load(real, u + t * row)
+        if with_softplus:
+            dt = softplus(real, dt)
+        store(delta + t * row, dt)
+        store(y + t * row, skip * ut)
+        store(u + t * row, dt * ut)
+
+
+@helper
+def gate_chunk(real, y, z, m):
+    """y *= silu(z)."""
+    row = width(real) * itemsize(real)
+    for t in range(m):
+        zt = load(real, z + t * row)
+        store(y + t * row, load(real, y + t * row) * (zt * sigmoid(real, zt)))
+
+
+@merge
+def forward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first):
+    """One chunk of one block."""
+    row = width(real) * itemsize(real)
+    d_state = args[at.D_STATE]
+    t, m = chunk_start(args, c)
+    d, rows = channels_of(real, args, g, block)
+    u, delta = scratch + args[at.TILE_U], scratch + args[at.TILE_DELTA]
+    y, z = scratch + args[at.TILE_Y], scratch + args[at.TILE_Z]
+    own = (block - first) * d_state * row
+    h, a = scratch + args[at.TILE_H] + own, scratch + args[at.TILE_A] + own
+    bias, skip = scratch + args[at.TILE_ROW], scratch + args[at.TILE_ROW] + row
+    tile_b, tile_c = scratch + args[at.TILE_B], scratch + args[at.TILE_C]
+    if is_constant(kind_b):
+        load_channels(real, args, at.B, 0, d, rows, d_state, tile_b)
+    if is_constant(kind_c):
+        load_channels(real, args, at.C, 0, d, rows, d_state, tile_c)
+    load_channels(real, args, at.DELTA_BIAS, 0, d, rows, ONE, bias)
+    load_channels(real, args, at.D, 0, d, rows, ONE, skip)
+    load_steps(real, args, at.U, b, d, t, rows, m, u)
+    load_steps(real, args, at.DELTA, b, d, t, rows, m, delta)
+    prepare_chunk(real, delta, u, y, bias, skip, m, args[at.SOFTPLUS])
+    if args[at.STATES]:
+        copy_tile(real, h, states_address(real, args, b, g, block, c), d_state)
+    bt, ct = time_step(kind_b, real, d_state), time_step(kind_c, real, d_state)
+    scan_chunk(
+        real, kind_b, kind_c, delta, u, y, h, a, tile_b, tile_c, bt, ct, d_state, m, args[at.REVERSE]
+    )
+    if args[at.Y] == 0:
+        return
+    if args[at.Z]:
+        load_steps(real, args, at.Z, b, d, t, rows, m, z)
+        gate_chunk(real, y, z, m)
+    store_steps(real, args, at.Y, b, d, t, rows, m, y)
+
+
+@helper
+def forward_task(real, kind_b, kind_c, args, scratch, task):
+    """All chunks of the blocks of one task."""
+    row = width(real) * itemsize(real)
+    d_state = args[at.D_STATE]
+    b, g, _, first, last = slice_of(args, task)
+    h, a = scratch + args[at.TILE_H], scratch + args[at.TILE_A]
+    for block in range(first, last):
+        d, rows = channels_of(real, args, g, block)
+        own = (block - first) * d_state * row
+        load_channels(real, args, at.A, 0, d, rows, d_state, a + own)
+        scale_tile(real, a + own, d_state, LOG2_E)
+        load_channels(real, args, at.INITIAL_STATE, b, d, rows, d_state, h + own)
+    for c in range(args[at.CHUNKS]):
+        t, m = chunk_start(args, c)
+        if not is_constant(kind_b):
+            load_shared(real, args, at.B, b, g, t, m, scratch + args[at.TILE_B])
+        if not is_constant(kind_c):
+            load_shared(real, args, at.C, b, g, t, m, scratch + args[at.TILE_C])
+        for block in range(first, last):
+            forward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first)
+    if args[at.LAST_STATE]:
+        for block in range(first, last):
+            d, rows = channels_of(real, args, g, block)
+            own = (block - first) * d_state * row
+            store_channels(real, args, at.LAST_STATE, b, d, rows, d_state, h + own)
+
+
+def compile_forward(version):
+    """The entry point; `version` is there for Numba's cache (see jit.source_version)."""
+
+    @kernel
+    def scan_forward(real, kind_b, kind_c, args):
+        tasks = args[at.BATCH] * args[at.GROUPS] * args[at.SLICES]
+        workers = args[at.WORKERS] if version else 0
+        if workers == 1:  # no parallel region: cheaper, and safe in a forked child
+            for task in range(tasks):
+                forward_task(real, kind_b, kind_c, args, args[at.SCRATCH], task)
+            return
+        for worker in prange(workers):
+            i = np.int64(worker)  # prange gives uint64; uint64 * int64 is float64 in Numba
+            scratch = args[at.SCRATCH] + i * args[at.SCRATCH_STEP]
+            for task in range(i * tasks // workers, (i + 1) * tasks // workers):
+                forward_task(real, kind_b, kind_c, args, scratch, task)
+
+    return scan_forward

@@ -1,0 +1,82 @@
+"""Where things stand in the argument array of the kernels, and how a scan is cut into tasks.
+
+Kernels take one int64 array. First come sizes and addresses (the names below), then the operands,
+six slots each: address (0 = not given), dtype code, and the byte steps along batch, channel (or
+group), state and time, zero where an operand has no such axis.
+"""
+
+# sizes and switches
+(
+    BATCH,
+    DIM,
+    LENGTH,
+    D_STATE,
+    GROUPS,
+    CHUNK,  # steps of a chunk
+    CHUNKS,
+    BLOCKS,  # channel blocks of a group
+    SLICES,  # tasks that share a group
+    WORKERS,
+    SOFTPLUS,
+    REVERSE,
+    SCRATCH,  # address; worker i owns [SCRATCH + i SCRATCH_STEP, ...)
+    SCRATCH_STEP,
+    STATES,  # address of the states at chunk starts, (b, g, block, chunk, n, w); 0: do not keep
+    SLICE_STEP_B,  # bytes between the partial sums of dB of two slices
+    SLICE_STEP_C,
+) = range(17)
+
+# byte offsets of the tiles in the scratch of a worker, forward and backward
+(
+    TILE_U,
+    TILE_DELTA,
+    TILE_Y,
+    TILE_Z,
+    TILE_B,
+    TILE_C,
+    TILE_H,
+    TILE_A,
+    TILE_ROW,  # delta_bias and D of a block
+    TILE_X,
+    TILE_G,
+    TILE_SLOPE,
+    TILE_DX,
+    TILE_DDELTA,
+    TILE_DH,
+    TILE_DA,
+    TILE_DB,
+    TILE_DC,
+    TILE_SUM,
+    TILE_DECAY,
+    TILE_PAST,
+    TILE_DROW,  # gradients of delta_bias and D of each block
+) = range(17, 39)
+
+_OPERANDS = 39
+(ADDRESS, DTYPE, STEP_B, STEP_D, STEP_N, STEP_T) = range(6)
+(
+    U,
+    DELTA,
+    A,
+    B,
+    C,
+    D,
+    Z,
+    DELTA_BIAS,
+    INITIAL_STATE,
+    Y,
+    LAST_STATE,
+    DY,
+    DLAST_STATE,
+    DU,
+    DDELTA,
+    DA,
+    DB,
+    DC,
+    DD,
+    DZ,
+    DDELTA_BIAS,
+    DINITIAL_STATE,
+) = range(_OPERANDS, _OPERANDS + 22 * 6, 6)
+FORWARD_END = DY
+BACKWARD_END = DINITIAL_STATE + 6

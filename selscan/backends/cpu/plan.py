@@ -1,0 +1,177 @@
+"""From a Problem to the argument array of a kernel: pure functions of shapes and strides.
+
+A plan holds everything but the addresses, so that a call with known shapes only fills those in.
+"""
+
+import os
+
+import numpy as np
+from numba import types
+
+from . import layout as at
+from .coefficients import CONSTANT, SHARED
+from .simd import lanes_of
+from .tiles import CODES
+
+_REAL = {"float32": types.float32, "float64": types.float64}
+# Operands by the name of the argument or result.
+SLOTS = {
+    "u": at.U,
+    "delta": at.DELTA,
+    "A": at.A,
+    "B": at.B,
+    "C": at.C,
+    "D": at.D,
+    "z": at.Z,
+    "delta_bias": at.DELTA_BIAS,
+    "initial_state": at.INITIAL_STATE,
+    "y": at.Y,
+    "last_state": at.LAST_STATE,
+    "dy": at.DY,
+    "dlast_state": at.DLAST_STATE,
+    "du": at.DU,
+    "ddelta": at.DDELTA,
+    "dA": at.DA,
+    "dB": at.DB,
+    "dC": at.DC,
+    "dD": at.DD,
+    "dz": at.DZ,
+    "ddelta_bias": at.DDELTA_BIAS,
+    "dinitial_state": at.DINITIAL_STATE,
+    "states": at.STATES,
+}
+# Blocks that a task of the forward walks together: they share the tiles of B and C.
+_FORWARD_BLOCKS = 8
+# Fewest tasks of the backward, if there are blocks enough. A property of the machine, not of the
+# thread count in force, because dB and dC are summed by task and must not depend on it.
+_BACKWARD_TASKS = max(16, 2 * (os.cpu_count() or 1))
+
+
+def chunk_of(d_state):
+    """Steps of a chunk: what the tiles of four states need stays in the first-level cache."""
+    return 128 if d_state == 1 else 64
+
+
+class Plan:
+    """Sizes, steps and scratch of one kernel call; `fill` adds the addresses."""
+
+    def __init__(self, problem, slices, tiles, operands):
+        width = lanes_of(_REAL[problem.real])
+        chunk = min(chunk_of(problem.d_state), problem.length)
+        self.real = np.dtype(problem.real).type(0)
+        self.kinds = tuple(
+            CONSTANT if c else SHARED for c in (problem.constant_b, problem.constant_c)
+        )
+        self.tasks = problem.batch * problem.groups * slices
+        self.elements = problem.batch * problem.dim * problem.length * problem.d_state
+        per_group = problem.dim // problem.groups
+        self.template = np.zeros(at.BACKWARD_END, np.int64)
+        sizes = {
+            at.BATCH: problem.batch,
+            at.DIM: problem.dim,
+            at.LENGTH: problem.length,
+            at.D_STATE: problem.d_state,
+            at.GROUPS: problem.groups,
+            at.CHUNK: chunk,
+            at.CHUNKS: -(-problem.length // chunk),
+            at.BLOCKS: -(-per_group // width),
+            at.SLICES: slices,
+            at.SOFTPLUS: problem.softplus,
+            at.REVERSE: problem.reverse,
+        }
+        for slot, value in sizes.items():
+            self.template[slot] = value
+        self.scratch = 0
+        for tile, size in tiles.items():
+            self.template[tile] = self.scratch
+            self.scratch += -(-size // 64) * 64
+        self.template[at.SCRATCH_STEP] = self.scratch
+        for name, (layout, axes) in operands.items():
+            slot = SLOTS[name]
+            self.template[slot + at.DTYPE] = CODES[layout.dtype]
+            for step, axis in zip(
+                (at.STEP_B, at.STEP_D, at.STEP_N, at.STEP_T), axes, strict=True
+            ):
+                self.template[slot + step] = 0 if axis is None else layout.steps[axis]
+
+    def fill(self, addresses, workers, scratch):
+        """The argument array: `addresses` by name, `scratch` aligned to 64 bytes."""
+        args = self.template.copy()
+        for name, address in addresses.items():
+            args[SLOTS[name]] = address
+        args[at.WORKERS] = workers
+        args[at.SCRATCH] = scratch
+        return args
+
+
+def blocks_of(problem):
+    """Channel blocks of a group."""
+    width = lanes_of(_REAL[problem.real])
+    return -(-(problem.dim // problem.groups) // width)
+
+
+def states_size(problem):
+    """Elements of the states kept at chunk starts."""
+    chunks = -(-problem.length // min(chunk_of(problem.d_state), problem.length))
+    width = lanes_of(_REAL[problem.real])
+    blocks = problem.batch * problem.groups * blocks_of(problem)
+    return blocks * chunks * problem.d_state * width
+
+
+def backward_slices(problem):
+    """Tasks that share a group in the backward, each with its own part of dB and dC."""
+    wanted = -(-_BACKWARD_TASKS // (problem.batch * problem.groups))
+    return min(blocks_of(problem), wanted)
+
+
+def _sizes(problem):
+    """Bytes of a tile row, of a (time, w) tile, and of a coefficient tile."""
+    itemsize = np.dtype(problem.real).itemsize
+    width = lanes_of(_REAL[problem.real])
+    row, chunk = width * itemsize, min(chunk_of(problem.d_state), problem.length)
+    padded = -(-problem.d_state // width) * width
+    return row, chunk * row, max(chunk * padded * itemsize, problem.d_state * row)
+
+
+def forward_plan(problem, operands):
+    """Plan of scan_forward; `operands`: name -> (Layout, axes)."""
+    blocks = blocks_of(problem)
+    wanted = -(-_BACKWARD_TASKS // (problem.batch * problem.groups))
+    slices = min(blocks, max(wanted, -(-blocks // _FORWARD_BLOCKS)))
+    row, steps, coefficients = _sizes(problem)
+    per_task = -(-blocks // slices) * problem.d_state * row
+    tiles = {
+        **dict.fromkeys((at.TILE_U, at.TILE_DELTA, at.TILE_Y, at.TILE_Z), steps),
+        **dict.fromkeys((at.TILE_B, at.TILE_C), coefficients),
+        **dict.fromkeys((at.TILE_H, at.TILE_A), per_task),
+        at.TILE_ROW: 2 * row,
+    }
+    return Plan(problem, slices, tiles, operands)
+
+
+def backward_plan(problem, operands, part_steps):
+    """Plan of scan_backward; `part_steps`: result -> bytes between the parts of two slices."""
+    slices = backward_slices(problem)
+    row, steps, coefficients = _sizes(problem)
+    per_block = problem.d_state * row
+    blocks = -(-blocks_of(problem) // slices)
+    sums = max((problem.d_state // 4 + problem.d_state % 4) * steps, blocks * per_block)
+    by_step = (
+        at.TILE_U, at.TILE_DELTA, at.TILE_Y, at.TILE_Z, at.TILE_X, at.TILE_G, at.TILE_SLOPE,
+        at.TILE_DX, at.TILE_DDELTA,
+    )  # fmt: skip
+    tiles = {
+        at.TILE_PAST: 4 * (steps + row),
+        at.TILE_DECAY: 4 * steps,
+        **dict.fromkeys(by_step, steps),
+        **dict.fromkeys((at.TILE_B, at.TILE_C), coefficients),
+        **dict.fromkeys((at.TILE_A, at.TILE_DH, at.TILE_DA), blocks * per_block),
+        **dict.fromkeys((at.TILE_DB, at.TILE_DC), sums),
+        at.TILE_SUM: coefficients + row,
+        at.TILE_ROW: 2 * row,
+        at.TILE_DROW: 2 * row * blocks,
+    }
+    plan = Plan(problem, slices, tiles, operands)
+    plan.template[at.SLICE_STEP_B] = part_steps.get("dB", 0)
+    plan.template[at.SLICE_STEP_C] = part_steps.get("dC", 0)
+    return plan

@@ -1,0 +1,102 @@
+"""Running a kernel: compilation notice, threads, scratch memory.
+
+Numba's threading layers differ in what they survive. The workqueue layer aborts the process when
+two threads start parallel work at once, so calls take turns there. GNU OpenMP ends a process that
+was forked after its pool had started, so forked children run on one thread.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+import warnings
+
+import numba
+import numpy as np
+
+from ...errors import SlowPathWarning
+
+# Work (b * d * l * n) below which one thread is faster than waking a second.
+SERIAL_ELEMENTS = 1 << 17
+_NOTICE_SECONDS = 2.0
+
+_compiled = set()
+_forked_from_pool = False
+_turns = threading.Lock()
+
+
+def run(kernel, plan, addresses):
+    """Call `kernel` with the plan's sizes and these addresses (by name)."""
+    signature = (kernel, plan.real.dtype.char, *plan.kinds)
+    if signature not in _compiled:
+        _compile(kernel, plan)
+        _compiled.add(signature)
+    workers = _workers(plan)
+    scratch = workspace(plan.scratch * workers + 64)
+    address = scratch.__array_interface__["data"][0]
+    args = plan.fill(addresses, workers, (address + 63) & ~63)
+    with _turns if workers > 1 and threading_layer() == "workqueue" else _NO_TURNS:
+        kernel(plan.real, *plan.kinds, args)
+
+
+_NO_TURNS = contextlib.nullcontext()
+
+
+def workspace(size):
+    """Uninitialised bytes for the tiles of a call."""
+    return np.empty(size, np.uint8)
+
+
+def threading_layer():
+    """Name of Numba's threading layer, or None before its pool has started."""
+    try:
+        return numba.threading_layer()
+    except ValueError:
+        return None
+
+
+def _workers(plan):
+    if plan.elements < SERIAL_ELEMENTS:
+        return 1
+    if _forked_from_pool:
+        _warn_forked()
+        return 1
+    return max(1, min(numba.get_num_threads(), plan.tasks))
+
+
+def _compile(kernel, plan):
+    """Compile or load from disk, with a line on stderr when it takes long."""
+    text = f"selscan: compiling the CPU kernels for {plan.real.dtype} (once; kept on disk) ..."
+    notice = threading.Timer(_NOTICE_SECONDS, print, (text,), {"file": sys.stderr, "flush": True})
+    notice.daemon = True
+    notice.start()
+    try:
+        values = (plan.real, *plan.kinds, plan.template)
+        kernel.compile(tuple(numba.typeof(v) for v in values))
+    finally:
+        notice.cancel()
+
+
+def _after_fork():
+    global _forked_from_pool, _turns
+    _turns = threading.Lock()
+    _forked_from_pool = threading_layer() == "omp" and sys.platform.startswith("linux")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+_warned_forked = False
+
+
+def _warn_forked():
+    global _warned_forked
+    if not _warned_forked:
+        _warned_forked = True
+        warnings.warn(
+            "scan: this process was forked after OpenMP threads had started, so it scans on one "
+            "thread. Start workers with the 'spawn' or 'forkserver' method to use more.",
+            SlowPathWarning,
+            stacklevel=2,
+        )

@@ -1,0 +1,312 @@
+"""Elementary functions, sums across lanes and transposes of the SIMD vectors.
+
+exp2 and log1p are polynomials without tables or branches. Their coefficients interpolate the
+function at Chebyshev nodes of the reduced range (computed with 60 digits); the error of each is
+below a tenth of the rounding error of its type. NaN and infinity come out as IEEE has them.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from . import simd
+from .jit import inline
+from .simd import Vector, call, constant, emit_fma, shuffle, splat
+
+# 2**f = 1 + f P(f) for f in [-1/2, 1/2], highest power first.
+_EXP2 = {
+    types.float32: (
+        1.54531629451206902e-4,
+        1.33908633646712344e-3,
+        9.61808255727785149e-3,
+        5.55035711421907782e-2,
+        2.40226507605681269e-1,
+        6.93147188026228781e-1,
+    ),
+    types.float64: (
+        4.45496059818651839e-10,
+        7.0725859492692237e-9,
+        1.01780624458457735e-7,
+        1.32154425879216897e-6,
+        1.52527338298361184e-5,
+        1.54035304417360502e-4,
+        1.33335581464169353e-3,
+        9.61812910760688853e-3,
+        5.55041086648215943e-2,
+        2.40226506959100982e-1,
+        6.93147180559945309e-1,
+    ),
+}
+# log((1 + s) / (1 - s)) = s (2 + s**2 Q(s**2)) for s**2 in [0, 0.0295], highest power first.
+_LOG = {
+    types.float32: (0.295809859299744226, 0.39988757716604847, 0.666666850954290687),
+    types.float64: (
+        0.14617807153417325,
+        0.153316117220550079,
+        0.181828924325368712,
+        0.222222110893794962,
+        0.285714286262538376,
+        0.399999999998988905,
+        0.666666666666666971,
+    ),
+}
+# Adding it rounds to an integer, which then stands in the low bits, biased like an exponent.
+_ROUND = {types.float32: 1.5 * 2**23 + 127, types.float64: 1.5 * 2**52 + 1023}
+_MANTISSA_BITS = {types.float32: 23, types.float64: 52}
+_MIN_EXPONENT = {types.float32: -127.0, types.float64: -1023.0}
+
+LOG2_E = 1.4426950408889634
+LN_2 = 0.6931471805599453
+
+
+def _horner(builder, x, coefficients):
+    value = constant(x.type, coefficients[0])
+    for c in coefficients[1:]:
+        value = emit_fma(builder, value, x, constant(x.type, c))
+    return value
+
+
+def _select_less(builder, x, limit, value, other):
+    """`value` where x < limit, else `other` (also for NaN)."""
+    return builder.select(builder.fcmp_ordered("<", x, constant(x.type, limit)), value, other)
+
+
+def _emit_exp2_polynomial(builder, f, element):
+    inner = _horner(builder, f, _EXP2[element])
+    return emit_fma(builder, inner, f, constant(f.type, 1.0))
+
+
+def _emit_exp2_scalef(builder, x, element):
+    """AVX-512: one instruction scales by 2**n with all of IEEE's special cases."""
+    n = call(builder, "llvm.rint", x)
+    p = _emit_exp2_polynomial(builder, builder.fsub(x, n), element)
+    kind = "ps" if element == types.float32 else "pd"
+    mask_type = ir.IntType(x.type.count)
+    argument_types = [x.type, x.type, x.type, mask_type, ir.IntType(32)]
+    function_type = ir.FunctionType(x.type, argument_types)
+    name = f"llvm.x86.avx512.mask.scalef.{kind}.512"
+    function = cgutils.get_or_insert_function(builder.module, function_type, name)
+    all_lanes, current_rounding = ir.Constant(mask_type, -1), ir.Constant(ir.IntType(32), 4)
+    return builder.call(function, [p, n, constant(x.type, 0.0), all_lanes, current_rounding])
+
+
+def _emit_exp2_bits(builder, x, element):
+    """Any CPU: 2**n is written into the exponent bits; results below the normal range are 0."""
+    low, bits = _MIN_EXPONENT[element], Vector(element).llvm_bits
+    x = _select_less(builder, x, low, constant(x.type, low), x)
+    above = builder.fcmp_ordered(">", x, constant(x.type, 1.0 - low))
+    x = builder.select(above, constant(x.type, 1.0 - low), x)
+    shifted = builder.fadd(x, constant(x.type, _ROUND[element]))
+    n = builder.fsub(shifted, constant(x.type, _ROUND[element]))
+    p = _emit_exp2_polynomial(builder, builder.fsub(x, n), element)
+    shift = constant(bits, _MANTISSA_BITS[element])
+    scale = builder.shl(builder.bitcast(shifted, bits), shift)
+    return builder.fmul(p, builder.bitcast(scale, x.type))
+
+
+@intrinsic
+def exp2(typingctx, x):
+    """2**x; without AVX-512 flushed to 0 below 2**-126.5 and inf from 2**127.5 (float32)."""
+    scalef = simd.HAS_SCALEF and simd.BITS == 512
+
+    def codegen(context, builder, sig, args):
+        emit = _emit_exp2_scalef if scalef else _emit_exp2_bits
+        return emit(builder, args[0], x.element)
+
+    return x(x), codegen
+
+
+@intrinsic
+def absolute(typingctx, x):
+    """|x|."""
+
+    def codegen(context, builder, sig, args):
+        return call(builder, "llvm.fabs", args[0])
+
+    return x(x), codegen
+
+
+@intrinsic
+def where_less(typingctx, x, y, value, other):
+    """`value` where x < y, else `other` (also where x or y is NaN)."""
+
+    def codegen(context, builder, sig, args):
+        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[2], args[3])
+
+    return x(x, x, x, x), codegen
+
+
+@intrinsic
+def _log_series(typingctx, s):
+    """log((1 + s) / (1 - s)) for |s| <= 0.1716."""
+
+    def codegen(context, builder, sig, args):
+        vector = args[0].type
+        z = builder.fmul(args[0], args[0])
+        tail = _horner(builder, z, _LOG[s.element])
+        return builder.fmul(args[0], emit_fma(builder, z, tail, constant(vector, 2.0)))
+
+    return s(s), codegen
+
+
+@inline
+def softplus(real, x):
+    """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)); x itself above 20, as mamba has it."""
+    zero, one = splat(real, 0.0), splat(real, 1.0)
+    e = exp2(absolute(x) * splat(real, -LOG2_E))
+    # log1p(e) = log(2**k m), m in [0.7, 1.42], with m - 1 and m + 1 formed from e without rounding.
+    small = splat(real, 0.41421356)
+    below = where_less(e, small, e, e - one)
+    above = where_less(e, small, e + one + one, e + one + one + one)
+    k_log2 = where_less(e, small, zero, splat(real, LN_2))
+    value = where_less(x, zero, zero, x) + (_log_series(below / above) + k_log2)
+    return where_less(splat(real, 20.0), x, x, value)
+
+
+@inline
+def sigmoid(real, x):
+    """1 / (1 + exp(-x)), from exp(-|x|), which cannot overflow."""
+    one = splat(real, 1.0)
+    e = exp2(absolute(x) * splat(real, -LOG2_E))
+    inverse = one / (one + e)
+    return where_less(x, splat(real, 0.0), e * inverse, inverse)
+
+
+@inline
+def softplus_slope(real, x):
+    """d softplus / dx: the sigmoid, and 1 above 20."""
+    return where_less(splat(real, 20.0), x, splat(real, 1.0), sigmoid(real, x))
+
+
+# --- sums across lanes ----------------------------------------------------------------------------
+
+
+@intrinsic
+def sum_lanes(typingctx, x):
+    """The sum over the lanes of one vector, by halves."""
+
+    def codegen(context, builder, sig, args):
+        value, count = args[0], x.width
+        while count > 1:
+            count //= 2
+            high = shuffle(builder, value, value, range(count, 2 * count))
+            low = shuffle(builder, value, value, range(count))
+            value = builder.fadd(low, high)
+        return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+    return x.element(x), codegen
+
+
+@intrinsic
+def interleave_sums(typingctx, x, y, u, v):
+    """One vector whose lane 4 i + k holds a part of the sum of the k-th of x, y, u, v."""
+
+    def codegen(context, builder, sig, args):
+        w = x.width
+
+        def groups(pattern):
+            return [4 * g + i if i < 4 else w + 4 * g + i - 4 for g in range(w // 4) for i in pattern]
+
+        def combine(a, b, first, second):
+            left = shuffle(builder, a, b, groups(first))
+            return builder.fadd(left, shuffle(builder, a, b, groups(second)))
+
+        xy = combine(args[0], args[1], (0, 4, 1, 5), (2, 6, 3, 7))
+        uv = combine(args[2], args[3], (0, 4, 1, 5), (2, 6, 3, 7))
+        return combine(xy, uv, (0, 1, 4, 5), (2, 3, 6, 7))
+
+    return x(x, x, x, x), codegen
+
+
+@intrinsic
+def store_interleaved(typingctx, address, x):
+    """Finish `interleave_sums`: write its four sums at a byte address."""
+
+    def codegen(context, builder, sig, args):
+        value, count = args[1], x.width
+        while count > 4:
+            count //= 2
+            high = shuffle(builder, value, value, range(count, 2 * count))
+            low = shuffle(builder, value, value, range(count))
+            value = builder.fadd(low, high)
+        simd.emit_store(builder, value, context.cast(builder, args[0], sig.args[0], types.int64))
+        return context.get_dummy_value()
+
+    return types.void(address, x), codegen
+
+
+# --- transpose ------------------------------------------------------------------------------------
+
+
+def _emit_transpose(builder, rows):
+    """Square transpose in registers: log2(w) rounds of exchanging off-diagonal blocks."""
+    w, block = len(rows), 1
+    lanes = range(w)
+    while block < w:
+        upper = [i if not i & block else w + (i ^ block) for i in lanes]
+        lower = [i ^ block if not i & block else w + i for i in lanes]
+        result = list(rows)
+        for i in lanes:
+            if not i & block:
+                result[i] = shuffle(builder, rows[i], rows[i + block], upper)
+                result[i + block] = shuffle(builder, rows[i], rows[i + block], lower)
+        rows, block = result, 2 * block
+    return rows
+
+
+@intrinsic
+def transpose(typingctx, real, source, source_step, target, target_step):
+    """Transpose a w x w block between two byte addresses with the given byte steps of its rows."""
+    vector = Vector(real)
+
+    def codegen(context, builder, sig, args):
+        src, src_step, dst, dst_step = (
+            context.cast(builder, a, t, types.int64)
+            for a, t in zip(args[1:], sig.args[1:], strict=True)
+        )
+        rows = []
+        for _ in range(vector.width):
+            rows.append(simd.emit_load(builder, vector.llvm, src))
+            src = builder.add(src, src_step)
+        for row in _emit_transpose(builder, rows):
+            simd.emit_store(builder, row, dst)
+            dst = builder.add(dst, dst_step)
+        return context.get_dummy_value()
+
+    return types.void(real, source, source_step, target, target_step), codegen
+
+
+@intrinsic
+def transpose_part(typingctx, real, source, source_step, rows, columns, target, target_step, full):
+    """Transpose `rows` x `columns` (at most w each).
+
+    With `full` nonzero all `columns` target rows are written w wide, zeros behind `rows`; else
+    only their first `rows` lanes.
+    """
+    vector = Vector(real)
+
+    def codegen(context, builder, sig, args):
+        src, src_step, n_rows, n_columns, dst, dst_step, pad = (
+            context.cast(builder, a, t, types.int64)
+            for a, t in zip(args[1:], sig.args[1:], strict=True)
+        )
+        zero = ir.Constant(ir.IntType(64), 0)
+        lanes = []
+        for i in range(vector.width):
+            inside = builder.icmp_signed("<", ir.Constant(ir.IntType(64), i), n_rows)
+            count = builder.select(inside, n_columns, zero)
+            lanes.append(simd.emit_load_first(builder, vector.llvm, src, count))
+            src = builder.add(src, src_step)
+        all_lanes = ir.Constant(ir.IntType(64), vector.width)
+        written = builder.select(builder.icmp_signed("!=", pad, zero), all_lanes, n_rows)
+        for i, row in enumerate(_emit_transpose(builder, lanes)):
+            inside = builder.icmp_signed("<", ir.Constant(ir.IntType(64), i), n_columns)
+            count = builder.select(inside, written, zero)
+            simd.emit_store_first(builder, row, dst, count)
+            dst = builder.add(dst, dst_step)
+        return context.get_dummy_value()
+
+    arguments = (real, source, source_step, rows, columns, target, target_step, full)
+    return types.void(*arguments), codegen
+

@@ -1,0 +1,1 @@
+"""Operations: contract (every user-facing check), arrays (frameworks), scan (forward, backward)."""

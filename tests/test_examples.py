@@ -1,0 +1,25 @@
+"""The scripts in docs/examples, shortened."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "docs/examples"
+
+pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_digits_classifier_learns_within_three_epochs(capsys):
+    score = load("digits").main(epochs=3)
+
+    assert score > 0.8
+    assert f"test accuracy {score:.1%} on 360 images" in capsys.readouterr().out

@@ -1,0 +1,164 @@
+"""Imports point down only, and each outside library has its one place (docs/contributing.md)."""
+
+import ast
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Bottom to top. A module imports from the rows below its own, never from its own row or above.
+LAYERS = (
+    ("errors", "cases"),
+    ("paths",),
+    ("backends",),
+    ("ops",),
+    ("autograd",),
+    ("api",),
+    ("nn",),
+    ("models", "compat"),
+    ("selscan",),  # selscan/__init__.py, the public face
+    ("check",),
+    ("__main__",),
+)
+RANK = {unit: rank for rank, row in enumerate(LAYERS) for unit in row}
+COMMAND_LINE = ("check", "__main__")  # these import torch inside functions only
+
+HOMES = {
+    "torch": ("autograd", "nn", "models", "compat", *COMMAND_LINE),
+    "cupy": ("backends.cupy",),
+    "cupyx": ("backends.cupy",),
+    "numba": ("backends",),
+    "llvmlite": ("backends",),
+    "reference": (),
+    "tests": (),
+    "bench": (),
+}
+IN_REFERENCE = {"reference", "numpy", *sys.stdlib_module_names}
+
+
+def imports(path, root):
+    """Every import of a file, also inside functions: (line, absolute name, in a function?)."""
+    package = path.relative_to(root).parts[:-1]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inner = {id(node) for function in functions for node in ast.walk(function)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [f"{alias.name}.*" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join((*base, *filter(None, [node.module])))
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from ((node.lineno, name, id(node) in inner) for name in names)
+
+
+def unit_of(name, root):
+    """The row entry that an absolute name below `selscan` belongs to."""
+    _, first, *rest = name.split(".")
+    is_module = any((root / "selscan" / file).exists() for file in (first, f"{first}.py"))
+    return first if is_module or rest else "selscan"
+
+
+def complaint(path, name, lazy, root):
+    """What is wrong with one import in a file of `selscan`; None if nothing is."""
+    module = ".".join(path.relative_to(root / "selscan").with_suffix("").parts)
+    own = "selscan" if module == "__init__" else module.split(".")[0]
+    if own not in RANK:
+        return f"unknown module {own}: give it a row in LAYERS"
+    library = name.split(".")[0]
+    if library == "selscan":
+        unit = unit_of(name, root)
+        if unit not in RANK:
+            return f"imports the unknown module selscan.{unit}"
+        if unit != own and RANK[unit] >= RANK[own]:
+            return f"{own} must not import {unit}: imports point down"
+    elif library in HOMES:
+        if not any(f"{module}.".startswith(f"{home}.") for home in HOMES[library]):
+            return f"must not import {library}"
+        if own in COMMAND_LINE and not lazy:
+            return f"must import {library} inside a function"
+    return None
+
+
+def violations(root):
+    """One line for each import that breaks a rule."""
+    found = []
+    for path in sorted((root / "selscan").rglob("*.py")):
+        for line, name, lazy in [(1, "builtins", False), *imports(path, root)]:
+            if text := complaint(path, name, lazy, root):
+                found.append(f"{path.relative_to(root)}:{line}: {text}")
+    for path in sorted((root / "reference").rglob("*.py")):
+        for line, name, _ in imports(path, root):
+            if name.split(".")[0] not in IN_REFERENCE:
+                found.append(f"{path.relative_to(root)}:{line}: reference is NumPy only: {name}")
+    return found
+
+
+def test_imports_point_down():
+    assert (ROOT / "selscan/__init__.py").exists()
+    assert (ROOT / "reference/__init__.py").exists()
+    assert violations(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "code", "expected"),
+    [
+        ("selscan/paths.py", "from . import api", "paths must not import api"),
+        ("selscan/paths.py", "from .api import scan", "paths must not import api"),
+        ("selscan/backends/planted.py", "from ..ops import contract", "must not import ops"),
+        ("selscan/backends/cpu/planted.py", "from ... import ops", "must not import ops"),
+        ("selscan/ops/planted.py", "import selscan.api", "ops must not import api"),
+        ("selscan/ops/planted.py", "from selscan import scan", "ops must not import selscan"),
+        ("selscan/api.py", "def f():\n    from selscan.nn import S6", "api must not import nn"),
+        ("selscan/models/planted.py", "from ..compat import x", "models must not import compat"),
+        ("selscan/api.py", "from .absent import x", "unknown module selscan.absent"),
+        ("selscan/api.py", "import selscan.absent", "unknown module selscan.absent"),
+        ("selscan/planted.py", "", "unknown module planted"),
+        ("selscan/ops/planted.py", "def f():\n    import torch", "must not import torch"),
+        ("selscan/check.py", "import torch", "must import torch inside a function"),
+        ("selscan/api.py", "from numba import njit", "must not import numba"),
+        ("selscan/backends/cpu/planted.py", "import cupy.cuda", "must not import cupy"),
+        ("selscan/backends/cupyish.py", "import cupy", "must not import cupy"),
+        ("selscan/check.py", "def f():\n    import reference.scan", "must not import reference"),
+        ("reference/planted.py", "from selscan import scan", "reference is NumPy only"),
+        ("reference/planted.py", "import torch", "reference is NumPy only"),
+    ],
+)
+def test_a_planted_import_is_found(tmp_path, file, code, expected):
+    for package in ("selscan", "reference"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    # Plants that name these must not depend on whether they are written yet.
+    for target in ("ops/__init__.py", "api.py", "nn.py", "compat/__init__.py"):
+        (tmp_path / "selscan" / target).parent.mkdir(exist_ok=True)
+        (tmp_path / "selscan" / target).touch()
+    planted = tmp_path / file
+    planted.parent.mkdir(parents=True, exist_ok=True)
+    with planted.open("a", encoding="utf-8") as stream:
+        stream.write(f"\n{code}\n")
+
+    found = violations(tmp_path)
+
+    assert len(found) == 1
+    assert expected in found[0]
+
+
+@pytest.mark.parametrize(
+    ("file", "code"),
+    [
+        ("selscan/models/planted.py", "import torch\nfrom ..nn import S6"),
+        ("selscan/backends/cupy/planted.py", "import cupy\nfrom ..math import softplus"),
+        ("selscan/check.py", "from selscan import scan\ndef f():\n    import torch"),
+        ("reference/planted.py", "import math\nimport numpy as np\nfrom . import scan"),
+    ],
+)
+def test_a_rightful_import_is_accepted(tmp_path, file, code):
+    planted = tmp_path / file
+    planted.parent.mkdir(parents=True)
+    planted.write_text(f"{code}\n", encoding="utf-8")
+
+    assert violations(tmp_path) == []
