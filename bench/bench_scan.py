@@ -4,6 +4,7 @@
         --set-commit-hash $(git rev-parse HEAD)
 """
 
+import contextlib
 import time
 
 from selscan.cases import CASES, Case, make_inputs
@@ -90,7 +91,8 @@ class Memory:
 
     def setup_cache(self):
         """Compile in another process: the compiler's memory is not the scan's."""
-        compile_kernels("float32")
+        with contextlib.suppress(ImportError, AttributeError):  # `setup` says n/a
+            compile_kernels("float32")
 
     def setup(self, name, layout):
         """Make the inputs; load the kernels from the disk cache."""

@@ -1,6 +1,5 @@
 """The public functions: documentation, and the way to the framework of the arrays."""
 
-import sys
 from typing import Any, NamedTuple
 
 from .backends import list_backends, use
@@ -112,7 +111,7 @@ def scan(
     (2, 8, 64)
     """
     _refuse_missing("scan", seq_idx=seq_idx, out_dtype=out_dtype)
-    framework = ops.framework_for("scan", u)
+    framework = ops.framework_for("scan", u, "u")
     options = ops.switches("scan", delta_softplus, reverse, layout)
     if return_last_state is not True and return_last_state is not False:
         ops.contract.check_flags("scan", return_last_state=return_last_state)
@@ -122,9 +121,8 @@ def scan(
 
         y, last = autograd.scan(framework, inputs, options, backend, return_last_state)
     else:
-        y, last, _ = ops.forward(
-            "scan", framework, inputs, options, backend, want_last=return_last_state
-        )
+        request = ops.request("scan", framework, inputs, options, backend)
+        y, last, _ = ops.forward(request, inputs, want_last=return_last_state)
     return (y, last) if return_last_state else y
 
 
@@ -183,17 +181,15 @@ def scan_backward(
     array([[[3., 2., 1.]]], dtype=float32)
     """
     _refuse_missing("scan_backward", seq_idx=seq_idx)
-    framework = ops.framework_for("scan_backward", u)
+    framework = ops.framework_for("scan_backward", u, "u")
     options = ops.switches("scan_backward", delta_softplus, reverse, layout)
     inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state)
     if framework.name == "torch":
         from . import autograd
 
         autograd.refuse_transforms("scan_backward")
-    gradients = ops.backward(
-        "scan_backward", framework, inputs, dy, dlast_state, options, backend=backend
-    )
-    return ScanGrads(*gradients)
+    request = ops.request("scan_backward", framework, inputs, options, backend)
+    return ScanGrads(*ops.backward(request, inputs, dy, dlast_state))
 
 
 def scan_step(
@@ -245,11 +241,12 @@ def scan_step(
     """
     framework = ops.framework_for("scan_step", state, "state")
     inputs = (u, delta, A, B, C, D, z, delta_bias)
-    if framework.name == "torch" and "torch" in sys.modules:
+    if framework.name == "torch":
         from . import autograd
 
         return autograd.scan_step(framework, state, inputs, delta_softplus, backend)
-    return ops.step("scan_step", framework, state, inputs, delta_softplus, backend)
+    request = ops.step_request("scan_step", framework, state, inputs, delta_softplus, backend)
+    return ops.step(request, state, inputs)
 
 
 def _refuse_missing(function, **arguments):

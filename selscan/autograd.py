@@ -11,54 +11,48 @@ class Scan(torch.autograd.Function):
     """(y, last_state or None) = scan; saves the inputs and the states at chunk starts."""
 
     @staticmethod
-    def forward(ctx, function, options, backend, want_last, framework, *inputs):
-        y, last_state, states = ops.forward(
-            function, framework, inputs, options, backend, keep_states=True, want_last=want_last
-        )
+    def forward(ctx, request, want_last, *inputs):
+        y, last_state, states = ops.forward(request, inputs, keep_states=True, want_last=want_last)
         ctx.save_for_backward(*inputs, states)
-        ctx.call = function, options, backend, framework
+        ctx.request = request
         ctx.set_materialize_grads(False)
         return y, last_state
 
     @staticmethod
     @once_differentiable
     def backward(ctx, dy, dlast_state):
-        function, options, backend, framework = ctx.call
         *inputs, states = ctx.saved_tensors
-        skipped = (None,) * 5
         if dy is None and dlast_state is None:
-            return skipped + (None,) * len(inputs)
+            return (None,) * (2 + len(inputs))
         if dy is None:
             dy = torch.zeros_like(inputs[0])
-        gradients = ops.backward(
-            function, framework, inputs, dy, dlast_state, options, states, backend
-        )
-        wanted = ctx.needs_input_grad[len(skipped) :]
-        return skipped + tuple(g if w else None for g, w in zip(gradients, wanted, strict=True))
+        return None, None, *ops.backward(ctx.request, inputs, dy, dlast_state, states)
 
 
 def scan(framework, inputs, options, backend, want_last):
     """(y, last_state or None) of torch tensors, recorded if a gradient may be asked for."""
     refuse_transforms("scan")
+    request = ops.request("scan", framework, inputs, options, backend)
     if records(inputs):
-        return Scan.apply("scan", options, backend, want_last, framework, *inputs)
-    return ops.forward("scan", framework, inputs, options, backend, want_last=want_last)[:2]
+        return Scan.apply(request, want_last, *inputs)
+    return ops.forward(request, inputs, want_last=want_last)[:2]
 
 
 def scan_step(framework, state, inputs, delta_softplus, backend):
     """(y, state); in place on `state` unless a gradient may be asked for."""
     refuse_transforms("scan_step")
+    request = ops.step_request("scan_step", framework, state, inputs, delta_softplus, backend)
     if not records((state, *inputs)):
-        return ops.step("scan_step", framework, state, inputs, delta_softplus, backend)
+        return ops.step(request, state, inputs)
     # With a gradient a step is a scan of length 1, and the state is a new tensor.
-    ops.check_step("scan_step", framework, state, inputs, delta_softplus)
     u, delta, A, B, C, D, z, delta_bias = inputs
-    batch = u.shape[0]
+    batch = state.shape[0]
     B, C = (x if x.dim() == 2 and x.shape[0] != batch else x.unsqueeze(-1) for x in (B, C))
     u, delta, z = (x if x is None else x.unsqueeze(-1) for x in (u, delta, z))
-    options = ops.switches("scan_step", delta_softplus)
     inputs = (u, delta, A, B, C, D, z, delta_bias, state)
-    y, state = Scan.apply("scan_step", options, backend, True, framework, *inputs)
+    options = ops.switches("scan_step", delta_softplus)
+    request = ops.request("scan_step", framework, inputs, options, backend)
+    y, state = Scan.apply(request, True, *inputs)
     return y.squeeze(-1), state
 
 

@@ -12,17 +12,19 @@ import selscan
 from selscan.cases import CASES, make_inputs
 from selscan.machine import machine
 
-BAR = 20
+BAR = 20  # characters
+LEAST = 3
 
 
 def measure(function, seconds):
-    """Durations of repeated calls in ms: of the first if it takes that long, else of the others."""
+    """Durations in ms of at least three calls, after one that may compile or load kernels."""
+    function()
     durations = []
-    while sum(durations[:1]) < 1e3 * seconds and sum(durations[1:]) < 1e3 * seconds:
+    while len(durations) < LEAST or sum(durations) < 1e3 * seconds:
         start = time.perf_counter()
         function()
         durations.append(1e3 * (time.perf_counter() - start))
-    return durations[1:] or durations
+    return durations
 
 
 def operations(backend, inputs, layout):
@@ -58,7 +60,6 @@ def timed(jobs, total, seconds):
             text = f"{done}/{total} {case.name}, {backend}, {operation}"
             print(f"[{'#' * (BAR * done // total):.<{BAR}}] {text}"[:79], end="", file=sys.stderr)
             sys.stderr.flush()
-        function()  # compiles
         p20, p50, p80 = np.percentile(measure(function, seconds), (20, 50, 80)).tolist()
         if sys.stderr.isatty():
             print(f"\r{'':79}\r", end="", file=sys.stderr, flush=True)
@@ -68,10 +69,10 @@ def timed(jobs, total, seconds):
 
 def print_cases():
     """Print the name and shape of every case."""
-    print(f"{'name':27s} batch  dim length  n g")
+    print(f"{'name':27s}  b    d    l  n g")
     for case in CASES.values():
         print(
-            f"{case.name:27s} {case.batch:5d} {case.dim:4d} {case.length:6d} "
+            f"{case.name:27s} {case.batch:2d} {case.dim:4d} {case.length:4d} "
             f"{case.d_state:2d} {case.groups}  {case.note}"
         )
 

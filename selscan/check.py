@@ -6,14 +6,13 @@ for the gradient  dh[t] = dy[t] C[t] + a[t+1] dh[t+1]   (Gu and Dao 2023, eq. 2)
 """
 
 import dataclasses
-import statistics
 
 import numpy as np
 
 import selscan
 from selscan.bench import measure
 from selscan.cases import CASES, Case, make_inputs
-from selscan.machine import backends, machine, show
+from selscan.machine import backends, busy, machine, show
 
 # |error| / largest value in float32; backends are within 1e-6, a wrong formula is far above.
 LIMIT = 1e-5
@@ -200,16 +199,16 @@ def in_torch(backend, arrays):
 
 def check_speed(backend):
     """Print the times of selscan and of the plain loops, and how many times longer they take."""
-    case = dataclasses.replace(CASES["vim"], batch=2)  # the plain torch loop takes a second
+    case = dataclasses.replace(CASES["vim"], batch=1)
     shape = f"u ({case.batch}, {case.dim}, {case.length}), n = {case.d_state}"
-    print(f"\nSpeed: {backend}, float32, {shape}; median ms")
+    print(f"\nSpeed: {backend}, float32, {shape}; best, ms")
     print(f"  {'':24s} {'forward':>10s} {'forward + backward':>27s}")
     arrays = make_inputs(case)
     for group in (in_numpy, in_torch):
         ours = None
         try:
             for name, *functions in group(backend, arrays):
-                times = [statistics.median(measure(f, 0.3)) for f in functions]
+                times = [min(measure(f, 0.3)) for f in functions]
                 ours = ours or times
                 pairs = zip(times, ours, strict=True)
                 print(f"  {name:24s}", *(f"{ms:10.2f} {ms / base:8,.1f}x" for ms, base in pairs))
@@ -230,12 +229,15 @@ def check_backend(backend):
 
 def check():
     """Print everything; the exit code: 1 if a backend is wrong or none is usable."""
+    warning = busy()
     show(machine())
     print("\nBackends")
     show(backends())
     print("\nThe first run on a machine compiles the kernels: about ten seconds, once.", flush=True)
     usable = [info.name for info in selscan.list_backends() if info.usable]
     wrong = [name for name in usable if not check_backend(name)]
+    if warning:
+        print(f"\n{warning}")
     if usable and not wrong:
         print("\nAll is well.")
         return 0

@@ -29,14 +29,28 @@ def versions():
     return found
 
 
+def processors():
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
 def cpu():
-    """The processor's name, and how many of them this process may use."""
+    """The processor's name and how many there are."""
     name = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).exists():
         model = re.search(r"^model name\s*: (.+)$", info.read_text(), re.M)
         name = model[1] if model else name
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {usable} usable"
+    return f"{name}, {processors()} usable"
+
+
+def busy():
+    """A warning if much else ran in the last minute; empty if not, or if that is not known."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
+    if load < 0.5 * processors():
+        return ""
+    return (
+        f"Busy before this began (load {load:.1f}, {processors()} processors): times may be long."
+    )
 
 
 def gpus():
@@ -85,6 +99,10 @@ def first_scan():
     yield "first scan", f"{time.perf_counter() - start:.2f} s"
     import numba
 
+    from selscan.backends import cpu
+
+    directory = cpu._kernel("forward").stats.cache_path
+    yield "cache", str(directory or "none: no directory can be written")
     with contextlib.suppress(ValueError):  # no parallel region was entered
         yield "threads", f"{numba.get_num_threads()}, layer {numba.threading_layer()}"
 

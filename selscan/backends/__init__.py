@@ -61,9 +61,7 @@ def check_name(function, argument, name):
         kind = type(name).__name__
         raise TypeError(f"{function}: {argument} must be one of {', '.join(NAMES)}; got a {kind}.")
     if name not in NAMES:
-        raise ValueError(
-            f"{function}: {argument} must be one of {', '.join(NAMES)}; got {name!r}."
-        )
+        raise ValueError(f"{function}: {argument} must be one of {', '.join(NAMES)}; got {name!r}.")
     return name
 
 

@@ -81,7 +81,9 @@ def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=F
     batch, dim, length = u if layout == "bdl" else (u[0], u[2], u[1])
     for name in ("delta", "z"):
         if name in layouts and layouts[name].shape != u:
-            fail(function, name, f"{sequence} like u, {u}", layouts[name].shape, _hint_layout(layout))
+            fail(
+                function, name, f"{sequence} like u, {u}", layouts[name].shape, _hint_layout(layout)
+            )
     a = layouts["A"].shape
     if len(a) != 2 or a[0] != dim:
         fail(function, "A", f"(d, n) with d = {dim}", a, _hint_layout(layout))
@@ -114,9 +116,13 @@ def check_step(function, layouts, softplus):
     """The same for one step: no time axis anywhere, and `initial_state` is the state."""
     for name, given in layouts.items():
         _check_dtype(function, "state" if name == "initial_state" else name, given.dtype)
-    state = layouts["initial_state"].shape
+    state, steps = layouts["initial_state"].shape, layouts["initial_state"].steps
     if len(state) != 3 or state[2] == 0:
         fail(function, "state", "(b, d, n) with n of at least 1", state)
+    if any(n > 1 and step == 0 for n, step in zip(state, steps, strict=True)):
+        fail(
+            function, "state", "an array with memory of its own for each element", "a broadcast one"
+        )
     batch, dim, d_state = state
     for name in ("u", "delta", "z"):
         if name in layouts and layouts[name].shape != (batch, dim):
@@ -244,16 +250,17 @@ def _groups(function, name, layouts, batch, dim, length, d_state, layout):
     return g
 
 
+STATE_AXES = (0, 1, 2, None)
 _STEP_AXES = {
     **dict.fromkeys(("u", "delta", "z"), (0, 1, None, None)),
     **dict.fromkeys(("D", "delta_bias"), (None, 0, None, None)),
     "A": (None, 0, 1, None),
-    "initial_state": (0, 1, 2, None),
+    "initial_state": STATE_AXES,
 }
 _AXES = {  # name, number of axes, layout -> where batch, channel (group), state and time stand
     "A": (None, 0, 1, None),
     "row": (None, 0, None, None),
-    "state": (0, 1, 2, None),
+    "state": STATE_AXES,
     ("sequence", "bdl"): (0, 1, None, 2),
     ("sequence", "bld"): (0, 2, None, 1),
     (3, "bdl"): (0, None, 1, 2),

@@ -10,32 +10,30 @@ from . import plan, run, simd
 from .backward import compile_backward
 from .forward import compile_forward
 from .jit import source_version
-from .plan import backward_plan, backward_slices, forward_plan, states_size
+from .plan import backward_plan, backward_slices, forward_plan, states_size, step_plan
+from .step import compile_step
 
 __all__ = [
     "backward_plan",
     "backward_slices",
     "detail",
     "forward_plan",
-    "scan_backward",
-    "scan_forward",
+    "launch",
     "states_size",
+    "step_plan",
 ]
+
+_COMPILERS = {"forward": compile_forward, "backward": compile_backward, "step": compile_step}
 
 
 @functools.cache
-def _kernel(compiler):
-    return compiler(source_version())
+def _kernel(name):
+    return _COMPILERS[name](source_version())
 
 
-def scan_forward(plan, addresses):
-    """Write y, last_state and states where their addresses are given."""
-    run.run(_kernel(compile_forward), plan, addresses)
-
-
-def scan_backward(plan, addresses):
-    """Write every gradient."""
-    run.run(_kernel(compile_backward), plan, addresses)
+def launch(plan, addresses):
+    """Run the kernel of a plan on operands at these addresses (by name)."""
+    run.run(_kernel(plan.kernel), plan, addresses)
 
 
 def detail():

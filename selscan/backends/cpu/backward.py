@@ -49,7 +49,6 @@ from .jit import helper, kernel, merge
 from .simd import fma, itemsize, load, splat, store, width
 from .vector_math import LN_2, LOG2_E, exp2, sigmoid, softplus, softplus_slope
 
-
 ONE = np.int64(1)  # a plain 1 would have Numba compile the tile functions once more
 
 
@@ -233,7 +232,11 @@ def prepare_chunk(real, args, scratch, m):
     row = width(real) * itemsize(real)
     bias = load(real, scratch + args[at.TILE_ROW])
     skip = load(real, scratch + args[at.TILE_ROW] + row)
-    u, delta, x = scratch + args[at.TILE_U], scratch + args[at.TILE_DELTA], scratch + args[at.TILE_X]
+    u, delta, x = (
+        scratch + args[at.TILE_U],
+        scratch + args[at.TILE_DELTA],
+        scratch + args[at.TILE_X],
+    )
     slope, y = scratch + args[at.TILE_SLOPE], scratch + args[at.TILE_Y]
     g, z = scratch + args[at.TILE_G], scratch + args[at.TILE_Z]
     one = splat(real, 1.0)
@@ -281,7 +284,11 @@ def sweep_states(real, kind_b, kind_c, args, scratch, states, own, db, dc, m):
     """All states of one block over one chunk, four at a time."""
     row = width(real) * itemsize(real)
     d_state, chunk, with_z = args[at.D_STATE], args[at.CHUNK], args[at.Z] != 0
-    delta, x, g = scratch + args[at.TILE_DELTA], scratch + args[at.TILE_X], scratch + args[at.TILE_G]
+    delta, x, g = (
+        scratch + args[at.TILE_DELTA],
+        scratch + args[at.TILE_X],
+        scratch + args[at.TILE_G],
+    )
     dx, ddelta = scratch + args[at.TILE_DX], scratch + args[at.TILE_DDELTA]
     past, decay = scratch + args[at.TILE_PAST], scratch + args[at.TILE_DECAY]
     a, dh, da = scratch + args[at.TILE_A] + own, scratch + args[at.TILE_DH] + own, 0

@@ -80,9 +80,7 @@ def load_shared(real, args, slot, b, g, t, m, tile):
     row, code = padded(real, d_state) * size, args[slot + at.DTYPE]
     for n in range(0, d_state, w):
         at_n = source + n * step_n + t * step_t
-        load_tile(
-            real, code, at_n, step_n, step_t, min(w, d_state - n), m, tile + n * size, row
-        )
+        load_tile(real, code, at_n, step_n, step_t, min(w, d_state - n), m, tile + n * size, row)
 
 
 # --- gradients: sums over lanes (shared) or over time (constant) ------------------------------
@@ -175,6 +173,4 @@ def store_shared(real, args, slot, b, g, t, m, tile, offset):
     row, code = padded(real, d_state) * size, args[slot + at.DTYPE]
     for n in range(0, d_state, w):
         to = target + n * step_n + t * step_t
-        store_tile(
-            real, code, tile + n * size, row, min(w, d_state - n), m, to, step_n, step_t
-        )
+        store_tile(real, code, tile + n * size, row, min(w, d_state - n), m, to, step_n, step_t)

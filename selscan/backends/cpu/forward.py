@@ -1,6 +1,8 @@
 """Scan forward.
 
-    h[t] = exp(delta[t] A) h[t-1] + delta[t] B[t] u[t],   y[t] = C[t] . h[t] + D u[t]   (times silu(z))
+    h[t] = exp(delta[t] A) h[t-1] + delta[t] B[t] u[t],   y[t] = C[t] . h[t] + D u[t],
+
+times silu(z[t]) where z is given.
 
 Lanes are channels. A task is one batch entry and a run of channel blocks, w channels each, of one
 group; it walks time in chunks. A chunk of u and delta is copied into tiles (tiles.py), B and C into
@@ -32,9 +34,8 @@ from .coefficients import (
     time_step,
 )
 from .jit import helper, kernel, merge
-from .simd import fma, itemsize, load, splat, store, width
+from .simd import fma, itemsize, load, store, width
 from .vector_math import LOG2_E, exp2, sigmoid, softplus
-
 
 ONE = np.int64(1)  # a plain 1 would have Numba compile the tile functions once more
 
@@ -139,7 +140,21 @@ def forward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first):
         copy_tile(real, h, states_address(real, args, b, g, block, c), d_state)
     bt, ct = time_step(kind_b, real, d_state), time_step(kind_c, real, d_state)
     scan_chunk(
-        real, kind_b, kind_c, delta, u, y, h, a, tile_b, tile_c, bt, ct, d_state, m, args[at.REVERSE]
+        real,
+        kind_b,
+        kind_c,
+        delta,
+        u,
+        y,
+        h,
+        a,
+        tile_b,
+        tile_c,
+        bt,
+        ct,
+        d_state,
+        m,
+        args[at.REVERSE],
     )
     if args[at.Y] == 0:
         return

@@ -42,6 +42,8 @@ SLOTS = {
 }
 # Blocks that a task of the forward walks together: they share the tiles of B and C.
 _FORWARD_BLOCKS = 8
+# Blocks that a step takes through its passes together: few enough for the first-level cache.
+_STEP_BLOCKS = 8
 # Fewest tasks of the backward, if there are blocks enough. A property of the machine, not of the
 # thread count in force, because dB and dC are summed by task and must not depend on it.
 _BACKWARD_TASKS = max(16, 2 * (os.cpu_count() or 1))
@@ -55,7 +57,8 @@ def chunk_of(d_state):
 class Plan:
     """Sizes, steps and scratch of one kernel call; `fill` adds the addresses."""
 
-    def __init__(self, problem, slices, tiles, operands):
+    def __init__(self, problem, slices, tiles, operands, kernel="forward"):
+        self.kernel = kernel
         width = lanes_of(_REAL[problem.real])
         chunk = min(chunk_of(problem.d_state), problem.length)
         self.real = np.dtype(problem.real).type(0)
@@ -89,9 +92,7 @@ class Plan:
         for name, (layout, axes) in operands.items():
             slot = SLOTS[name]
             self.template[slot + at.DTYPE] = CODES[layout.dtype]
-            for step, axis in zip(
-                (at.STEP_B, at.STEP_D, at.STEP_N, at.STEP_T), axes, strict=True
-            ):
+            for step, axis in zip((at.STEP_B, at.STEP_D, at.STEP_N, at.STEP_T), axes, strict=True):
                 self.template[slot + step] = 0 if axis is None else layout.steps[axis]
 
     def fill(self, addresses, workers, scratch):
@@ -133,6 +134,30 @@ def _sizes(problem):
     return row, chunk * row, max(chunk * padded * itemsize, problem.d_state * row)
 
 
+def step_plan(problem, operands):
+    """Plan of one step: step.py where states are neighbours in memory, else forward.py."""
+    size = np.dtype(problem.real).itemsize
+    width = lanes_of(_REAL[problem.real])
+    in_place = all(
+        operands[name][0].dtype == problem.real and operands[name][0].steps[-1] == size
+        for name in ("A", "initial_state")
+    )
+    constant = problem.constant_b or problem.constant_c
+    if not in_place or constant or 2 * problem.d_state <= width:
+        return forward_plan(problem, operands)
+    run = min(_STEP_BLOCKS, blocks_of(problem))
+    runs = -(-blocks_of(problem) // run)
+    padded = -(-problem.d_state // width) * width * size
+    tiles = {
+        **dict.fromkeys((at.TILE_U, at.TILE_DELTA, at.TILE_Y, at.TILE_Z), run * width * size),
+        **dict.fromkeys((at.TILE_B, at.TILE_C), padded),
+    }
+    plan = Plan(problem, 1, tiles, operands, "step")
+    plan.tasks = problem.batch * problem.groups * runs
+    plan.template[at.CHUNK], plan.template[at.CHUNKS] = run, runs
+    return plan
+
+
 def forward_plan(problem, operands):
     """Plan of scan_forward; `operands`: name -> (Layout, axes)."""
     blocks = blocks_of(problem)
@@ -171,7 +196,7 @@ def backward_plan(problem, operands, part_steps):
         at.TILE_ROW: 2 * row,
         at.TILE_DROW: 2 * row * blocks,
     }
-    plan = Plan(problem, slices, tiles, operands)
+    plan = Plan(problem, slices, tiles, operands, "backward")
     plan.template[at.SLICE_STEP_B] = part_steps.get("dB", 0)
     plan.template[at.SLICE_STEP_C] = part_steps.get("dC", 0)
     return plan

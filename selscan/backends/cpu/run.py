@@ -17,7 +17,7 @@ import numpy as np
 from ...errors import SlowPathWarning
 
 # Work (b * d * l * n) below which one thread is faster than waking a second.
-SERIAL_ELEMENTS = 1 << 17
+SERIAL_ELEMENTS = 1 << 16
 _NOTICE_SECONDS = 2.0
 
 _compiled = set()

@@ -206,7 +206,9 @@ def interleave_sums(typingctx, x, y, u, v):
         w = x.width
 
         def groups(pattern):
-            return [4 * g + i if i < 4 else w + 4 * g + i - 4 for g in range(w // 4) for i in pattern]
+            return [
+                4 * g + i if i < 4 else w + 4 * g + i - 4 for g in range(w // 4) for i in pattern
+            ]
 
         def combine(a, b, first, second):
             left = shuffle(builder, a, b, groups(first))
@@ -309,4 +311,3 @@ def transpose_part(typingctx, real, source, source_step, rows, columns, target, 
 
     arguments = (real, source, source_step, rows, columns, target, target_step, full)
     return types.void(*arguments), codegen
-
