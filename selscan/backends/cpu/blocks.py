@@ -4,10 +4,14 @@ A task is one batch entry, one group and one slice of the group's channel blocks
 channels, w the vector width.
 """
 
+import numpy as np
+
 from . import layout as at
 from .jit import helper, merge
 from .simd import itemsize, load, splat, store, width
 from .tiles import load_tile, store_tile
+
+ONE = np.int64(1)  # a plain 1 would have Numba compile the tile functions once more
 
 
 @helper

@@ -15,6 +15,7 @@ from numba import prange
 
 from . import layout as at
 from .blocks import (
+    ONE,
     channels_of,
     chunk_start,
     copy_tile,
@@ -36,8 +37,6 @@ from .coefficients import (
 from .jit import helper, kernel, merge
 from .simd import fma, itemsize, load, store, width
 from .vector_math import LOG2_E, exp2, sigmoid, softplus
-
-ONE = np.int64(1)  # a plain 1 would have Numba compile the tile functions once more
 
 
 @helper

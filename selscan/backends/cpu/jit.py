@@ -15,8 +15,8 @@ INLINE = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": T
 helper = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
 # The same, always inlined: arguments and results stay in vector registers.
 inline = njit(**INLINE)
-# Copied into its only caller before that is compiled. Numba compiles every function once alone and
-# once more with each function above it; the outer levels of a kernel need only the last.
+# Copied into its callers before they are compiled. Numba compiles every function alone and again
+# with each level above it, so thin functions above the tile functions are cheaper as copies.
 merge = njit(inline="always", **_OPTIONS)
 
 

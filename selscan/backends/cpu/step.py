@@ -9,9 +9,9 @@ import numpy as np
 from numba import prange
 
 from . import layout as at
-from .blocks import load_channels, store_channels
+from .blocks import ONE, load_channels, store_channels
 from .coefficients import load_shared
-from .forward import ONE, gate_chunk
+from .forward import gate_chunk
 from .jit import helper, inline, kernel
 from .simd import broadcast, fma, itemsize, load, load_first, poke, splat, store, store_first, width
 from .vector_math import LOG2_E, exp2, interleave_sums, softplus, store_interleaved, sum_lanes
