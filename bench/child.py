@@ -25,36 +25,47 @@ def call(function, argument, *, threads=None, variables=None):
 
     Raises
     ------
-    RuntimeError : the child failed; the end of what it wrote to standard error.
+    RuntimeError : the child failed; the error in one line.
     """
     limits = {name: str(threads) for name in THREADS} if threads else {}
     done = subprocess.run(
         [sys.executable, "-m", "bench.child", function.__module__, function.__name__],
         input=json.dumps({"argument": argument, "threads": threads}),
         stdout=subprocess.PIPE,
-        stderr=None if sys.stderr.isatty() else subprocess.PIPE,
+        stderr=None if sys.stderr.isatty() else subprocess.DEVNULL,
         env=os.environ | limits | (variables or {}),
         cwd=ROOT,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"exit status {done.returncode}: {(done.stderr or '')[-2000:]}")
-    return json.loads(done.stdout)
+        raise RuntimeError(f"exit status {done.returncode}")
+    reply = json.loads(done.stdout)
+    if "error" in reply:
+        raise RuntimeError(reply["error"])
+    return reply["result"]
 
 
 def main(module, name):
-    """The child: only CPUs 0 .. threads - 1 of those allowed, set before anything is imported."""
+    """The child: CPUs are chosen before anything that counts them is imported."""
     request = json.load(sys.stdin)
     threads = request["threads"]
     if threads and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
     with contextlib.redirect_stdout(sys.stderr):
-        function = getattr(importlib.import_module(module), name)
-        if threads:
-            limit_torch(threads)
-        result = function(request["argument"])
-    json.dump(result, sys.stdout)
+        try:
+            function = getattr(importlib.import_module(module), name)
+            if threads:
+                limit_torch(threads)
+            reply = {"result": function(request["argument"])}
+        except Exception as error:  # other people's code: the parent decides
+            reply = {"error": one_line(error)}
+    json.dump(reply, sys.stdout)
+
+
+def one_line(error):
+    """The type of an error and the first line of its text."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def limit_torch(threads):

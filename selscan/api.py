@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from .backends import list_backends, use
 from .ops import scan as ops
+from .ops.messages import describe
 
 __all__ = ["ScanGrads", "list_backends", "scan", "scan_backward", "scan_step", "use"]
 
@@ -253,4 +254,7 @@ def _refuse_missing(function, **arguments):
     """Arguments that are decided but not built."""
     for name, value in arguments.items():
         if value is not None:
-            raise NotImplementedError(f"{function}: {name} is not supported yet; leave it out.")
+            got = describe(value)
+            raise ValueError(
+                f"{function}: {name} must be None; got {got}. It is not supported yet."
+            )

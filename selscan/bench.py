@@ -82,7 +82,7 @@ def print_rows(rows):
     for name, group in itertools.groupby(rows, key=lambda row: row["case"]["name"]):
         case = CASES[name]
         shape = f"({case.batch}, {case.dim}, {case.length})"
-        print(f"\n{name}: u {shape}, n = {case.d_state}, {case.groups} of B and C")
+        print(f"\n{name}: u {shape}, n = {case.d_state}, g = {case.groups}")
         for row in group:
             print(
                 f"  {row['backend']:12s} {row['operation']:16s} "

@@ -7,7 +7,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "docs/examples"
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 
@@ -18,6 +18,14 @@ def load(name):
     return module
 
 
+@pytest.fixture
+def threads_of_torch():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads_of_torch")
 def test_the_digits_classifier_learns_within_three_epochs(capsys):
     score = load("digits").main(epochs=3)
 

@@ -2,21 +2,22 @@
 
 from dataclasses import replace
 
-from bench.parts.time import MODES, in_child
+from bench.parts.time import MODES, in_child, reasons
 from bench.peers import PEERS
 from bench.rows import markdown, short
 from selscan.cases import Case
 
 LENGTHS = (1024, 4096, 16384, 65536, 262144)
 DIM, D_STATE = 64, 16
+QUICK_ENOUGH = ("selscan", "stick")
 
 
 def measure(options):
     """Rows in ns per step, channel and state; the shapes are named by their length."""
-    rows = []
+    rows, peers = [], [name for name in QUICK_ENOUGH if name in options.peers]
     for length in LENGTHS[: 3 if options.quick else None]:
         case = Case(str(length), 1, DIM, length, D_STATE, 1, "growth")
-        rows += in_child(case, options.peers, 1, options.budget)
+        rows += in_child(case, peers, 1, options.budget)
     return [per_step(row) for row in rows]
 
 
@@ -31,6 +32,8 @@ def per_step(row):
 
 def tables(rows):
     """Peers and modes down, lengths across, and the slowest over the fastest."""
+    if not rows:
+        return
     cases = list(dict.fromkeys(row.case for row in rows))
     cells = {(row.peer, row.mode, row.case): row.p50 for row in rows}
     lines = []
@@ -43,3 +46,4 @@ def tables(rows):
     lengths = [f"l = {int(case.split('_')[1]) // 1024}k" for case in cases]
     title = f"ns of CPU per step and state, 1 thread, b = 1, d = {DIM}, n = {D_STATE}"
     yield f"{title}\n\n{markdown(['', *lengths, 'spread'], lines)}"
+    yield "\n".join(reasons(rows))

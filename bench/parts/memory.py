@@ -64,7 +64,7 @@ def measure_one(case, peer, mode, options):
     try:
         found = call(child, request, threads=threads, variables=YIELD)
     except RuntimeError as error:
-        found = {"reason": str(error).splitlines()[-1]}
+        found = {"reason": str(error)}
     if "reason" in found:
         return [replace(row, note=found["reason"])]
     above = replace(row, **quantiles([found["peak"] / MB]))

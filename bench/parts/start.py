@@ -40,7 +40,7 @@ def once(framework, cache, label):
     try:
         return call(first_calls, framework, variables={"NUMBA_CACHE_DIR": cache})
     except RuntimeError as error:
-        return {"reason": str(error).splitlines()[-1]}
+        return {"reason": str(error)}
 
 
 def rows_of(case, runs):

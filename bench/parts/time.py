@@ -5,7 +5,7 @@ import math
 import time
 from dataclasses import asdict, dataclass, field, replace
 
-from bench.child import REUSE_HEAP, call, progress
+from bench.child import REUSE_HEAP, call, one_line, progress
 from bench.peers import PEERS, Peer, check, make_dy
 from bench.rows import Row, markdown, nothing, quantiles, short
 from selscan.cases import CASES, Case, make_inputs
@@ -41,7 +41,7 @@ def in_child(case, peers, threads, budget):
     try:
         found = call(child, request, threads=threads, variables=REUSE_HEAP)
     except RuntimeError as error:
-        return [empty(case, "all", "all", threads, str(error).splitlines()[-1])]
+        return [empty(case, "all", "all", threads, str(error))]
     return [Row(**row) for row in found]
 
 
@@ -106,7 +106,7 @@ def unusable(peer, case):
     try:
         check(peer, case)
     except Exception as error:  # other people's code: a failure is a line of the table
-        return f"{type(error).__name__}: {error}".splitlines()[0]
+        return one_line(error)
     return None
 
 

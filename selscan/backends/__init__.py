@@ -17,6 +17,7 @@ NOT_YET = {
     "numba_cuda": "CUDA through Numba is not part of this version; move the arrays to the CPU",
 }
 
+_ONE_OF = f"one of {', '.join(NAMES)}"
 _in_use = contextvars.ContextVar("selscan_backend", default=None)
 
 
@@ -29,7 +30,6 @@ class BackendInfo(NamedTuple):
     detail: str  # one line about the hardware it found; empty if not usable
 
 
-@contextlib.contextmanager
 def use(name):
     """Use one backend for all calls inside a ``with`` block.
 
@@ -48,7 +48,12 @@ def use(name):
     >>> with selscan.use("cpu"):
     ...     y = selscan.scan(*inputs)  # doctest: +SKIP
     """
-    token = _in_use.set(check_name("use", "name", name))
+    return _using(check_name("use", "name", name))  # an error comes at the call, not at `with`
+
+
+@contextlib.contextmanager
+def _using(name):
+    token = _in_use.set(name)
     try:
         yield
     finally:
@@ -58,36 +63,33 @@ def use(name):
 def check_name(function, argument, name):
     """The name of a backend, or an error that lists them."""
     if not isinstance(name, str):
-        kind = type(name).__name__
-        raise TypeError(f"{function}: {argument} must be one of {', '.join(NAMES)}; got a {kind}.")
+        got = f"an object of type {type(name).__name__}"
+        raise TypeError(f"{function}: {argument} must be {_ONE_OF}; got {got}.")
     if name not in NAMES:
-        raise ValueError(f"{function}: {argument} must be one of {', '.join(NAMES)}; got {name!r}.")
+        raise ValueError(f"{function}: {argument} must be {_ONE_OF}; got {name!r:.40}.")
     return name
 
 
 def choose(function, requested, device):
     """The backend module for arrays on `device` ("cpu", "cuda:0", ...)."""
     kind = device.partition(":")[0]
-    if requested is not None:
-        name = check_name(function, "backend", requested)
-    else:
-        name = _in_use.get() or _from_environment(function)
+    source, name = "backend", requested
+    if name is None:
+        source, name = "the backend of selscan.use", _in_use.get()
+    if name is None:
+        source, name = "SELSCAN_BACKEND", os.environ.get("SELSCAN_BACKEND") or None
     if name is None:
         name = next((n for n in NAMES if DEVICES[n] == kind), None)
-    if name is None:
-        raise BackendUnavailable(
-            f"{function}: no backend for arrays on {device}; move them to the CPU."
-        )
-    if DEVICES[name] != kind:
+        if name is None:
+            raise BackendUnavailable(
+                f"{function}: no backend works on {kind} arrays; move them to the CPU."
+            )
+    elif DEVICES[check_name(function, source, name)] != kind:
         raise ValueError(
-            f"{function}: backend {name!r} works on {DEVICES[name]} arrays; got arrays on {device}."
+            f"{function}: {source} must be one for arrays on {device}; got {name!r}, which works "
+            f"on {DEVICES[name]} arrays."
         )
     return load(function, name)
-
-
-def _from_environment(function):
-    name = os.environ.get("SELSCAN_BACKEND")
-    return check_name(function, "SELSCAN_BACKEND", name) if name else None
 
 
 def load(function, name):

@@ -71,10 +71,6 @@ class NumPyArrays(Framework):
     name = "numpy"
     title = "a NumPy array"
 
-    def __init__(self):
-        names = (n for n in DTYPES if n != "bfloat16")
-        self._names = {np.dtype(name).str: name for name in names}
-
     @staticmethod
     def owns(array):
         """Whether the array can be read as it is: a masked array would lose its mask."""
@@ -85,15 +81,13 @@ class NumPyArrays(Framework):
     @staticmethod
     def signature(array):
         """What the plan of a call depends on: hashable, cheap to take."""
-        return array.shape, array.strides, array.dtype.str
+        return array.shape, array.strides, array.dtype
 
-    def layout(self, function, name, signature):
-        shape, strides, text = signature
-        dtype = self._names.get(text)
-        if dtype is None:
-            dtype = np.dtype(text)
-            dtype = dtype.name if dtype.isnative else f"byte-swapped {dtype.name}"
-        return Layout(shape, strides, dtype)
+    @staticmethod
+    def layout(function, name, signature):
+        shape, strides, dtype = signature
+        text = dtype.name if dtype.isnative else f"byte-swapped {dtype.name}"
+        return Layout(shape, strides, text)
 
     @staticmethod
     def device(signature):
@@ -101,7 +95,7 @@ class NumPyArrays(Framework):
 
     @staticmethod
     def is_float64(signature):
-        return signature[2] == np.dtype(np.float64).str
+        return signature[2] == np.float64
 
     @staticmethod
     def address(array):
@@ -113,9 +107,13 @@ class NumPyArrays(Framework):
         return array
 
     @staticmethod
-    def check_writable(function, name, array):
+    def begin_update(function, name, array):
+        """Announce that a kernel writes to an argument; refuse one that is read-only."""
         if not array.flags.writeable:
-            raise ValueError(f"{function}: {name} is updated in place, but it is read-only.")
+            raise ValueError(
+                f"{function}: {name} must be writable, it is updated in place; got a read-only "
+                f"array. Pass {name}.copy()."
+            )
 
     @staticmethod
     def _output(shape, order, dtype):
@@ -129,6 +127,13 @@ class NumPyArrays(Framework):
         return np.empty(shape, dtype).transpose(axes)
 
 
+# Ends of messages about tensors that a kernel cannot read.
+_NO_MEMORY = "a plain tensor; got a {}, which has no memory of its own."
+_NESTED = "a dense tensor; got a nested one. Scan what .unbind() gives one by one."
+_NOT_DENSE = "a dense tensor; got one of layout {}. Call .to_dense() first."
+_NEGATIVE = "a plain tensor; got one with its negative bit set. Call .resolve_neg() first."
+
+
 class TorchArrays(Framework):
     """torch.Tensor on the CPU."""
 
@@ -137,8 +142,10 @@ class TorchArrays(Framework):
 
     def __init__(self, torch):
         self._tensor = torch.Tensor
+        self._no_dispatch = torch.Tensor.__torch_dispatch__
         self._strided = torch.strided
         self._empty = torch.empty_strided
+        self._increment_version = torch.autograd.graph.increment_version
         self._float64 = torch.float64
         self._by_name = {name: getattr(torch, name) for name in DTYPES}
         self._names = {dtype: name for name, dtype in self._by_name.items()}
@@ -147,17 +154,21 @@ class TorchArrays(Framework):
         return isinstance(array, self._tensor)
 
     def signature(self, array):
-        if array.layout is not self._strided or array.is_neg():
-            return array.shape, None, array.layout, array.device
+        if array.is_nested:  # before its shape is read, which would raise
+            return (), None, _NESTED, array.device
+        kind = type(array)
+        if kind is not self._tensor and kind.__torch_dispatch__ is not self._no_dispatch:
+            return (), None, _NO_MEMORY.format(kind.__name__), array.device
+        if array.layout is not self._strided:
+            return (), None, _NOT_DENSE.format(array.layout), array.device
+        if array.is_neg():
+            return (), None, _NEGATIVE, array.device
         return array.shape, array.stride(), array.dtype, array.device
 
     def layout(self, function, name, signature):
         shape, strides, dtype, _ = signature
         if strides is None:
-            raise TypeError(
-                f"{function}: {name} must be a dense tensor; got one of layout {dtype} or with its "
-                "negative bit set. Call .to_dense() or .resolve_neg() first."
-            )
+            raise TypeError(f"{function}: {name} must be {dtype}")
         size = dtype.itemsize
         text = self._names.get(dtype) or str(dtype).removeprefix("torch.")
         return Layout(tuple(shape), tuple(s * size for s in strides), text)
@@ -172,15 +183,18 @@ class TorchArrays(Framework):
 
     @staticmethod
     def address(array):
-        return array.data_ptr()
+        address = array.data_ptr()
+        if address == 0:  # its storage was freed, or fake tensors are being made
+            raise ValueError("selscan: every tensor must have memory; got one without.")
+        return address
 
     @staticmethod
     def numpy(array):
         return array.detach().numpy()
 
-    @staticmethod
-    def check_writable(function, name, array):
-        """Every tensor can be written."""
+    def begin_update(self, function, name, array):
+        """Every tensor can be written, but a graph that saved it must not be used any more."""
+        self._increment_version(array)
 
     def _output(self, shape, order, dtype):
         kind = self._by_name[dtype]

@@ -1,17 +1,13 @@
-"""What a call must look like: every check on shapes, dtypes and options, and every message.
+"""What a call must look like: every check on shapes, dtypes and options.
 
 `check` turns the layouts of the arguments into a Problem, which backends trust.
 """
 
 from dataclasses import dataclass
 
+from .messages import describe, fail
+
 REAL = ("float32", "float64")
-NOT_YET = {
-    "float16": "float16 is not supported yet; convert to float32",
-    "bfloat16": "bfloat16 is not supported yet; convert to float32",
-    "complex64": "complex A, B and C are not supported yet",
-    "complex128": "complex A, B and C are not supported yet",
-}
 LAYOUTS = ("bdl", "bld")
 # In the order in which they are passed on.
 ARGUMENTS = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state")
@@ -45,10 +41,6 @@ class Problem:
         return (self.batch, self.dim, self.d_state)
 
 
-def fail(function, name, expected, got, hint=""):
-    raise ValueError(f"{function}: {name} must be {expected}; got {got}.{hint}")
-
-
 def check_flags(function, **flags):
     """Switches must be bool: a string or an array is a mistake."""
     for name, value in flags.items():
@@ -60,14 +52,7 @@ def check_layout(function, layout):
     if not isinstance(layout, str):
         raise TypeError(f"{function}: layout must be 'bdl' or 'bld'; got {describe(layout)}.")
     if layout not in LAYOUTS:
-        fail(function, "layout", "'bdl' or 'bld'", repr(layout))
-
-
-def describe(value):
-    """A value in a message: short, whatever it is."""
-    text = repr(value)
-    name = type(value).__name__
-    return f"{text} ({name})" if len(text) <= 40 else f"a {name}"
+        fail(function, "layout", "'bdl' or 'bld'", f"{layout!r:.40}")
 
 
 def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=False):
@@ -77,16 +62,19 @@ def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=F
     sequence = "(b, l, d)" if layout == "bld" else "(b, d, l)"
     u = layouts["u"].shape
     if len(u) != 3:
-        fail(function, "u", f"{sequence}, three axes", u)
-    batch, dim, length = u if layout == "bdl" else (u[0], u[2], u[1])
+        hint = " Is the batch axis missing?" if len(u) == 2 else ""
+        fail(function, "u", f"{sequence}, three axes", u, hint)
+    batch, dim, length = _time_last(u, layout)
     for name in ("delta", "z"):
-        if name in layouts and layouts[name].shape != u:
-            fail(
-                function, name, f"{sequence} like u, {u}", layouts[name].shape, _hint_layout(layout)
-            )
+        shape = layouts[name].shape if name in layouts else u
+        if shape != u:
+            hint = _hint_layout(shape, (batch, dim, length), layout)
+            fail(function, name, f"{sequence} like u, {u}", shape, hint)
     a = layouts["A"].shape
     if len(a) != 2 or a[0] != dim:
-        fail(function, "A", f"(d, n) with d = {dim}", a, _hint_layout(layout))
+        hint = " Is it transposed?" if a[1:] == (dim,) else ""
+        hint = f" Is u in layout {_other(layout)!r}?" if a[:1] == (length,) else hint
+        fail(function, "A", f"(d, n) with d = {dim}", a, hint)
     d_state = a[1]
     if d_state == 0:
         fail(function, "A", "(d, n) with n of at least 1", a)
@@ -120,13 +108,14 @@ def check_step(function, layouts, softplus):
     if len(state) != 3 or state[2] == 0:
         fail(function, "state", "(b, d, n) with n of at least 1", state)
     if any(n > 1 and step == 0 for n, step in zip(state, steps, strict=True)):
-        fail(
-            function, "state", "an array with memory of its own for each element", "a broadcast one"
-        )
+        expected = "an array with memory for each of its elements"
+        fail(function, "state", expected, "a broadcast one", " Pass a copy.")
     batch, dim, d_state = state
     for name in ("u", "delta", "z"):
-        if name in layouts and layouts[name].shape != (batch, dim):
-            fail(function, name, f"(b, d) = {(batch, dim)}", layouts[name].shape)
+        shape = layouts[name].shape if name in layouts else (batch, dim)
+        if shape != (batch, dim):
+            hint = " A step has no time axis." if shape == (batch, dim, 1) else ""
+            fail(function, name, f"(b, d) = {(batch, dim)}", shape, hint)
     if layouts["A"].shape != (dim, d_state):
         fail(function, "A", f"(d, n) = {(dim, d_state)}", layouts["A"].shape)
     axes = {n: _STEP_AXES[n] for n in layouts if n not in "BC"}
@@ -189,7 +178,9 @@ def check_gradients(function, gradients, problem):
         like = "u" if name == "dy" else "last_state"
         expected = problem.layouts["u"].shape if name == "dy" else problem.state_shape
         if given.shape != expected:
-            fail(function, name, f"of the shape of {like}, {expected}", given.shape)
+            swapped = expected[:1] + expected[:0:-1]
+            hint = " Is it in the other layout?" if name == "dy" and given.shape == swapped else ""
+            fail(function, name, f"of the shape of {like}, {expected}", given.shape, hint)
 
 
 def check_devices(function, devices):
@@ -202,28 +193,34 @@ def check_devices(function, devices):
             )
 
 
-def foreign(function, name, value, framework):
-    """The error for something that is not an array, or not one of u's framework."""
-    if framework is None or not hasattr(value, "__dlpack__"):
-        expected = "a NumPy array or a torch tensor" if framework is None else framework.title
-        hint = ""
-        if hasattr(value, "__dlpack__"):
-            hint = " Other DLPack arrays are not supported yet; pass numpy.from_dlpack(array)."
-        return TypeError(f"{function}: {name} must be {expected}; got {describe(value)}.{hint}")
-    other = f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
-    return TypeError(f"{function}: {name} must be {framework.title} like u; got a {other}.")
-
-
 def _check_dtype(function, name, dtype):
-    if dtype in NOT_YET:
-        raise TypeError(f"{function}: {name} is {dtype}: {NOT_YET[dtype]}.")
-    if dtype not in REAL:
-        raise TypeError(f"{function}: {name} must be float32 or float64; got {dtype}.")
+    if dtype in REAL:
+        return
+    hint = ""
+    if dtype in ("float16", "bfloat16"):
+        hint = " 16 bits are not supported yet; convert to float32."
+    elif dtype in ("complex64", "complex128") and name in ("A", "B", "C"):
+        hint = " Complex A, B and C are not supported yet."
+    elif dtype.startswith("byte-swapped"):
+        hint = f" Pass {name}.astype({name}.dtype.newbyteorder('='))."
+    raise TypeError(f"{function}: {name} must be float32 or float64; got {dtype}.{hint}")
 
 
-def _hint_layout(layout):
-    other = "bld" if layout == "bdl" else "bdl"
-    return f" Is it in layout {other!r}?"
+def _other(layout):
+    return "bld" if layout == "bdl" else "bdl"
+
+
+def _time_last(shape, layout):
+    """The shape of a sequence in the order (b, ..., l)."""
+    return shape if layout == "bdl" else (shape[0], *shape[2:], shape[1])
+
+
+def _hint_layout(shape, wanted, layout):
+    """A question, if an array would have the wanted (b, d or n, l) in the other layout."""
+    if len(shape) < 3:
+        return ""
+    shape = _time_last(shape, _other(layout))
+    return f" Is it in layout {_other(layout)!r}?" if (shape[0], *shape[-2:]) == wanted else ""
 
 
 def _groups(function, name, layouts, batch, dim, length, d_state, layout):
@@ -233,18 +230,15 @@ def _groups(function, name, layouts, batch, dim, length, d_state, layout):
         if shape != (dim, d_state):
             fail(function, name, f"(d, n) = {(dim, d_state)}, or have a time axis", shape)
         return None
-    bdl = layout == "bdl"
-    kinds = "(b, n, l) or (b, g, n, l)" if bdl else "(b, l, n) or (b, l, g, n)"
+    kinds = "(b, n, l) or (b, g, n, l)" if layout == "bdl" else "(b, l, n) or (b, l, g, n)"
     expected = f"{kinds} with b = {batch}, n = {d_state}, l = {length}"
-    if len(shape) == 3:
-        if shape != ((batch, d_state, length) if bdl else (batch, length, d_state)):
-            fail(function, name, expected, shape, _hint_layout(layout))
-        return 1
-    if len(shape) != 4:
+    if len(shape) not in (3, 4):
         fail(function, name, f"(d, n), {expected}", shape)
-    g = shape[1] if bdl else shape[2]
-    if shape != ((batch, g, d_state, length) if bdl else (batch, length, g, d_state)):
-        fail(function, name, expected, shape, _hint_layout(layout))
+    b, *g, n, l = _time_last(shape, layout)
+    wanted = batch, d_state, length
+    if (b, n, l) != wanted:
+        fail(function, name, expected, shape, _hint_layout(shape, wanted, layout))
+    g = g[0] if g else 1
     if not _divides(g, dim):
         fail(function, name, f"{kinds} with d % g == 0, d = {dim}", f"g = {g}")
     return g

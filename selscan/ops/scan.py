@@ -13,6 +13,7 @@ import numpy as np
 from .. import backends
 from . import contract
 from .arrays import Layout, Output, framework_of
+from .messages import foreign
 
 GRADIENT_OF = {
     "u": "du",
@@ -59,7 +60,7 @@ def framework_for(function, array, name):
     """The framework of the first argument, which all others must share."""
     framework = framework_of(array)
     if framework is None:
-        raise contract.foreign(function, name, array, None)
+        raise foreign(function, name, array, None)
     return framework
 
 
@@ -77,7 +78,7 @@ def _signature(function, framework, name, array):
         return framework.signature(array)
     if array is None and name not in contract.REQUIRED:
         return None
-    raise contract.foreign(function, name, array, framework)
+    raise foreign(function, name, array, framework)
 
 
 def _layouts(function, framework, names, signatures):
@@ -262,7 +263,7 @@ def step(request, state, inputs):
     """One step in place on `state`; `inputs` in the order of contract.ARGUMENTS but its last."""
     call = _prepare_step(request)
     framework = request.framework
-    framework.check_writable(request.function, "state", state)
+    framework.begin_update(request.function, "state", state)
     y = framework.allocate(call.y)
     if call.plan is not None:
         arrays, address = (*inputs, state), framework.address

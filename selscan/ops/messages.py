@@ -1,0 +1,58 @@
+"""Messages: `<function>: <name> must be <contract>; got <what came>.`, and a hint."""
+
+import numpy as np
+
+from ..errors import BackendUnavailable
+
+
+def fail(function, name, expected, got, hint=""):
+    """Raise a ValueError."""
+    raise ValueError(f"{function}: {name} must be {expected}; got {got}.{hint}")
+
+
+def describe(value):
+    """A value in a message: its kind, and itself where that is short; no foreign code runs."""
+    kind = type(value)
+    if value is None:
+        return "None"
+    short = kind in (bool, float) or (kind in (str, bytes) and len(value) <= 40)
+    if short or (kind is int and value.bit_length() <= 64):
+        return f"{value!r} ({kind.__name__})"
+    library = str(kind.__module__).partition(".")[0]
+    text = kind.__name__ if library == "builtins" else f"{library}.{kind.__name__}"
+    return f"{'an' if text[0] in 'aeiouAEIOU' else 'a'} {text}"
+
+
+def foreign(function, name, value, framework):
+    """The error for something that is not an array, or not one of u's framework."""
+    kind, got = type(value), describe(value)
+    if framework is None and _on_cuda(value):
+        return BackendUnavailable(
+            f"{function}: {name} is {got} on a CUDA device, and this version works on the CPU "
+            "only. Copy the arrays to NumPy, or to torch on the CPU."
+        )
+    expected = "a NumPy array or a torch tensor" if framework is None else framework.title
+    if framework is not None and hasattr(kind, "__dlpack__"):
+        expected += " like state" if function == "scan_step" else " like u"
+    hint = _hint(name, kind)
+    return TypeError(f"{function}: {name} must be {expected}; got {got}.{hint}")
+
+
+def _on_cuda(value):
+    # jax.Array has the attribute on every device, but a value on CUDA only.
+    name = "__cuda_array_interface__"
+    return hasattr(type(value), name) and hasattr(value, name)
+
+
+def _hint(name, kind):
+    """What to do with something that is not an array or not one that is known."""
+    if issubclass(kind, np.ma.MaskedArray):
+        return f" Its mask would be lost; pass {name}.filled(value)."
+    if kind.__name__ == "PyCapsule":
+        return " Pass the array, not its DLPack capsule."
+    if str(kind.__module__).startswith("jax.") and kind.__name__.endswith("Tracer"):
+        return " jax.jit, jax.grad and jax.vmap are not supported yet."
+    known = kind.__module__ == "torch" or kind.__name__ == "ndarray"
+    if kind in (list, tuple) or (hasattr(kind, "__array__") and not known):
+        return f" Pass numpy.asarray({name})."
+    return ""
