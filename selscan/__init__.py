@@ -8,12 +8,13 @@
 array([0.5  , 0.803, 0.987, 1.099], dtype=float32)
 """
 
-from .api import ScanGrads, list_backends, scan, scan_backward, scan_step, use
+from .api import BackendInfo, ScanGrads, list_backends, scan, scan_backward, scan_step, use
 from .errors import BackendUnavailable, SlowPathWarning
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "BackendInfo",
     "BackendUnavailable",
     "ScanGrads",
     "SlowPathWarning",

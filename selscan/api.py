@@ -2,15 +2,15 @@
 
 from typing import Any, NamedTuple
 
-from .backends import list_backends, use
+from .backends import BackendInfo, list_backends, use
 from .ops import scan as ops
 from .ops.messages import describe
 
-__all__ = ["ScanGrads", "list_backends", "scan", "scan_backward", "scan_step", "use"]
+__all__ = ["BackendInfo", "ScanGrads", "list_backends", "scan", "scan_backward", "scan_step", "use"]
 
 
 class ScanGrads(NamedTuple):
-    """Gradients of a scan, one for each input that was given and None for the others."""
+    """Gradients of a scan: for each input one of its shape and dtype, None if not given."""
 
     u: Any
     delta: Any
@@ -44,62 +44,69 @@ def scan(
 ):
     """Selective scan (S6) along time.
 
-    With delta' = softplus(delta + delta_bias), or without softplus,
+    For a batch of b sequences of l steps, d channels in g groups and n states a channel, with
+    delta' = softplus(delta + delta_bias), or delta + delta_bias without softplus,
 
         h[t] = exp(delta'[t] A) h[t-1] + delta'[t] B[t] u[t],   h[-1] = initial_state or 0
         y[t] = C[t] . h[t] + D u[t]
 
-    and the result is y, or y silu(z) where z is given.
+    and the result is y, or y * silu(z) where z is given (silu(z) = z / (1 + exp(-z))).
 
     Parameters
     ----------
     u, delta : array, (b, d, l), float32 or float64
-        Input and step size. ``layout="bld"``: (b, l, d). Any strides are read in place.
-    A : array, (d, n)
-        Decay rates, negative for a stable scan. The number of states n has no limit.
+        Input and step size; with ``layout="bld"`` (b, l, d). All arrays are NumPy arrays, or all
+        torch tensors on the CPU. Their dtypes mix freely, and any strides are read in place.
+    A : array, (d, n), float32 or float64
+        Decay rates, negative for a stable scan. The number of states has no limit.
     B, C : array, (b, n, l), (b, g, n, l) with d % g == 0, or (d, n)
         Input and output coefficients: shared by all channels, by the d / g channels of a group,
-        or constant in time. ``layout="bld"``: (b, l, n) and (b, l, g, n).
+        or constant in time; with ``layout="bld"`` (b, l, n) and (b, l, g, n). Where both have
+        a time axis they have the same g.
     D : array, (d,), optional
         Skip connection.
     z : array like u, optional
         Gate.
     delta_bias : array, (d,), optional
-        Added to delta before the softplus.
+        Added to delta, before the softplus.
     delta_softplus : bool
-        Whether softplus is applied to delta; it is the identity above 20.
+        Whether softplus is applied; where its argument is above 20 it is the identity.
     initial_state : array, (b, d, n), optional
         State before the first step.
     return_last_state : bool
         Whether the state after the last step is returned as well.
     reverse : bool
         Scan from the end; the last state is then the one after position 0.
-    seq_idx : None
-        Packed sequences: not supported yet.
+    seq_idx, out_dtype : None
+        Packed sequences and another dtype for y: not supported yet.
     layout : {"bdl", "bld"}
         Order of the axes batch, channel and time in u, delta, z, B, C and y.
-    out_dtype : None
-        Another dtype for y: not supported yet.
     backend : {"cpu", "cupy", "numba_cuda"}, optional
-        Instead of the one that `use`, SELSCAN_BACKEND or the arrays' device chooses.
+        Run on this backend whatever `use`, the environment variable SELSCAN_BACKEND or the device
+        of the arrays would choose. `list_backends` says which can be used.
 
     Returns
     -------
-    y : array like u
+    y : array
+        Shape, dtype and memory order of u.
     last_state : array, (b, d, n), float32, or float64 if any input is
         Only with ``return_last_state=True``.
 
     Raises
     ------
-    ValueError : shapes, devices or options that do not fit.
-    TypeError : a dtype that is not supported, not an array, or arrays of two frameworks.
-    BackendUnavailable : the arrays are on a device that no backend serves.
+    ValueError
+        Shapes, devices or options that do not fit.
+    TypeError
+        A dtype that is not supported, not an array, or arrays of two frameworks.
+    BackendUnavailable
+        The arrays are on a device that no backend serves.
 
     Notes
     -----
     Gu and Dao 2023, eq. 2, with zero-order hold on A and Euler on B. Arithmetic and states are
-    float32, float64 if any input is. The same inputs give the same bits on the same machine.
-    torch tensors are differentiable, first order; elsewhere `scan_backward` is the gradient.
+    float32, float64 if any input is. The same inputs give the same bits on the same machine, with
+    any number of threads. torch differentiates through every array, once (no second derivatives),
+    and from the last state; for NumPy arrays `scan_backward` is the gradient.
 
     Examples
     --------
@@ -151,7 +158,7 @@ def scan_backward(
     Parameters
     ----------
     dy : array, shape of u
-        Gradient of the result of `scan`.
+        Gradient of what `scan` returned (after the gate, where z is given).
     dlast_state : array, (b, d, n), optional
         Gradient of the last state.
     u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state, reverse, layout, backend
@@ -165,13 +172,13 @@ def scan_backward(
 
     Raises
     ------
-    ValueError, TypeError, BackendUnavailable : as `scan` does.
+    ValueError, TypeError, BackendUnavailable
+        As `scan` does.
 
     Notes
     -----
-    The adjoint recurrence is written out at the top of backends/cpu/backward.py and, in literal
-    loops, in reference/scan_backward.py. The forward runs once more for its states; torch users
-    who call ``.backward()`` do not pay for that.
+    The adjoint recurrence is derived in docs/maths.md. The states are computed once more;
+    torch's ``.backward()`` does without. Arithmetic is float64 if any array here is.
 
     Examples
     --------
@@ -209,13 +216,17 @@ def scan_step(
 ):
     """One step of `scan`, for decoding token by token.
 
+        state = exp(delta' A) state + delta' B u,   y = C . state + D u   (times silu(z))
+
     Parameters
     ----------
     state : array, (b, d, n)
-        Updated in place. torch: where a gradient may be asked for, a new tensor instead.
+        Updated in place. In torch, where grad mode is on and an input requires a gradient, the
+        new state is a new tensor instead.
     u, delta, z : array, (b, d)
     A : array, (d, n)
-    B, C : array, (b, n), (b, g, n) or (d, n); read as (b, n) where b = d
+    B, C : array, (b, n), (b, g, n) with d % g == 0, or (d, n)
+        Where b = d, two axes are read as (b, n).
     D, delta_bias : array, (d,), optional
     delta_softplus, backend
         As in `scan`.
@@ -227,8 +238,10 @@ def scan_step(
 
     Raises
     ------
-    ValueError : shapes that do not fit, or a state that cannot be written.
-    TypeError, BackendUnavailable : as `scan` does.
+    ValueError
+        Shapes that do not fit, or a state that cannot be written.
+    TypeError, BackendUnavailable
+        As `scan` does.
 
     Examples
     --------

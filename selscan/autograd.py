@@ -29,6 +29,7 @@ class Scan(torch.autograd.Function):
         return None, None, *ops.backward(ctx.request, inputs, dy, dlast_state, states)
 
 
+@torch.compiler.disable
 def scan(framework, inputs, options, backend, want_last):
     """(y, last_state or None) of torch tensors, recorded if a gradient may be asked for."""
     refuse_transforms("scan")
@@ -38,6 +39,7 @@ def scan(framework, inputs, options, backend, want_last):
     return ops.forward(request, inputs, want_last=want_last)[:2]
 
 
+@torch.compiler.disable
 def scan_step(framework, state, inputs, delta_softplus, backend):
     """(y, state); in place on `state` unless a gradient may be asked for."""
     refuse_transforms("scan_step")

@@ -12,18 +12,33 @@ from selscan.cases import CASES, Case, make_inputs
 
 MODES = {"forward": "forward", "full": "forward + backward"}
 ROUNDS = 30
+SAMPLE = 0.02
 PATIENCE = 6  # a single call may take so many budgets
 
 
 @dataclass
 class Cell:
-    """One peer and mode on one case: what to call, and the times so far in seconds."""
+    """One peer and mode on one case: what to call, and the samples so far in seconds."""
 
     peer: Peer
     mode: str
     data: object
     expected: float
     times: list = field(default_factory=list)
+    calls: int = 1  # in a sample
+
+    def run(self):
+        """One call; its results are dropped."""
+        self.peer.run(self.data, self.mode == "full")
+
+    def warm_up(self, budget):
+        """Call it twice, if that is cheap, and choose the calls of a sample."""
+        if self.expected > budget / 2:
+            return
+        self.run()
+        start = time.perf_counter()
+        self.run()
+        self.calls = math.ceil(SAMPLE / (time.perf_counter() - start))
 
 
 def measure(options):
@@ -83,20 +98,24 @@ def child(request):
 
 
 def interleave(cells, clock, budget, label):
-    """Rounds of one call a cell; a cell leaves once its calls took `budget` seconds together."""
+    """Rounds of one sample a cell; a cell leaves once its calls took `budget` seconds together.
+
+    A sample is the mean of as many calls in a row as take SAMPLE seconds, so that short calls are
+    timed with warm caches, as long ones are.
+    """
     for cell in cells:
-        if cell.expected < budget / 2:
-            cell.peer.run(cell.data, cell.mode == "full")
+        cell.warm_up(budget)
+    gc.freeze()  # collections look at what the calls leave, not at all modules
     for i in range(ROUNDS):
         for cell in cells:
-            if sum(cell.times) > budget:
+            if sum(cell.times) * cell.calls > budget:
                 continue
             progress(f"{label}: round {i + 1} of {ROUNDS}, {cell.peer.name}, {cell.mode}")
             gc.collect()
             start = clock()
-            out = cell.peer.run(cell.data, cell.mode == "full")
-            cell.times.append(clock() - start)
-            del out
+            for _ in range(cell.calls):
+                cell.run()
+            cell.times.append((clock() - start) / cell.calls)
 
 
 def unusable(peer, case):

@@ -40,13 +40,18 @@ def use(name):
 
     Raises
     ------
-    ValueError : no such backend.   TypeError : not a string.
+    ValueError
+        No such backend.
+    TypeError
+        Not a string.
 
     Examples
     --------
-    >>> import selscan
+    >>> import numpy as np, selscan
+    >>> u, A = np.ones((1, 1, 2), np.float32), np.zeros((1, 1), np.float32)
     >>> with selscan.use("cpu"):
-    ...     y = selscan.scan(*inputs)  # doctest: +SKIP
+    ...     selscan.scan(u, u, A, u, u)
+    array([[[1., 2.]]], dtype=float32)
     """
     return _using(check_name("use", "name", name))  # an error comes at the call, not at `with`
 
@@ -116,7 +121,7 @@ def list_backends():
 
     Returns
     -------
-    list of BackendInfo(name, usable, reason, detail)
+    list of BackendInfo
 
     Examples
     --------

@@ -4,7 +4,6 @@ One small class for each framework, all with the same methods; `framework_of` fi
 array belongs to. torch is looked up in sys.modules, so that NumPy users never import it.
 """
 
-import functools
 import sys
 from typing import NamedTuple
 
@@ -207,18 +206,17 @@ class TorchArrays(Framework):
 
 
 _NUMPY = NumPyArrays()
-
-
-@functools.cache
-def _torch_arrays():
-    return TorchArrays(sys.modules["torch"])
+_torch_arrays = None  # made when the first tensor comes
 
 
 def framework_of(array):
     """The framework of an array, or None."""
+    global _torch_arrays
     if isinstance(array, np.ndarray):
         return _NUMPY if _NUMPY.owns(array) else None
     torch = sys.modules.get("torch")
-    if torch is not None and isinstance(array, torch.Tensor):
-        return _torch_arrays()
-    return None
+    if torch is None or not isinstance(array, torch.Tensor):
+        return None
+    if _torch_arrays is None:
+        _torch_arrays = TorchArrays(torch)
+    return _torch_arrays

@@ -66,7 +66,8 @@ def _workers(plan):
 
 def _compile(kernel, plan):
     """Compile or load from disk, with a line on stderr when it takes long."""
-    text = f"selscan: compiling the CPU kernels for {plan.real.dtype} (once; kept on disk) ..."
+    what = f"{plan.kernel} kernel for {plan.real.dtype}"
+    text = f"selscan: compiling the CPU's {what} (some seconds, once) ..."
     notice = threading.Timer(_NOTICE_SECONDS, print, (text,), {"file": sys.stderr, "flush": True})
     notice.daemon = True
     notice.start()

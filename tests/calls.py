@@ -1,0 +1,105 @@
+"""Small calls of the public functions, any argument replaced, and what they answer when refused."""
+
+from unittest import mock
+
+import numpy as np
+import pytest
+
+import selscan
+from selscan.backends import cpu
+from selscan.ops import arrays
+
+# b, d, l, n = 2, 4, 5, 3: all different, so that no axis passes for another.
+SHAPES = {
+    "u": (2, 4, 5),
+    "delta": (2, 4, 5),
+    "A": (4, 3),
+    "B": (2, 3, 5),
+    "C": (2, 3, 5),
+    "D": (4,),
+    "z": (2, 4, 5),
+    "delta_bias": (4,),
+    "initial_state": (2, 4, 3),
+    "dy": (2, 4, 5),
+    "dlast_state": (2, 4, 3),
+}
+STEP_SHAPES = {
+    "state": (2, 4, 3),
+    "u": (2, 4),
+    "delta": (2, 4),
+    "A": (4, 3),
+    "B": (2, 3),
+    "C": (2, 3),
+    "D": (4,),
+    "z": (2, 4),
+    "delta_bias": (4,),
+}
+TIMED = ("u", "delta", "B", "C", "z", "dy")
+INPUTS = {
+    "scan": tuple(name for name in SHAPES if not name.startswith("d") or name.startswith("delta")),
+    "scan_backward": tuple(SHAPES),
+    "scan_step": tuple(STEP_SHAPES),
+}
+OPTIONS = {
+    "scan": {
+        "delta_softplus": True,
+        "return_last_state": True,
+        "reverse": False,
+        "seq_idx": None,
+        "layout": "bdl",
+        "out_dtype": None,
+        "backend": None,
+    },
+    "scan_backward": {
+        "delta_softplus": True,
+        "reverse": False,
+        "seq_idx": None,
+        "layout": "bdl",
+        "backend": None,
+    },
+    "scan_step": {"delta_softplus": True, "backend": None},
+}
+FRAMEWORKS = ("numpy", "torch")
+
+
+def array(framework, shape, dtype="float32"):
+    """An array of ones."""
+    if framework == "torch":
+        torch = pytest.importorskip("torch")
+        return torch.ones(shape, dtype=getattr(torch, dtype))
+    return np.ones(shape, dtype)
+
+
+def argument(function, name, framework="numpy", dtype="float32"):
+    """A right value of one argument."""
+    shapes = STEP_SHAPES if function == "scan_step" else SHAPES
+    return array(framework, shapes[name], dtype)
+
+
+def arguments(function, framework="numpy", **replaced):
+    """All arguments of a public function, `replaced` in place of some."""
+    shapes = STEP_SHAPES if function == "scan_step" else SHAPES
+    shapes = {name: shapes[name] for name in INPUTS[function]}
+    if replaced.get("layout") == "bld":
+        shapes |= {name: s[:1] + s[:0:-1] for name, s in shapes.items() if name in TIMED}
+    inputs = {name: array(framework, shape) for name, shape in shapes.items()}
+    return inputs | OPTIONS[function] | replaced
+
+
+def call(function, framework="numpy", **replaced):
+    """Call a public function by name."""
+    return getattr(selscan, function)(**arguments(function, framework, **replaced))
+
+
+def refused(error, function, framework="numpy", **replaced):
+    """The message of a call that raises `error` before anything is allocated or run."""
+    work = AssertionError("work began before the arguments were checked")
+    with (
+        mock.patch.object(cpu, "launch", side_effect=work),
+        mock.patch.object(arrays.NumPyArrays, "allocate", side_effect=work),
+        mock.patch.object(arrays.TorchArrays, "allocate", side_effect=work),
+        pytest.raises(error) as caught,
+    ):
+        call(function, framework, **replaced)
+    assert caught.type is error
+    return str(caught.value)
