@@ -1,5 +1,6 @@
 """asv: forward, backward and both of selscan.scan on torch tensors; CPU time on one thread.
 
+    asv machine --yes
     asv run --config bench/asv.conf.json --quick --python=$(which python) \
         --set-commit-hash $(git rev-parse HEAD)
 """

@@ -161,7 +161,9 @@ def forward(p):
     for t in p.order:
         before[:, :, t] = h = h.cleared(p.restart[:, t, None, None])
         after[:, :, t] = h = a[:, :, t] * h + x[:, :, t]  # (2)
-    y = Rounded.of(p.k) * (Rounded.of(p.C) * after).sum() + D * u[..., 0]  # (3)
+    skip = D * u[..., 0]  # one term more of the sum over states, which may begin with it
+    skip = Rounded(skip.size, skip.as_one_of(p.A.shape[1]))
+    y = Rounded.of(p.k) * (Rounded.of(p.C) * after).sum() + skip  # (3)
     return Forward(u, delta, a, before, after, h, y)
 
 

@@ -195,9 +195,11 @@ def scan_backward(
     if framework.name == "torch":
         from . import autograd
 
-        autograd.refuse_transforms("scan_backward")
-    request = ops.request("scan_backward", framework, inputs, options, backend)
-    return ScanGrads(*ops.backward(request, inputs, dy, dlast_state))
+        grads = autograd.scan_backward(framework, inputs, dy, dlast_state, options, backend)
+    else:
+        request = ops.request("scan_backward", framework, inputs, options, backend)
+        grads = ops.backward(request, inputs, dy, dlast_state)
+    return ScanGrads(*grads)
 
 
 def scan_step(

@@ -2,7 +2,6 @@
 
 import torch
 from torch.autograd import forward_ad
-from torch.autograd.function import once_differentiable
 
 from .ops import scan as ops
 
@@ -19,14 +18,33 @@ class Scan(torch.autograd.Function):
         return y, last_state
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, dy, dlast_state):
+        refuse_transforms(ctx.request.function, dy, dlast_state)
         *inputs, states = ctx.saved_tensors
         if dy is None and dlast_state is None:
             return (None,) * (2 + len(inputs))
         if dy is None:
             dy = torch.zeros_like(inputs[0])
-        return None, None, *ops.backward(ctx.request, inputs, dy, dlast_state, states)
+        return None, None, *backward(ctx.request, inputs, dy, dlast_state, states)
+
+
+class Gradients(torch.autograd.Function):
+    """The gradients of a scan, which refuse to be differentiated again.
+
+    torch's once_differentiable would look at dy only, and give a silent zero where that is constant.
+    """
+
+    @staticmethod
+    def forward(ctx, request, states, dy, dlast_state, *inputs):
+        ctx.function = request.function
+        return ops.backward(request, inputs, dy, dlast_state, states)
+
+    @staticmethod
+    def backward(ctx, *_):
+        raise RuntimeError(
+            f"{ctx.function}: double backward is not supported; to use gradients of a scan as "
+            "constants, call .detach() on them."
+        )
 
 
 @torch.compiler.disable
@@ -58,6 +76,21 @@ def scan_step(framework, state, inputs, delta_softplus, backend):
     return y.squeeze(-1), state
 
 
+@torch.compiler.disable
+def scan_backward(framework, inputs, dy, dlast_state, options, backend):
+    """Gradients of all given inputs, in the order of contract.ARGUMENTS."""
+    refuse_transforms("scan_backward")
+    request = ops.request("scan_backward", framework, inputs, options, backend)
+    return backward(request, inputs, dy, dlast_state)
+
+
+def backward(request, inputs, dy, dlast_state, states=None):
+    """Gradients, recorded if theirs may be asked for, which raises."""
+    if records((dy, dlast_state, *inputs)):
+        return Gradients.apply(request, states, dy, dlast_state, *inputs)
+    return ops.backward(request, inputs, dy, dlast_state, states)
+
+
 def records(inputs):
     """Whether autograd has to see the call."""
     if torch.is_grad_enabled():
@@ -68,10 +101,13 @@ def records(inputs):
     return forward_ad._current_level >= 0
 
 
-def refuse_transforms(function):
+def refuse_transforms(function, *gradients):
     """torch.func works on wrapped tensors, which have no memory that a kernel could read."""
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    functorch = torch._C._functorch
+    # torch.autograd.grad(..., is_grads_batched=True) wraps the gradients in another way.
+    batched = any(x is not None and functorch.is_legacy_batchedtensor(x) for x in gradients)
+    if batched or functorch.peek_interpreter_stack() is not None:
         raise RuntimeError(
             f"{function}: torch.func transforms (grad, vmap, jvp, ...) are not supported yet; "
-            "use .backward() or torch.autograd.grad."
+            "use .backward() or torch.autograd.grad, for one gradient at a time."
         )

@@ -80,7 +80,8 @@ def arguments(function, framework="numpy", **replaced):
     """All arguments of a public function, `replaced` in place of some."""
     shapes = STEP_SHAPES if function == "scan_step" else SHAPES
     shapes = {name: shapes[name] for name in INPUTS[function]}
-    if replaced.get("layout") == "bld":
+    layout = replaced.get("layout")
+    if isinstance(layout, str) and layout == "bld":
         shapes |= {name: s[:1] + s[:0:-1] for name, s in shapes.items() if name in TIMED}
     inputs = {name: array(framework, shape) for name, shape in shapes.items()}
     return inputs | OPTIONS[function] | replaced

@@ -107,7 +107,8 @@ def check_step(function, layouts, softplus):
     state, steps = layouts["initial_state"].shape, layouts["initial_state"].steps
     if len(state) != 3 or state[2] == 0:
         fail(function, "state", "(b, d, n) with n of at least 1", state)
-    if any(n > 1 and step == 0 for n, step in zip(state, steps, strict=True)):
+    broadcast = any(n > 1 and step == 0 for n, step in zip(state, steps, strict=True))
+    if broadcast and 0 not in state:  # an empty NumPy array has zero strides as well
         expected = "an array with memory for each of its elements"
         fail(function, "state", expected, "a broadcast one", " Pass a copy.")
     batch, dim, d_state = state

@@ -4,8 +4,6 @@ Read simd.py first, then tiles.py, coefficients.py, forward.py, backward.py. `pl
 checked problem into the argument array described in layout.py, `run.py` starts the threads.
 """
 
-import functools
-
 from . import plan, run, simd
 from .backward import compile_backward
 from .forward import compile_forward
@@ -26,9 +24,12 @@ __all__ = [
 _COMPILERS = {"forward": compile_forward, "backward": compile_backward, "step": compile_step}
 
 
-@functools.cache
+_kernels = {}
+
+
 def _kernel(name):
-    return _COMPILERS[name](source_version())
+    """An entry point: the same one for threads that ask at once, so that it is compiled once."""
+    return _kernels.get(name) or _kernels.setdefault(name, _COMPILERS[name](source_version()))
 
 
 def launch(plan, addresses):

@@ -24,6 +24,8 @@ from .blocks import (
     chunk_start,
     load_channels,
     load_steps,
+    prefetch_next,
+    prefetch_steps,
     scale_tile,
     slice_of,
     states_address,
@@ -95,7 +97,7 @@ def finish_chunk(real, args, scratch, drow, m):
 
 
 @merge
-def backward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first):
+def backward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first, last):
     """One chunk of one block."""
     row = width(real) * itemsize(real)
     d_state = args[at.D_STATE]
@@ -117,6 +119,9 @@ def backward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first):
     load_steps(real, args, at.DY, b, d, t, rows, m, scratch + args[at.TILE_G])
     if args[at.Z]:
         load_steps(real, args, at.Z, b, d, t, rows, m, scratch + args[at.TILE_Z])
+    prefetch_next(real, args, b, g, c, c - 1, block, first, last)
+    prefetch_steps(args, at.DU, b, d, t, rows, m)
+    prefetch_steps(args, at.DDELTA, b, d, t, rows, m)
     prepare_chunk(real, args, scratch, m)
     clear(real, scratch + args[at.TILE_DX], m)
     clear(real, scratch + args[at.TILE_DDELTA], m)
@@ -192,7 +197,7 @@ def backward_task(real, kind_b, kind_c, args, scratch, task):
             load_shared(real, args, at.C, b, g, t, m, scratch + args[at.TILE_C])
             clear(real, dc, slots * chunk)
         for block in range(first, last):
-            backward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first)
+            backward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first, last)
         if not is_constant(kind_b):
             offset = s * args[at.SLICE_STEP_B]
             finish_sums(real, db, m, chunk, d_state, finished)

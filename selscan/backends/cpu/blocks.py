@@ -9,7 +9,7 @@ import numpy as np
 from . import layout as at
 from .jit import helper, merge
 from .simd import itemsize, load, splat, store, width
-from .tiles import load_tile, store_tile
+from .tiles import load_tile, prefetch_tile, store_tile
 
 ONE = np.int64(1)  # a plain 1 would have Numba compile the tile functions once more
 
@@ -54,6 +54,32 @@ def load_steps(real, args, slot, b, d, t, rows, m, tile):
     source = args[slot] + b * args[slot + at.STEP_B] + d * step_d + t * step_t
     row = width(real) * itemsize(real)
     load_tile(real, args[slot + at.DTYPE], source, step_d, step_t, rows, m, tile, row)
+
+
+@helper
+def prefetch_steps(args, slot, b, d, t, rows, m):
+    """Ask for what `load_steps` will load, or `store_steps` write."""
+    if args[slot]:
+        step_d, step_t = args[slot + at.STEP_D], args[slot + at.STEP_T]
+        source = args[slot] + b * args[slot + at.STEP_B] + d * step_d + t * step_t
+        prefetch_tile(source, step_d, step_t, rows, m)
+
+
+@helper
+def prefetch_next(real, args, b, g, c, next_c, block, first, last):
+    """Ask for u, delta and dy of the block that comes after this one, or in chunk `next_c`.
+
+    A task jumps between the rows of many channels, which the CPU's own prefetching cannot follow.
+    """
+    following = block + 1
+    if following == last:
+        following, c = first, next_c
+    if 0 <= c < args[at.CHUNKS]:
+        d, rows = channels_of(real, args, g, following)
+        t, m = chunk_start(args, c)
+        prefetch_steps(args, at.U, b, d, t, rows, m)
+        prefetch_steps(args, at.DELTA, b, d, t, rows, m)
+        prefetch_steps(args, at.DY, b, d, t, rows, m)
 
 
 @merge

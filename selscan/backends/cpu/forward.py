@@ -21,6 +21,8 @@ from .blocks import (
     copy_tile,
     load_channels,
     load_steps,
+    prefetch_next,
+    prefetch_steps,
     scale_tile,
     slice_of,
     states_address,
@@ -114,7 +116,7 @@ def gate_chunk(real, y, z, m):
 
 
 @merge
-def forward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first):
+def forward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first, last):
     """One chunk of one block."""
     row = width(real) * itemsize(real)
     d_state = args[at.D_STATE]
@@ -134,27 +136,15 @@ def forward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first):
     load_channels(real, args, at.D, 0, d, rows, ONE, skip)
     load_steps(real, args, at.U, b, d, t, rows, m, u)
     load_steps(real, args, at.DELTA, b, d, t, rows, m, delta)
-    prepare_chunk(real, delta, u, y, bias, skip, m, args[at.SOFTPLUS])
+    prefetch_next(real, args, b, g, c, c + 1, block, first, last)
+    prefetch_steps(args, at.Z, b, d, t, rows, m)
+    prefetch_steps(args, at.Y, b, d, t, rows, m)
     if args[at.STATES]:
         copy_tile(real, h, states_address(real, args, b, g, block, c), d_state)
     bt, ct = time_step(kind_b, real, d_state), time_step(kind_c, real, d_state)
-    scan_chunk(
-        real,
-        kind_b,
-        kind_c,
-        delta,
-        u,
-        y,
-        h,
-        a,
-        tile_b,
-        tile_c,
-        bt,
-        ct,
-        d_state,
-        m,
-        args[at.REVERSE],
-    )
+    prepare_chunk(real, delta, u, y, bias, skip, m, args[at.SOFTPLUS])
+    reverse = args[at.REVERSE]
+    scan_chunk(real, kind_b, kind_c, delta, u, y, h, a, tile_b, tile_c, bt, ct, d_state, m, reverse)
     if args[at.Y] == 0:
         return
     if args[at.Z]:
@@ -183,7 +173,7 @@ def forward_task(real, kind_b, kind_c, args, scratch, task):
         if not is_constant(kind_c):
             load_shared(real, args, at.C, b, g, t, m, scratch + args[at.TILE_C])
         for block in range(first, last):
-            forward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first)
+            forward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first, last)
     if args[at.LAST_STATE]:
         for block in range(first, last):
             d, rows = channels_of(real, args, g, block)

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 from numba import njit
+from numba.core.caching import NullCache
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 
@@ -29,8 +30,24 @@ def kernel(function):
         return njit(parallel=True, **_OPTIONS)(function)
 
 
-@functools.cache
+def compile_or_load(kernel, signature):
+    """Compile an entry point, or load it from disk; do without the disk where that fails."""
+    try:
+        kernel.compile(signature)
+    except Exception as error:  # a full disk, a damaged file; if it is the compiler, it fails again
+        kernel._cache = NullCache()
+        kernel.compile(signature)
+        _warn_no_cache(f"{type(error).__name__}: {error}")
+
+
+_warned_no_cache = False
+
+
 def _warn_no_cache(reason):
+    global _warned_no_cache
+    if _warned_no_cache:
+        return
+    _warned_no_cache = True
     warnings.warn(
         f"selscan: compiled kernels cannot be kept on disk ({reason}), so each process compiles "
         "them again. Set NUMBA_CACHE_DIR to a directory that you can write.",

@@ -15,6 +15,7 @@ import numba
 import numpy as np
 
 from ...errors import SlowPathWarning
+from .jit import compile_or_load
 
 # Work (b * d * l * n) below which one thread is faster than waking a second.
 SERIAL_ELEMENTS = 1 << 16
@@ -73,7 +74,7 @@ def _compile(kernel, plan):
     notice.start()
     try:
         values = (plan.real, *plan.kinds, plan.template)
-        kernel.compile(tuple(numba.typeof(v) for v in values))
+        compile_or_load(kernel, tuple(numba.typeof(v) for v in values))
     finally:
         notice.cancel()
 

@@ -318,3 +318,20 @@ def convert(typingctx, element, value):
         return context.cast(builder, args[1], sig.args[1], element)
 
     return element(element, value), codegen
+
+
+@intrinsic
+def prefetch(typingctx, address):
+    """Ask for the cache line at a byte address, into the second level; any address is allowed."""
+
+    def codegen(context, builder, sig, args):
+        pointer = builder.inttoptr(
+            _as_i64(context, builder, sig.args[0], args[0]), ir.IntType(8).as_pointer()
+        )
+        function_type = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+        to_read, second_level, data = (ir.Constant(_I32, i) for i in (0, 2, 1))
+        builder.call(function, [pointer, to_read, second_level, data])
+        return context.get_dummy_value()
+
+    return types.void(address), codegen

@@ -8,11 +8,24 @@ of the arithmetic here and nowhere else. Steps are in bytes and may be zero or n
 import numpy as np
 
 from .jit import helper, inline
-from .simd import convert, itemsize, load, load_first, peek, poke, splat, store, store_first, width
+from .simd import (
+    convert,
+    itemsize,
+    load,
+    load_first,
+    peek,
+    poke,
+    prefetch,
+    splat,
+    store,
+    store_first,
+    width,
+)
 from .vector_math import transpose, transpose_part
 
 # Codes of the dtypes that arrays may have, as kernels receive them.
 FLOAT32, FLOAT64 = 0, 1
+LINE = 64  # bytes of a cache line
 CODES = {"float32": FLOAT32, "float64": FLOAT64}
 
 _F32, _F64 = np.float32(0), np.float64(0)
@@ -114,3 +127,17 @@ def _scatter(real, code, tile, tile_step, rows, columns, target, row_step, colum
         src, dst = tile + c * tile_step, target + c * column_step
         for r in range(rows):
             write(code, dst + r * row_step, peek(real, src + r * size))
+
+
+@helper
+def prefetch_tile(source, row_step, column_step, rows, columns):
+    """Ask for the memory of a tile that is loaded later, if one of its axes is contiguous."""
+    if abs(column_step) <= 8:
+        low = source + min(0, (columns - 1) * column_step)
+        for r in range(rows):
+            for o in range(0, columns * abs(column_step), LINE):
+                prefetch(low + r * row_step + o)
+    elif abs(row_step) <= 8:
+        for c in range(columns):
+            for o in range(0, rows * abs(row_step), LINE):
+                prefetch(source + c * column_step + o)

@@ -38,17 +38,20 @@ _EXP2 = {
         6.93147180559945309e-1,
     ),
 }
-# log((1 + s) / (1 - s)) = s (2 + s**2 Q(s**2)) for s**2 in [0, 0.0295], highest power first.
-_LOG = {
-    types.float32: (0.295809859299744226, 0.39988757716604847, 0.666666850954290687),
+# log(1 + e) = s (2 + v P(v)), s = e / (2 + e), v = s**2, for e in [0, 1], highest power first.
+_LOG1P = {
+    types.float32: (0.280258283, 0.279988841, 0.400217133, 0.666664129),
     types.float64: (
-        0.14617807153417325,
-        0.153316117220550079,
-        0.181828924325368712,
-        0.222222110893794962,
-        0.285714286262538376,
-        0.399999999998988905,
-        0.666666666666666971,
+        0.161649381694713386,
+        0.0880031765086877347,
+        0.120011551828577787,
+        0.133141355508811629,
+        0.153855705929122436,
+        0.181817894173264479,
+        0.222222227178017817,
+        0.285714285671050609,
+        0.400000000000145966,
+        0.666666666666666586,
     ),
 }
 # Adding it rounds to an integer, which then stands in the low bits, biased like an exponent.
@@ -138,14 +141,14 @@ def where_less(typingctx, x, y, value, other):
 
 
 @intrinsic
-def _log_series(typingctx, s):
-    """log((1 + s) / (1 - s)) for |s| <= 0.1716."""
+def _log1p_series(typingctx, s):
+    """log(1 + e) from s = e / (2 + e), e in [0, 1]."""
 
     def codegen(context, builder, sig, args):
         vector = args[0].type
-        z = builder.fmul(args[0], args[0])
-        tail = _horner(builder, z, _LOG[s.element])
-        return builder.fmul(args[0], emit_fma(builder, z, tail, constant(vector, 2.0)))
+        v = builder.fmul(args[0], args[0])
+        tail = _horner(builder, v, _LOG1P[s.element])
+        return builder.fmul(args[0], emit_fma(builder, v, tail, constant(vector, 2.0)))
 
     return s(s), codegen
 
@@ -153,14 +156,9 @@ def _log_series(typingctx, s):
 @inline
 def softplus(real, x):
     """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)); x itself above 20, as mamba has it."""
-    zero, one = splat(real, 0.0), splat(real, 1.0)
+    zero = splat(real, 0.0)
     e = exp2(absolute(x) * splat(real, -LOG2_E))
-    # log1p(e) = log(2**k m), m in [0.7, 1.42], with m - 1 and m + 1 formed from e without rounding.
-    small = splat(real, 0.41421356)
-    below = where_less(e, small, e, e - one)
-    above = where_less(e, small, e + one + one, e + one + one + one)
-    k_log2 = where_less(e, small, zero, splat(real, LN_2))
-    value = where_less(x, zero, zero, x) + (_log_series(below / above) + k_log2)
+    value = where_less(x, zero, zero, x) + _log1p_series(e / (e + splat(real, 2.0)))
     return where_less(splat(real, 20.0), x, x, value)
 
 
