@@ -20,17 +20,20 @@ LAYERS = (
     ("nn",),
     ("models", "compat"),
     ("selscan",),  # selscan/__init__.py, the public face
+    ("machine",),
+    ("bench",),
     ("check",),
     ("__main__",),
 )
 RANK = {unit: rank for rank, row in enumerate(LAYERS) for unit in row}
-COMMAND_LINE = ("check", "__main__")  # these import torch inside functions only
+# These import torch and numba inside functions only.
+COMMAND_LINE = ("machine", "bench", "check", "__main__")
 
 HOMES = {
     "torch": ("autograd", "nn", "models", "compat", *COMMAND_LINE),
     "cupy": ("backends.cupy",),
     "cupyx": ("backends.cupy",),
-    "numba": ("backends",),
+    "numba": ("backends", "machine", "bench"),
     "llvmlite": ("backends",),
     "reference": (),
     "tests": (),

@@ -5,7 +5,7 @@ import os
 import numba
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
@@ -85,6 +85,7 @@ def last_state(real, args):
 
 
 @pytest.mark.parametrize("make", [forward, backward])
+@settings(deadline=None)  # compiles
 @given(p=problems())
 def test_every_channel_belongs_to_one_block_of_one_task(make, p):
     made, channels = make(p), np.zeros((p.batch, p.dim), int)
@@ -95,6 +96,7 @@ def test_every_channel_belongs_to_one_block_of_one_task(make, p):
     assert made.tasks == p.batch * p.groups * made.template[at.SLICES]
 
 
+@settings(deadline=None)
 @given(p=problems())
 def test_every_step_belongs_to_one_chunk_in_scan_order(p):
     made, steps = forward(p), np.zeros(p.length, int)
@@ -121,6 +123,7 @@ def test_forward_and_backward_agree_on_the_kept_states(p):
     assert np.array_equal(first[: at.SLICES], second[: at.SLICES])
 
 
+@settings(deadline=None)
 @given(p=problems())
 def test_the_kept_states_fit(p):
     made = forward(p)
@@ -183,15 +186,11 @@ def test_tiles_have_room(make, tiles, p):
 
 
 @pytest.mark.parametrize("make", [forward, backward])
-@given(p=problems())
-def test_scratch_does_not_grow_with_batch_and_length(make, p):
-    larger = problem(2 * p.batch, p.dim, p.length + 5000, p.d_state, p.groups, p.real)
-    assume(p.length >= forward(larger).template[at.CHUNK])
+@pytest.mark.parametrize("d_state", [1, 16, 100])
+def test_scratch_does_not_grow_with_the_length(make, d_state):
+    short, long = (make(problem(1, 100, l, d_state)).scratch for l in (1000, 100_000))
 
-    # Fewer, larger tasks in a larger batch hold more blocks, and A and h of each.
-    blocks_of_task = -(-plan.blocks_of(p) // plan.backward_slices(larger))
-    row = 8 * simd.BITS // 8
-    assert make(larger).scratch <= make(p).scratch + 8 * blocks_of_task * p.d_state * row
+    assert short == long
 
 
 @pytest.mark.parametrize("name", ["vim", "short", "lm", "vmamba"])
