@@ -1,9 +1,31 @@
 """torch's view of the scan: what is saved and what is passed on. No maths here."""
 
+import functools
+
 import torch
 from torch.autograd import forward_ad
 
 from .ops import scan as ops
+
+
+def outside_graphs(function):
+    """Have torch.compile break its graph at the function.
+
+    torch.compiler.disable does that, but takes a second to import: it waits until torch.compile
+    is at work.
+    """
+    disabled = None
+
+    @functools.wraps(function)
+    def call(*arguments):
+        nonlocal disabled
+        if not torch.compiler.is_compiling():
+            return function(*arguments)
+        if disabled is None:
+            disabled = torch.compiler.disable(function)
+        return disabled(*arguments)
+
+    return call
 
 
 class Scan(torch.autograd.Function):
@@ -31,7 +53,7 @@ class Scan(torch.autograd.Function):
 class Gradients(torch.autograd.Function):
     """The gradients of a scan, which refuse to be differentiated again.
 
-    torch's once_differentiable would look at dy only, and give a silent zero where that is constant.
+    torch's once_differentiable looks at dy only, and gives a silent zero where that is constant.
     """
 
     @staticmethod
@@ -47,7 +69,7 @@ class Gradients(torch.autograd.Function):
         )
 
 
-@torch.compiler.disable
+@outside_graphs
 def scan(framework, inputs, options, backend, want_last):
     """(y, last_state or None) of torch tensors, recorded if a gradient may be asked for."""
     refuse_transforms("scan")
@@ -57,7 +79,7 @@ def scan(framework, inputs, options, backend, want_last):
     return ops.forward(request, inputs, want_last=want_last)[:2]
 
 
-@torch.compiler.disable
+@outside_graphs
 def scan_step(framework, state, inputs, delta_softplus, backend):
     """(y, state); in place on `state` unless a gradient may be asked for."""
     refuse_transforms("scan_step")
@@ -76,7 +98,7 @@ def scan_step(framework, state, inputs, delta_softplus, backend):
     return y.squeeze(-1), state
 
 
-@torch.compiler.disable
+@outside_graphs
 def scan_backward(framework, inputs, dy, dlast_state, options, backend):
     """Gradients of all given inputs, in the order of contract.ARGUMENTS."""
     refuse_transforms("scan_backward")

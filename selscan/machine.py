@@ -101,7 +101,7 @@ def first_scan():
 
     from selscan.backends import cpu
 
-    directory = cpu._kernel("forward").stats.cache_path
+    directory = cpu.kernel("forward").stats.cache_path
     yield "cache", str(directory or "none: no directory can be written")
     with contextlib.suppress(ValueError):  # no parallel region was entered
         yield "threads", f"{numba.get_num_threads()}, layer {numba.threading_layer()}"

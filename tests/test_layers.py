@@ -124,6 +124,8 @@ def test_imports_point_down():
         ("selscan/planted.py", "", "unknown module planted"),
         ("selscan/ops/planted.py", "def f():\n    import torch", "must not import torch"),
         ("selscan/check.py", "import torch", "must import torch inside a function"),
+        ("selscan/machine.py", "import numba", "must import numba inside a function"),
+        ("selscan/machine.py", "from .check import check", "machine must not import check"),
         ("selscan/api.py", "from numba import njit", "must not import numba"),
         ("selscan/backends/cpu/planted.py", "import cupy.cuda", "must not import cupy"),
         ("selscan/backends/cupyish.py", "import cupy", "must not import cupy"),

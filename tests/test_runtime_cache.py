@@ -16,6 +16,7 @@ from processes import ROOT, results, run_python
 
 from selscan.backends import cpu
 from selscan.backends.cpu import backward, forward, jit, run, step
+from selscan.backends.cpu.coefficients import CONSTANT, SHARED
 
 SOURCES = sorted((ROOT / "selscan/backends/cpu").glob("*.py"))
 # Two threads make the first calls of the process.
@@ -36,18 +37,18 @@ with warnings.catch_warnings(record=True) as caught:
     for thread in threads:
         thread.join()
     from selscan.backends import cpu
-    kernels = [cpu._kernel(name) for name in ("forward", "backward", "step")]
+    kernels = [cpu.kernel(name) for name in ("forward", "backward", "step")]
 
 np.save("y.npy", np.stack(found))
 print(*(f"{w.category.__name__}: {w.message}" for w in caught), sep="\\n")
-print(len(cpu.run._compiled), sum(kernels[0].stats.cache_misses.values()))
+print(len(cpu.run._addresses), sum(kernels[0].stats.cache_misses.values()))
 print([kernel.stats.cache_path for kernel in kernels])
 """
 WARM = """
 compute()
 from selscan.backends import cpu
 for name in ("forward", "backward"):
-    stats = cpu._kernel(name).stats
+    stats = cpu.kernel(name).stats
     print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
 
@@ -151,23 +152,33 @@ def test_an_edit_of_any_source_changes_the_version(monkeypatch, tmp_path, source
 def test_a_kernel_of_another_version_is_another_entry_of_the_cache(make):
     codegen = cpu_target.target_context.codegen()
 
-    first, same, other = (make(v)._cache._index_key((), codegen) for v in (1, 1, 2))
+    entries = (make(v, np.float32(0), SHARED, SHARED) for v in (1, 1, 2))
+    first, same, other = (entry._cache._index_key((), codegen) for entry in entries)
 
     assert first == same
     assert first != other
 
 
+def test_each_type_of_arithmetic_and_of_coefficients_has_a_kernel_of_its_own():
+    variants = [(np.float32(0), (SHARED, SHARED)), (np.float64(0), (SHARED, SHARED))]
+    variants += [(np.float32(0), kinds) for kinds in [(SHARED, CONSTANT), (CONSTANT, SHARED)]]
+
+    kernels = {cpu.kernel("forward", *variant) for variant in variants}
+
+    assert len(kernels) == len(variants)
+
+
 def test_threads_that_ask_at_once_get_the_same_kernel(monkeypatch):
     inside, found = threading.Barrier(2), []
 
-    def make(version):
+    def make(*_):
         with contextlib.suppress(threading.BrokenBarrierError):
             inside.wait(1)  # both threads come here, if they can
         return object()
 
     monkeypatch.setattr(cpu, "_kernels", {})
     monkeypatch.setitem(cpu._COMPILERS, "forward", make)
-    threads = [threading.Thread(target=lambda: found.append(cpu._kernel("forward"))) for _ in "ab"]
+    threads = [threading.Thread(target=lambda: found.append(cpu.kernel("forward"))) for _ in "ab"]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -4,8 +4,11 @@ Read simd.py first, then tiles.py, coefficients.py, forward.py, backward.py. `pl
 checked problem into the argument array described in layout.py, `run.py` starts the threads.
 """
 
+import numpy as np
+
 from . import plan, run, simd
 from .backward import compile_backward
+from .coefficients import SHARED
 from .forward import compile_forward
 from .jit import source_version
 from .plan import backward_plan, backward_slices, forward_plan, states_size, step_plan
@@ -16,25 +19,29 @@ __all__ = [
     "backward_slices",
     "detail",
     "forward_plan",
+    "kernel",
     "launch",
     "states_size",
     "step_plan",
 ]
 
 _COMPILERS = {"forward": compile_forward, "backward": compile_backward, "step": compile_step}
-
-
 _kernels = {}
+_FLOAT32 = np.float32(0)
 
 
-def _kernel(name):
+def kernel(name, real=_FLOAT32, kinds=(SHARED, SHARED)):
     """An entry point: the same one for threads that ask at once, so that it is compiled once."""
-    return _kernels.get(name) or _kernels.setdefault(name, _COMPILERS[name](source_version()))
+    key = name, real.dtype, *(kind.dtype for kind in kinds)
+    found = _kernels.get(key)
+    if found is None:
+        found = _kernels.setdefault(key, _COMPILERS[name](source_version(), real, *kinds))
+    return found
 
 
 def launch(plan, addresses):
     """Run the kernel of a plan on operands at these addresses (by name)."""
-    run.run(_kernel(plan.kernel), plan, addresses)
+    run.run(kernel(plan.kernel, plan.real, plan.kinds), plan, addresses)
 
 
 def detail():

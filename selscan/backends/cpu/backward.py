@@ -14,12 +14,10 @@ A task walks all blocks of its slice for one chunk before it takes the next, so 
 the chunk are complete when it writes them: no atomics, the same bits every run.
 """
 
-import numpy as np
-from numba import prange
-
 from . import layout as at
 from .blocks import (
     ONE,
+    arguments,
     channels_of,
     chunk_start,
     load_channels,
@@ -209,21 +207,15 @@ def backward_task(real, kind_b, kind_c, args, scratch, task):
     finish_task(real, kind_b, kind_c, args, scratch, b, g, first, last)
 
 
-def compile_backward(version):
-    """The entry point; `version` is there for Numba's cache (see jit.source_version)."""
+def compile_backward(version, real, kind_b, kind_c):
+    """The entry point for one type of arithmetic and of coefficients (see launch.py)."""
 
     @kernel
-    def scan_backward(real, kind_b, kind_c, args):
-        tasks = args[at.BATCH] * args[at.GROUPS] * args[at.SLICES]
-        workers = args[at.WORKERS] if version else 0
-        if workers == 1:  # no parallel region: cheaper, and safe in a forked child
-            for task in range(tasks):
-                backward_task(real, kind_b, kind_c, args, args[at.SCRATCH], task)
-            return
-        for worker in prange(workers):
-            i = np.int64(worker)  # prange gives uint64; uint64 * int64 is float64 in Numba
-            scratch = args[at.SCRATCH] + i * args[at.SCRATCH_STEP]
-            for task in range(i * tasks // workers, (i + 1) * tasks // workers):
-                backward_task(real, kind_b, kind_c, args, scratch, task)
+    def scan_backward(address, worker):
+        args = arguments(address, version)
+        tasks, workers = args[at.BATCH] * args[at.GROUPS] * args[at.SLICES], args[at.WORKERS]
+        scratch = args[at.SCRATCH] + worker * args[at.SCRATCH_STEP]
+        for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
+            backward_task(real, kind_b, kind_c, args, scratch, task)
 
     return scan_backward

@@ -5,13 +5,20 @@ channels, w the vector width.
 """
 
 import numpy as np
+from numba import carray
 
 from . import layout as at
-from .jit import helper, merge
-from .simd import itemsize, load, splat, store, width
+from .jit import helper, inline, merge
+from .simd import as_pointer, itemsize, load, splat, store, width
 from .tiles import load_tile, prefetch_tile, store_tile
 
 ONE = np.int64(1)  # a plain 1 would have Numba compile the tile functions once more
+
+
+@inline
+def arguments(address, version):
+    """The argument array at an address; `version` is used so that it is in Numba's cache key."""
+    return carray(as_pointer(address), at.END if version else 0)
 
 
 @helper

@@ -10,12 +10,10 @@ coefficient tiles that all blocks of the task share; then four states at a time 
 in registers. No array with both a time and a state axis exists.
 """
 
-import numpy as np
-from numba import prange
-
 from . import layout as at
 from .blocks import (
     ONE,
+    arguments,
     channels_of,
     chunk_start,
     copy_tile,
@@ -181,21 +179,15 @@ def forward_task(real, kind_b, kind_c, args, scratch, task):
             store_channels(real, args, at.LAST_STATE, b, d, rows, d_state, h + own)
 
 
-def compile_forward(version):
-    """The entry point; `version` is there for Numba's cache (see jit.source_version)."""
+def compile_forward(version, real, kind_b, kind_c):
+    """The entry point for one type of arithmetic and of coefficients (see launch.py)."""
 
     @kernel
-    def scan_forward(real, kind_b, kind_c, args):
-        tasks = args[at.BATCH] * args[at.GROUPS] * args[at.SLICES]
-        workers = args[at.WORKERS] if version else 0
-        if workers == 1:  # no parallel region: cheaper, and safe in a forked child
-            for task in range(tasks):
-                forward_task(real, kind_b, kind_c, args, args[at.SCRATCH], task)
-            return
-        for worker in prange(workers):
-            i = np.int64(worker)  # prange gives uint64; uint64 * int64 is float64 in Numba
-            scratch = args[at.SCRATCH] + i * args[at.SCRATCH_STEP]
-            for task in range(i * tasks // workers, (i + 1) * tasks // workers):
-                forward_task(real, kind_b, kind_c, args, scratch, task)
+    def scan_forward(address, worker):
+        args = arguments(address, version)
+        tasks, workers = args[at.BATCH] * args[at.GROUPS] * args[at.SLICES], args[at.WORKERS]
+        scratch = args[at.SCRATCH] + worker * args[at.SCRATCH_STEP]
+        for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
+            forward_task(real, kind_b, kind_c, args, scratch, task)
 
     return scan_forward

@@ -21,13 +21,13 @@ inline = njit(**INLINE)
 merge = njit(inline="always", **_OPTIONS)
 
 
-def kernel(function):
-    """Compile an entry point: parallel, without the GIL, kept on disk where that is possible."""
+def kernel(function, **options):
+    """Compile an entry point: without the GIL, kept on disk where that is possible."""
     try:
-        return njit(parallel=True, cache=True, **_OPTIONS)(function)
+        return njit(cache=True, **_OPTIONS, **options)(function)
     except RuntimeError as error:  # Numba found no directory that it may write
         _warn_no_cache(str(error))
-        return njit(parallel=True, **_OPTIONS)(function)
+        return njit(**_OPTIONS, **options)(function)
 
 
 def compile_or_load(kernel, signature):

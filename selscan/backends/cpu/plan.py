@@ -74,7 +74,7 @@ class Plan:
         self.tasks = problem.batch * problem.groups * slices
         self.elements = problem.batch * problem.dim * problem.length * problem.d_state
         per_group = problem.dim // problem.groups
-        self.template = np.zeros(at.BACKWARD_END, np.int64)
+        self.template = np.zeros(at.END, np.int64)
         sizes = {
             at.BATCH: problem.batch,
             at.DIM: problem.dim,

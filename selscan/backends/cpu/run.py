@@ -15,29 +15,30 @@ import numba
 import numpy as np
 
 from ...errors import SlowPathWarning
-from .jit import compile_or_load
+from .jit import compile_or_load, source_version
+from .launch import address_of, compile_launch
 
 # Work (b * d * l * n) below which one thread is faster than waking a second.
 SERIAL_ELEMENTS = 1 << 16
 _NOTICE_SECONDS = 2.0
 
-_compiled = set()
+_addresses = {}  # of compiled entry points
 _forked_from_pool = False
 _turns = threading.Lock()
 
 
 def run(kernel, plan, addresses):
     """Call `kernel` with the plan's sizes and these addresses (by name)."""
-    signature = (kernel, plan.real.dtype.char, *plan.kinds)
-    if signature not in _compiled:
+    entry = _addresses.get(kernel)
+    if entry is None:
         _compile(kernel, plan)
-        _compiled.add(signature)
+        entry = _addresses[kernel] = address_of(kernel)
     workers = _workers(plan)
     scratch = workspace(plan.scratch * workers + 64)
     address = scratch.__array_interface__["data"][0]
     args = plan.fill(addresses, workers, (address + 63) & ~63)
     with _turns if workers > 1 and threading_layer() == "workqueue" else _NO_TURNS:
-        kernel(plan.real, *plan.kinds, args)
+        _launch()(entry, args.__array_interface__["data"][0], workers)
 
 
 _NO_TURNS = contextlib.nullcontext()
@@ -73,10 +74,23 @@ def _compile(kernel, plan):
     notice.daemon = True
     notice.start()
     try:
-        values = (plan.real, *plan.kinds, plan.template)
-        compile_or_load(kernel, tuple(numba.typeof(v) for v in values))
+        compile_or_load(kernel, (numba.int64, numba.int64))
+        _launch()
     finally:
         notice.cancel()
+
+
+_launcher = None
+
+
+def _launch():
+    """The compiled launcher."""
+    global _launcher
+    if _launcher is None:
+        launcher = compile_launch(source_version())
+        compile_or_load(launcher, (numba.int64, numba.int64, numba.int64))
+        _launcher = launcher
+    return _launcher
 
 
 def _after_fork():

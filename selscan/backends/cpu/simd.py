@@ -76,7 +76,7 @@ def constant(vector, value):
     return ir.Constant(vector, [element] * vector.count)
 
 
-def call(builder, name, *args, result=None):
+def emit_call(builder, name, *args, result=None):
     """Call the overloaded LLVM intrinsic `name`, typed by its first argument."""
     vector = args[0].type
     function_type = ir.FunctionType(result or vector, [a.type for a in args])
@@ -97,7 +97,7 @@ def emit_splat(builder, vector, scalar):
 
 def emit_fma(builder, x, y, z):
     if HAS_FMA:
-        return call(builder, "llvm.fma", x, y, z)
+        return emit_call(builder, "llvm.fma", x, y, z)
     return builder.fadd(builder.fmul(x, y), z)
 
 
@@ -335,3 +335,25 @@ def prefetch(typingctx, address):
         return context.get_dummy_value()
 
     return types.void(address), codegen
+
+
+@intrinsic
+def as_pointer(typingctx, address):
+    """A byte address as a pointer to int64."""
+
+    def codegen(context, builder, sig, args):
+        return builder.inttoptr(args[0], _I64.as_pointer())
+
+    return types.CPointer(types.int64)(address), codegen
+
+
+@intrinsic
+def call(typingctx, function, address, worker):
+    """Call the compiled entry point at the address `function`."""
+
+    def codegen(context, builder, sig, args):
+        function_type = ir.FunctionType(ir.IntType(8).as_pointer(), [_I64, _I64])
+        builder.call(builder.inttoptr(args[0], function_type.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen

@@ -6,10 +6,9 @@ sum over states crosses lanes, four channels at a time.
 """
 
 import numpy as np
-from numba import prange
 
 from . import layout as at
-from .blocks import ONE, load_channels, store_channels
+from .blocks import ONE, arguments, load_channels, store_channels
 from .coefficients import load_shared
 from .forward import gate_chunk
 from .jit import helper, inline, kernel
@@ -166,19 +165,14 @@ def step_runs(real, args, scratch, first, last):
         step_channels(real, args, scratch, b, d, min(d + run, (g + 1) * channels))
 
 
-def compile_step(version):
-    """The entry point; `version` is there for Numba's cache (see jit.source_version)."""
+def compile_step(version, real, kind_b, kind_c):
+    """The entry point for one type of arithmetic; both coefficients are shared (see launch.py)."""
 
     @kernel
-    def scan_step(real, kind_b, kind_c, args):
-        runs = args[at.BATCH] * args[at.GROUPS] * args[at.CHUNKS]
-        workers = args[at.WORKERS] if version else 0
-        if workers == 1:  # no parallel region: cheaper, and safe in a forked child
-            step_runs(real, args, args[at.SCRATCH], 0, runs)
-            return
-        for worker in prange(workers):
-            i = np.int64(worker)  # prange gives uint64; uint64 * int64 is float64 in Numba
-            scratch = args[at.SCRATCH] + i * args[at.SCRATCH_STEP]
-            step_runs(real, args, scratch, i * runs // workers, (i + 1) * runs // workers)
+    def scan_step(address, worker):
+        args = arguments(address, version)
+        runs, workers = args[at.BATCH] * args[at.GROUPS] * args[at.CHUNKS], args[at.WORKERS]
+        scratch = args[at.SCRATCH] + worker * args[at.SCRATCH_STEP]
+        step_runs(real, args, scratch, worker * runs // workers, (worker + 1) * runs // workers)
 
     return scan_step

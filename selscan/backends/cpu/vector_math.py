@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 
 from . import simd
 from .jit import inline
-from .simd import Vector, call, constant, emit_fma, shuffle, splat
+from .simd import Vector, constant, emit_call, emit_fma, shuffle, splat
 
 # 2**f = 1 + f P(f) for f in [-1/2, 1/2], highest power first.
 _EXP2 = {
@@ -82,7 +82,7 @@ def _emit_exp2_polynomial(builder, f, element):
 
 def _emit_exp2_scalef(builder, x, element):
     """AVX-512: one instruction scales by 2**n with all of IEEE's special cases."""
-    n = call(builder, "llvm.rint", x)
+    n = emit_call(builder, "llvm.rint", x)
     p = _emit_exp2_polynomial(builder, builder.fsub(x, n), element)
     kind = "ps" if element == types.float32 else "pd"
     mask_type = ir.IntType(x.type.count)
@@ -125,7 +125,7 @@ def absolute(typingctx, x):
     """|x|."""
 
     def codegen(context, builder, sig, args):
-        return call(builder, "llvm.fabs", args[0])
+        return emit_call(builder, "llvm.fabs", args[0])
 
     return x(x), codegen
 

@@ -1,0 +1,119 @@
+"""Profiles of hypothesis, the `backend` fixture, and memory that shows what kernels do to it."""
+
+import os
+import weakref
+
+import hypothesis
+import numpy as np
+import pytest
+from harness import Backend
+
+import selscan
+from selscan.backends import NOT_YET
+from selscan.backends.cpu import plan, run
+from selscan.ops import arrays
+from selscan.ops import scan as ops
+
+# `ci` draws the same examples every time; HYPOTHESIS_PROFILE chooses.
+hypothesis.settings.register_profile("dev", deadline=None, max_examples=20)
+hypothesis.settings.register_profile(
+    "ci", deadline=None, max_examples=40, derandomize=True, print_blob=True
+)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+# The frameworks whose arrays reach a backend in these tests.
+FRAMEWORKS = {"cpu": ("numpy", "torch"), "cupy": ("torch",), "numba_cuda": ("torch",)}
+POISON = 0xFF  # as bytes of a float it is NaN
+GUARD = 256  # bytes before and behind an allocation
+
+
+def _backends():
+    """Every backend with each of its frameworks; those not usable skip and say why."""
+    for info in [x for x in selscan.list_backends() if x.name not in NOT_YET]:
+        for framework in FRAMEWORKS[info.name]:
+            marks = [] if info.name == "cpu" else [pytest.mark.gpu]
+            if not info.usable:
+                marks.append(pytest.mark.skip(reason=f"{info.name}: {info.reason}"))
+            yield pytest.param((info.name, framework), marks=marks, id=f"{info.name}-{framework}")
+
+
+@pytest.fixture(scope="session", params=_backends())
+def backend(request):
+    """A usable backend, fed with the arrays of one framework."""
+    name, framework = request.param
+    if framework == "torch":
+        pytest.importorskip("torch")
+    return Backend(name, framework)
+
+
+class Allocator:
+    """Memory filled with NaN between two guards; `overruns` counts guards that were written."""
+
+    def __init__(self):
+        self.overruns = 0
+
+    def bytes(self, size):
+        """Poisoned bytes, and the buffer that has them between its guards."""
+        buffer = np.full(size + 2 * GUARD, POISON, np.uint8)
+        return buffer[GUARD : GUARD + size], buffer
+
+    def watch(self, owner, buffer):
+        """Look at the guards when `owner` is gone: the kernel has run by then."""
+        weakref.finalize(owner, self._check, buffer).atexit = False
+        return owner
+
+    def _check(self, buffer):
+        self.overruns += bool((buffer[:GUARD] != POISON).any() or (buffer[-GUARD:] != POISON).any())
+
+    def workspace(self, size):
+        inside, buffer = self.bytes(size)
+        return self.watch(inside, buffer)
+
+    def numpy(self, output):
+        """NumPyArrays.allocate."""
+        shape, dtype, axes = output.recipe
+        inside, buffer = self.bytes(int(np.prod(shape)) * dtype.itemsize)
+        return self.watch(inside.view(dtype).reshape(shape).transpose(axes), buffer)
+
+    def torch(self, output):
+        """TorchArrays.allocate; not a view, which autograd would treat in another way."""
+        import torch
+
+        shape, strides, dtype = output.recipe
+        inside, buffer = self.bytes(int(np.prod(shape)) * dtype.itemsize)
+        storage = torch.from_numpy(inside).untyped_storage()
+        return self.watch(torch.empty(0, dtype=dtype).set_(storage, 0, shape, strides), buffer)
+
+
+@pytest.fixture(scope="session")
+def allocator():
+    """All memory that selscan asks for on the CPU."""
+    source = Allocator()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrays.NumPyArrays, "allocate", staticmethod(source.numpy))
+        patch.setattr(arrays.TorchArrays, "allocate", staticmethod(source.torch))
+        patch.setattr(run, "workspace", source.workspace)
+        yield source
+
+
+@pytest.fixture(autouse=True)
+def guards(allocator):
+    """What a kernel leaves unwritten is NaN; what it writes outside fails the test."""
+    yield
+    overruns, allocator.overruns = allocator.overruns, 0
+    assert not overruns, "a kernel wrote before or behind its memory"
+
+
+@pytest.fixture(scope="module")
+def short_chunks():
+    """Chunks of 8 steps instead of the tuned number, so that short sequences have many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "chunk_of", lambda d_state: 8)
+        _forget_plans()
+        yield
+    _forget_plans()
+
+
+def _forget_plans():
+    ops._prepare_forward.cache_clear()
+    ops._prepare_backward.cache_clear()

@@ -1,0 +1,111 @@
+"""`import selscan` is light, and importing submodules does not cover any public name."""
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import selscan
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("cupy", "jax", "jaxlib", "llvmlite", "numba", "torch")
+# Modules that need a library which may be missing.
+NEEDS = {"selscan.autograd": "torch"}
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(selscan.__path__, "selscan.")
+    if module.name != "selscan.__main__"
+]
+SCAN = """
+import numpy as np
+x = np.ones((1, 1, 1), np.float32)
+selscan.scan(x, x, x[0], x, x)
+"""
+
+
+def heavy_after(code):
+    """Which of the large libraries a fresh process has imported after some code."""
+    report = f"import sys; print(*(name for name in {HEAVY} if name in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import selscan\n{code}\n{report}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+def test_import_selscan_imports_no_large_library():
+    assert heavy_after("") == []
+
+
+def test_an_error_of_the_contract_comes_without_a_large_library():
+    code = "import contextlib\nwith contextlib.suppress(TypeError): selscan.scan(1, 1, 1, 1, 1)"
+
+    assert heavy_after(code) == []
+
+
+def test_a_scan_of_numpy_arrays_imports_numba_only():
+    assert heavy_after(SCAN) == ["llvmlite", "numba"]
+
+
+def test_import_selscan_takes_little_time():
+    code = """
+import time, numpy
+start = time.perf_counter()
+import selscan
+print(time.perf_counter() - start)
+"""
+    times = [
+        float(subprocess.check_output([sys.executable, "-c", code], cwd=ROOT)) for _ in range(3)
+    ]
+
+    assert min(times) < 0.05
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_can_be_imported(name):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+
+    module = importlib.import_module(name)
+
+    assert module.__doc__
+
+
+@pytest.mark.parametrize("name", selscan.__all__)
+def test_a_public_name_is_callable_after_every_module_was_imported(name):
+    for module in MODULES:
+        if module not in NEEDS:
+            importlib.import_module(module)
+
+    public = getattr(selscan, name)
+
+    assert callable(public)
+    assert not isinstance(public, types.ModuleType)
+
+
+@pytest.mark.parametrize("name", selscan.__all__)
+def test_a_public_name_has_a_docstring_and_a_home_here(name):
+    public = getattr(selscan, name)
+
+    assert inspect.getdoc(public)
+    assert public.__module__.startswith("selscan.")
+
+
+@pytest.mark.parametrize("name", ["scan", "scan_backward", "scan_step", "use", "list_backends"])
+def test_a_public_function_documents_its_results_and_shows_an_example(name):
+    text = inspect.getdoc(getattr(selscan, name))
+
+    assert "Examples\n--------\n>>> " in text
+    assert "Returns\n-------\n" in text or name == "use"
+
+
+def test_the_public_names_are_sorted_and_unique():
+    assert selscan.__all__ == sorted(set(selscan.__all__))

@@ -1,0 +1,108 @@
+"""`scan` and `scan_backward` against the reference, element by element, in every shape and form."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import CHUNK, DTYPES, FORMS, make_problem, pairwise, problems, with_gradients
+from tolerances import arithmetic, assert_within, expected, expected_gradients
+
+OPTIONS = pairwise(
+    dtype=DTYPES,
+    layout=("bdl", "bld"),
+    form_b=FORMS,
+    form_c=FORMS,
+    D=(True, False),
+    z=(True, False),
+    delta_bias=(True, False),
+    initial_state=(True, False),
+    delta_softplus=(True, False),
+    reverse=(True, False),
+    last=(True, False),
+)
+# b, d, g, n, l: every length and number of states of strategies.py, in and out of vectors.
+SHAPES = (
+    (1, 1, 1, 1, 1), (2, 3, 1, 2, 2), (3, 3, 3, 3, 3), (1, 15, 1, 4, 15), (1, 16, 1, 16, 16),
+    (2, 17, 1, 5, 17), (1, 33, 1, 8, 31), (1, 34, 2, 16, 32), (1, 15, 5, 17, 33),
+    (1, 16, 16, 3, 63), (1, 9, 3, 4, 64), (1, 5, 1, 20, 65), (1, 6, 2, 16, 127), (2, 4, 2, 1, 128),
+    (1, 3, 1, 64, 129), (1, 2, 1, 5, 200), (1, 70, 1, 4, 3), (1, 70, 70, 2, 2), (1, 66, 2, 20, 1),
+    (2, 1, 1, 8, CHUNK - 1), (1, 3, 3, 1, CHUNK), (2, 3, 1, 5, CHUNK + 1),
+    (1, 2, 1, 4, 2 * CHUNK + 1),
+)  # fmt: skip
+# Enough work for two threads, with several tasks in each group; one with several chunks.
+LARGE = ((1, 36, 2, 9, CHUNK + 3), (1, 70, 2, 16, 70), (3, 34, 2, 16, 50))
+EMPTY = ((0, 3, 1, 2, 4), (2, 0, 1, 2, 4), (2, 3, 1, 2, 0), (0, 0, 1, 1, 0))
+
+
+def name_of(case):
+    """A row of OPTIONS as the name of a test."""
+    return "-".join(x if v is True else v for x, v in case.items() if v)
+
+
+def assert_matches_reference(backend, problem, last=True):
+    """y, the last state and all gradients."""
+    dtype = arithmetic(problem)
+    results = backend.scan(**problem)
+    assert [x.dtype for x in results] == [problem["u"].dtype, dtype]
+    assert_within(results, *expected(problem), dtype)
+    problem = with_gradients(problem, last=last)
+    grads = backend.scan_backward(**problem)
+    for name, grad in grads._asdict().items():
+        assert grad is None or grad.dtype == problem[name].dtype
+    assert_within(grads, *expected_gradients(problem), dtype)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name_of)
+def test_scan_with_any_two_options_matches_the_reference(backend, options):
+    optional = ("D", "z", "delta_bias", "initial_state")
+    given = [x for x in optional if options[x]]
+    others = {x: v for x, v in options.items() if x not in (*optional, "last")}
+    problem = make_problem(d=18, g=2, n=6, l=21, given=given, **others)
+    assert_matches_reference(backend, problem, options["last"])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_scan_of_any_shape_matches_the_reference(backend, shape, dtype):
+    b, d, g, n, l = shape
+    assert_matches_reference(backend, make_problem(b=b, d=d, g=g, n=n, l=l, dtype=dtype))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("shape", LARGE, ids=str)
+def test_scan_by_several_threads_matches_the_reference(backend, shape, reverse):
+    b, d, g, n, l = shape
+    assert b * d * n * l > 2**16
+    assert_matches_reference(backend, make_problem(b=b, d=d, g=g, n=n, l=l, reverse=reverse))
+
+
+@given(problem=problems())
+def test_scan_of_any_problem_matches_the_reference(backend, problem):
+    assert_matches_reference(backend, problem)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("form_b", "form_c"), [("constant", "shared"), ("shared", "constant")])
+def test_scan_in_float64_with_one_constant_coefficient_matches_the_reference(
+    backend, form_b, form_c
+):
+    problem = make_problem(d=18, n=6, l=21, dtype="float64", form_b=form_b, form_c=form_c)
+    assert_matches_reference(backend, problem)
+
+
+@pytest.mark.parametrize("layout", ["bdl", "bld"])
+@pytest.mark.parametrize("shape", EMPTY, ids=str)
+def test_scan_of_empty_arrays_passes_the_state_on(backend, shape, layout):
+    b, d, g, n, l = shape
+    problem = make_problem(b=b, d=d, g=g, n=n, l=l, layout=layout)
+    _, last = backend.scan(**problem)
+    grads = backend.scan_backward(**with_gradients(problem))
+    assert_matches_reference(backend, problem)
+    np.testing.assert_array_equal(last, problem["initial_state"])
+    np.testing.assert_array_equal(grads.initial_state, with_gradients(problem)["dlast_state"])
+    assert not grads.A.any()
+
+
+def test_scan_without_a_state_starts_from_zero(backend):
+    problem = make_problem(l=0, given=())
+    _, last = backend.scan(**problem)
+    np.testing.assert_array_equal(last, np.zeros((2, 5, 4)))
