@@ -5,6 +5,7 @@ checked problem into the argument array described in layout.py, `run.py` starts 
 """
 
 import numpy as np
+from numba import config
 
 from . import plan, run, simd
 from .backward import compile_backward
@@ -45,7 +46,7 @@ def launch(plan, addresses):
 
 
 def detail():
-    """One line for people: vector width and threads."""
+    """One line for people: vector width and threads, without starting those."""
     name = {512: "AVX-512", 256: "AVX2", 128: "SSE2" if simd.IS_X86 else "128-bit vectors"}
     lanes = simd.lanes_of(plan.types.float32)
-    return f"{name[simd.BITS]}, {lanes} float32 lanes, {run.numba.get_num_threads()} threads"
+    return f"{name[simd.BITS]}, {lanes} float32 lanes, {config.NUMBA_NUM_THREADS} threads"

@@ -83,7 +83,7 @@ def load_shared(real, args, slot, b, g, t, m, tile):
         load_tile(real, code, at_n, step_n, step_t, min(w, d_state - n), m, tile + n * size, row)
 
 
-# --- gradients: sums over lanes (shared) or over time (constant) ------------------------------
+# Gradients: sums over lanes (shared) or over time (constant).
 #
 # While a chunk runs, dB and dC collect in vectors. Shared: a vector for each step and each four
 # states (interleave_sums), or for each state of the d_state % 4 left over. Constant: one vector

@@ -42,14 +42,13 @@ SLOTS = {
 }
 # Blocks that a task of the forward walks together: they share the tiles of B and C.
 _FORWARD_BLOCKS = 8
-# Bytes between tiles. Without, the same step of all tiles would lie a multiple of 4 KiB apart: in
-# one set of the first-level cache, and alike to the part of the CPU that orders loads and stores.
-_STAGGER = 320
 # Blocks that a step takes through its passes together: few enough for the first-level cache.
 _STEP_BLOCKS = 8
-# Fewest tasks of the backward, if there are blocks enough. A property of the machine, not of the
-# thread count in force, because dB and dC are summed by task and must not depend on it.
-_BACKWARD_TASKS = max(16, 2 * (os.cpu_count() or 1))
+# Fewest tasks, if there are blocks enough. A property of the machine, not of the thread count in
+# force: dB and dC are summed by task and must not depend on that. Each task of the backward has its
+# own part of dB and dC in memory, so their number is limited.
+_FORWARD_TASKS = max(16, 2 * (os.cpu_count() or 1))
+_BACKWARD_TASKS = min(32, _FORWARD_TASKS)
 
 
 def chunk_of(d_state):
@@ -93,7 +92,7 @@ class Plan:
         self.scratch = 0
         for tile, size in tiles.items():
             self.template[tile] = self.scratch
-            self.scratch += -(-size // 64) * 64 + _STAGGER
+            self.scratch += -(-size // 64) * 64
         self.template[at.SCRATCH_STEP] = self.scratch
         for name, (layout, axes) in operands.items():
             slot = SLOTS[name]
@@ -167,7 +166,7 @@ def step_plan(problem, operands):
 def forward_plan(problem, operands):
     """Plan of scan_forward; `operands`: name -> (Layout, axes)."""
     blocks = blocks_of(problem)
-    wanted = -(-_BACKWARD_TASKS // (problem.batch * problem.groups))
+    wanted = -(-_FORWARD_TASKS // (problem.batch * problem.groups))
     slices = min(blocks, max(wanted, -(-blocks // _FORWARD_BLOCKS)))
     row, steps, coefficients = _sizes(problem)
     per_task = -(-blocks // slices) * problem.d_state * row

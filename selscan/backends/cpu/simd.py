@@ -152,7 +152,7 @@ def _as_i64(context, builder, numba_type, value):
     return context.cast(builder, value, numba_type, types.int64)
 
 
-# --- arithmetic: + - * / and unary minus on vectors -----------------------------------------------
+# Arithmetic: + - * / on vectors.
 
 
 def _binary(operation, instruction):
@@ -186,7 +186,7 @@ def fma(typingctx, x, y, z):
     return x(x, x, x), codegen
 
 
-# --- constants of a type --------------------------------------------------------------------------
+# Constants of a type.
 
 
 @intrinsic
@@ -221,7 +221,7 @@ def splat(typingctx, real, value):
     return vector(real, value), codegen
 
 
-# --- memory ---------------------------------------------------------------------------------------
+# Memory.
 
 
 @intrinsic

@@ -177,7 +177,7 @@ def softplus_slope(real, x):
     return where_less(splat(real, 20.0), x, splat(real, 1.0), sigmoid(real, x))
 
 
-# --- sums across lanes ----------------------------------------------------------------------------
+# Sums across lanes.
 
 
 @intrinsic
@@ -236,7 +236,7 @@ def store_interleaved(typingctx, address, x):
     return types.void(address, x), codegen
 
 
-# --- transpose ------------------------------------------------------------------------------------
+# Transpose.
 
 
 def _emit_transpose(builder, rows):
