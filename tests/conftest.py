@@ -105,10 +105,12 @@ def guards(allocator):
 
 
 @pytest.fixture(scope="module")
-def short_chunks():
-    """Chunks of 8 steps instead of the tuned number, so that short sequences have many."""
+def small_pieces():
+    """Chunks of 8 steps and 2 tasks: a small problem has many chunks, and many blocks in a task."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "chunk_of", lambda d_state: 8)
+        patch.setattr(plan, "_FORWARD_TASKS", 2)
+        patch.setattr(plan, "_BACKWARD_TASKS", 2)
         _forget_plans()
         yield
     _forget_plans()

@@ -60,7 +60,6 @@ def test_the_backward_takes_the_kept_states_and_little_more(kind):
     grads, peak = peak_of(selscan.scan_backward, dy, **inputs)
 
     outputs = sum(x.nbytes for x in grads if x is not None)
-    # Beyond 8 processors there are more tasks, each with a part of dB and dC.
     assert peak - outputs - states_of(LM) < LIMIT
 
 

@@ -28,8 +28,8 @@ SHAPES = (
     (2, 1, 1, 8, CHUNK - 1), (1, 3, 3, 1, CHUNK), (2, 3, 1, 5, CHUNK + 1),
     (1, 2, 1, 4, 2 * CHUNK + 1),
 )  # fmt: skip
-# Enough work for two threads, with several tasks in each group; one with several chunks.
-LARGE = ((1, 36, 2, 9, CHUNK + 3), (1, 70, 2, 16, 70), (3, 34, 2, 16, 50))
+# Enough work for two threads: several chunks, tasks in each group, blocks in each task.
+LARGE = ((1, 36, 2, 9, CHUNK + 3), (1, 70, 2, 16, 70), (3, 240, 6, 9, 13))
 EMPTY = ((0, 3, 1, 2, 4), (2, 0, 1, 2, 4), (2, 3, 1, 2, 0), (0, 0, 1, 1, 0))
 
 

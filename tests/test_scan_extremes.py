@@ -11,7 +11,7 @@ from tolerances import arithmetic, assert_within, expected, expected_gradients
 import reference
 from selscan import ScanGrads
 
-pytestmark = pytest.mark.usefixtures("short_chunks")
+pytestmark = pytest.mark.usefixtures("small_pieces")
 bdl = {"layout": "bdl"}
 nonempty = {"l": st.sampled_from([1, 2, 3, 8, 9, 17]), "channels": (21, 3), "b": 2}
 

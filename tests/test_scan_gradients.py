@@ -10,7 +10,7 @@ from tolerances import arithmetic, assert_within, expected, expected_gradients
 
 from selscan import ScanGrads
 
-pytestmark = pytest.mark.usefixtures("short_chunks")
+pytestmark = pytest.mark.usefixtures("small_pieces")
 bdl = {"layout": "bdl"}
 plain = bdl | {"dtype": st.sampled_from(["float32", "float64"])}
 SUMMED = ("A", "B", "C", "D", "delta_bias")

@@ -10,7 +10,7 @@ from tolerances import arithmetic, assert_within, expected
 
 from reference import dense_matrix
 
-pytestmark = pytest.mark.usefixtures("short_chunks")
+pytestmark = pytest.mark.usefixtures("small_pieces")
 bdl = {"layout": "bdl"}
 # One dtype for all arrays: what is rounded to a narrower one in between has no bound.
 plain = bdl | {"dtype": st.sampled_from(["float32", "float64"])}
