@@ -83,6 +83,44 @@ class Scan:
         backward(forward(self.tensors, layout), self.tensors, self.dy)
 
 
+class Forms:
+    """A case in other dtypes, packed, or with complex states (bench/forms.py)."""
+
+    params = (NAMES, ("float32", "bfloat16", "float16", "seq_idx", "complex64"))
+    param_names = ("case", "form")
+    timer = time.process_time
+    timeout = 300
+
+    def setup(self, name, form):
+        """Compile, make the inputs."""
+        try:
+            import numba
+            import torch
+
+            from bench.forms import FORMS
+        except (ImportError, AttributeError) as error:
+            raise NotImplementedError(str(error)) from error
+        numba.set_num_threads(1)
+        torch.set_num_threads(1)
+        self.form = FORMS[form]
+        self.form.run(self.inputs(WARM), True)
+        self.data = self.inputs(CASES[name])
+
+    def inputs(self, case):
+        """Tensors in this form."""
+        from bench.peers import make_dy
+
+        return self.form.prepare(make_inputs(case), make_dy(case))
+
+    def time_forward(self, name, form):
+        """Without gradients."""
+        self.form.run(self.data, False)
+
+    def time_forward_backward(self, name, form):
+        """As training does."""
+        self.form.run(self.data, True)
+
+
 class Memory:
     """Peak memory of a process; subtract `peakmem_reference`, which does nothing."""
 

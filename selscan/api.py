@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 from .backends import BackendInfo, list_backends, use
 from .ops import scan as ops
-from .ops.messages import describe
 
 __all__ = ["BackendInfo", "ScanGrads", "list_backends", "scan", "scan_backward", "scan_step", "use"]
 
@@ -48,18 +47,19 @@ def scan(
     delta' = softplus(delta + delta_bias), or delta + delta_bias without softplus,
 
         h[t] = exp(delta'[t] A) h[t-1] + delta'[t] B[t] u[t],   h[-1] = initial_state or 0
-        y[t] = C[t] . h[t] + D u[t]
+        y[t] = C[t] . h[t] + D u[t],   with complex A: 2 Re(C[t] . h[t]) + D u[t]
 
     and the result is y, or y * silu(z) where z is given (silu(z) = z / (1 + exp(-z))).
 
     Parameters
     ----------
-    u, delta : array, (b, d, l), float32 or float64
-        Input and step size; with ``layout="bld"`` (b, l, d). All arrays are NumPy arrays, or all
-        torch tensors on the CPU. Their dtypes mix freely, and any strides are read in place.
-    A : array, (d, n), float32 or float64
-        Decay rates, negative for a stable scan. The number of states has no limit.
-    B, C : array, (b, n, l), (b, g, n, l) with d % g == 0, or (d, n)
+    u, delta : array, (b, d, l), float16, bfloat16, float32 or float64
+        Input and step size; with ``layout="bld"`` (b, l, d). All arrays are of one framework and
+        on the CPU. Their dtypes mix freely, and any strides are read in place.
+    A : array, (d, n), float32, float64, complex64 or complex128
+        Decay rates, with negative real parts for a stable scan. The number of states has no
+        limit.
+    B, C : array, (b, n, l), (b, g, n, l) with d % g == 0, or (d, n); real, or complex where A is
         Input and output coefficients: shared by all channels, by the d / g channels of a group,
         or constant in time; with ``layout="bld"`` (b, l, n) and (b, l, g, n). Where both have
         a time axis they have the same g.
@@ -71,16 +71,20 @@ def scan(
         Added to delta, before the softplus.
     delta_softplus : bool
         Whether softplus is applied; where its argument is above 20 it is the identity.
-    initial_state : array, (b, d, n), optional
+    initial_state : array, (b, d, n), real, or complex where A is, optional
         State before the first step.
     return_last_state : bool
         Whether the state after the last step is returned as well.
     reverse : bool
         Scan from the end; the last state is then the one after position 0.
-    seq_idx, out_dtype : None
-        Packed sequences and another dtype for y: not supported yet.
+    seq_idx : array, (b, l), int32 or int64, optional
+        Numbers of the sequences packed along time: the state restarts at zero where the number
+        changes. The initial state feeds the first sequence, the last state is that of the last.
     layout : {"bdl", "bld"}
         Order of the axes batch, channel and time in u, delta, z, B, C and y.
+    out_dtype : dtype, optional
+        Dtype of y: float16, bfloat16, float32 or float64, as the framework names it or as a
+        string; that of u if not given. The arithmetic does not depend on it.
     backend : {"cpu", "cupy", "numba_cuda"}, optional
         Run on this backend whatever `use`, the environment variable SELSCAN_BACKEND or the device
         of the arrays would choose. `list_backends` says which can be used.
@@ -88,8 +92,8 @@ def scan(
     Returns
     -------
     y : array
-        Shape, dtype and memory order of u.
-    last_state : array, (b, d, n), float32, or float64 if any input is
+        Shape and memory order of u; its dtype, or out_dtype.
+    last_state : array, (b, d, n), float32, or float64 if any input is; complex where A is
         Only with ``return_last_state=True``.
 
     Raises
@@ -104,9 +108,11 @@ def scan(
     Notes
     -----
     Gu and Dao 2023, eq. 2, with zero-order hold on A and Euler on B. Arithmetic and states are
-    float32, float64 if any input is. The same inputs give the same bits on the same machine, with
-    any number of threads. torch differentiates through every array, once (no second derivatives),
-    and from the last state; for NumPy arrays `scan_backward` is the gradient.
+    float32, float64 if any input is float64 or complex128; a result in fewer bits is rounded once.
+    A float16 result above 65504 is infinite: ``out_dtype`` helps. The same inputs give the same
+    bits on the same machine, with any number of threads. torch differentiates through every array,
+    once (no second derivatives), and from the last state; for other arrays `scan_backward` is the
+    gradient.
 
     Examples
     --------
@@ -118,12 +124,11 @@ def scan(
     >>> selscan.scan(u, delta, A, B, C).shape
     (2, 8, 64)
     """
-    _refuse_missing("scan", seq_idx=seq_idx, out_dtype=out_dtype)
     framework = ops.framework_for("scan", u, "u")
-    options = ops.switches("scan", delta_softplus, reverse, layout)
+    options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, framework)
     if return_last_state is not True and return_last_state is not False:
         ops.contract.check_flags("scan", return_last_state=return_last_state)
-    inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state)
+    inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx)
     if framework.name == "torch":
         from . import autograd
 
@@ -161,7 +166,9 @@ def scan_backward(
         Gradient of what `scan` returned (after the gate, where z is given).
     dlast_state : array, (b, d, n), optional
         Gradient of the last state.
-    u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state, reverse, layout, backend
+    u, delta, A, B, C, D, z, delta_bias
+        As they were given to `scan`.
+    delta_softplus, initial_state, reverse, seq_idx, layout, backend
         As they were given to `scan`.
 
     Returns
@@ -169,6 +176,7 @@ def scan_backward(
     ScanGrads
         One gradient for each input, in its shape and dtype; None for those not given. The
         gradients of A, D, delta_bias and of B and C constant in time are summed over the batch.
+        That of a complex x is dL/dRe(x) + i dL/dIm(x), as torch has it.
 
     Raises
     ------
@@ -188,10 +196,9 @@ def scan_backward(
     >>> selscan.scan_backward(np.ones_like(u), u, delta, A, B, B).u  # every later step has it
     array([[[3., 2., 1.]]], dtype=float32)
     """
-    _refuse_missing("scan_backward", seq_idx=seq_idx)
     framework = ops.framework_for("scan_backward", u, "u")
     options = ops.switches("scan_backward", delta_softplus, reverse, layout)
-    inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state)
+    inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx)
     if framework.name == "torch":
         from . import autograd
 
@@ -222,9 +229,9 @@ def scan_step(
 
     Parameters
     ----------
-    state : array, (b, d, n)
-        Updated in place. In torch, where grad mode is on and an input requires a gradient, the
-        new state is a new tensor instead.
+    state : array, (b, d, n), real, or complex where A is
+        Updated in place; best in float32, as it is rounded to its dtype after each step. In torch,
+        where grad mode is on and an input requires a gradient, the new state is a new tensor.
     u, delta, z : array, (b, d)
     A : array, (d, n)
     B, C : array, (b, n), (b, g, n) with d % g == 0, or (d, n)
@@ -263,13 +270,3 @@ def scan_step(
         return autograd.scan_step(framework, state, inputs, delta_softplus, backend)
     request = ops.step_request("scan_step", framework, state, inputs, delta_softplus, backend)
     return ops.step(request, state, inputs)
-
-
-def _refuse_missing(function, **arguments):
-    """Arguments that are decided but not built."""
-    for name, value in arguments.items():
-        if value is not None:
-            got = describe(value)
-            raise ValueError(
-                f"{function}: {name} must be None; got {got}. It is not supported yet."
-            )

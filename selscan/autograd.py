@@ -47,7 +47,8 @@ class Scan(torch.autograd.Function):
             return (None,) * (2 + len(inputs))
         if dy is None:
             dy = torch.zeros_like(inputs[0])
-        return None, None, *backward(ctx.request, inputs, dy, dlast_state, states)
+        gradients = backward(ctx.request, inputs, dy, dlast_state, states)
+        return None, None, *gradients, None  # seq_idx has none
 
 
 class Gradients(torch.autograd.Function):
@@ -91,7 +92,7 @@ def scan_step(framework, state, inputs, delta_softplus, backend):
     batch = state.shape[0]
     B, C = (x if x.dim() == 2 and x.shape[0] != batch else x.unsqueeze(-1) for x in (B, C))
     u, delta, z = (x if x is None else x.unsqueeze(-1) for x in (u, delta, z))
-    inputs = (u, delta, A, B, C, D, z, delta_bias, state)
+    inputs = (u, delta, A, B, C, D, z, delta_bias, state, None)
     options = ops.switches("scan_step", delta_softplus)
     request = ops.request("scan_step", framework, inputs, options, backend)
     y, state = Scan.apply(request, True, *inputs)

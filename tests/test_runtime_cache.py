@@ -5,7 +5,6 @@ import io
 import pickle
 import shutil
 import threading
-from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -187,6 +186,13 @@ def test_threads_that_ask_at_once_get_the_same_kernel(monkeypatch):
     assert found[0] is found[1]
 
 
+class Kernel:
+    """An entry point of which `compile` is all that counts."""
+
+    def __init__(self, compile):
+        self.compile = compile
+
+
 class Noted(io.StringIO):
     """A stream that says when something was written."""
 
@@ -199,16 +205,13 @@ class Noted(io.StringIO):
         self.written.set()
 
 
-PLAN = SimpleNamespace(kernel="forward", real=np.float32(0), kinds=(), template=np.zeros(1))
-
-
 def test_a_long_compilation_is_announced_on_stderr(monkeypatch):
     stream = Noted()
     monkeypatch.setattr(run, "_NOTICE_SECONDS", 0)
-    kernel = SimpleNamespace(compile=lambda signature: stream.written.wait(60))
+    kernel = Kernel(lambda signature: stream.written.wait(60))
 
     with contextlib.redirect_stderr(stream), contextlib.redirect_stdout(io.StringIO()) as out:
-        run._compile(kernel, PLAN)
+        run._compile({kernel: ()}, "forward kernel for float32")
 
     assert stream.getvalue() == (
         "selscan: compiling the CPU's forward kernel for float32 (some seconds, once) ...\n"
@@ -221,7 +224,7 @@ def test_a_short_compilation_is_not_announced(monkeypatch):
     monkeypatch.setattr(run, "_NOTICE_SECONDS", 3600)
 
     with contextlib.redirect_stderr(stream):
-        run._compile(SimpleNamespace(compile=lambda signature: None), PLAN)
+        run._compile({Kernel(lambda signature: None): ()}, "kernel")
 
     for thread in threading.enumerate():
         if isinstance(thread, threading.Timer):
@@ -237,7 +240,7 @@ def test_a_failed_compilation_ends_its_timer(monkeypatch):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        run._compile(SimpleNamespace(compile=fail), PLAN)
+        run._compile({Kernel(fail): ()}, "kernel")
 
     for thread in threading.enumerate():
         assert not isinstance(thread, threading.Timer) or thread.finished.is_set()

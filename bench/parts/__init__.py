@@ -1,9 +1,10 @@
 """The parts of compare.py: each has `measure(options) -> rows` and `tables(rows) -> texts`."""
 
-from bench.parts import accuracy, growth, memory, overhead, start, step, time
+from bench.parts import accuracy, forms, growth, memory, overhead, start, step, time
 
 PARTS = {
     "time": time,
+    "forms": forms,
     "memory": memory,
     "accuracy": accuracy,
     "growth": growth,

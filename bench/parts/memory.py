@@ -4,16 +4,16 @@ import ctypes
 import gc
 import re
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from bench.child import YIELD, call, progress
+from bench.forms import FORMS
 from bench.parts.time import MODES, PATIENCE, expect
 from bench.peers import PEERS, Peer, make_dy
-from bench.peers.compiled import no_scan, scan_ours
-from bench.peers.eager import as_tensors, prepare_bld, through_autograd
+from bench.peers.compiled import no_scan
+from bench.peers.eager import as_tensors
 from bench.rows import Row, markdown, nothing, quantiles, short
 from selscan.cases import CASES, Case, make_inputs
 
@@ -34,11 +34,10 @@ def padded(x):
     return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(3, 5)]) if x.ndim > 2 else x
 
 
-run_bld = through_autograd(partial(scan_ours, layout="bld"))
 run_bdl = PEERS["selscan"].run
 # The same scan of other memory, and what a process needs for doing nothing.
 OTHERS = {
-    "selscan, bld": Peer("selscan, bld", prepare_bld, run_bld, no_scan),
+    **{f"selscan, {name}": FORMS[name] for name in ("bld", "bfloat16", "complex64", "seq_idx")},
     "selscan, sliced": Peer("selscan, sliced", prepare_sliced, run_bdl, no_scan),
     "nothing": Peer("nothing", as_tensors, lambda data, backward: {}),
 }

@@ -6,10 +6,12 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 
 from bench.child import REUSE_HEAP, call, one_line, progress
+from bench.forms import FORMS
 from bench.peers import PEERS, Peer, check, make_dy
 from bench.rows import Row, markdown, nothing, quantiles, short
 from selscan.cases import CASES, Case, make_inputs
 
+TABLES = {"peers": PEERS, "forms": FORMS}
 MODES = {"forward": "forward", "full": "forward + backward"}
 ROUNDS = 30
 SAMPLE = 0.02
@@ -50,9 +52,15 @@ def measure(options):
     return rows
 
 
-def in_child(case, peers, threads, budget):
+def in_child(case, peers, threads, budget, table="peers"):
     """Rows of one case, from a process of its own; a row with the reason where it fails."""
-    request = {"case": asdict(case), "peers": peers, "threads": threads, "budget": budget}
+    request = {
+        "case": asdict(case),
+        "table": table,
+        "peers": peers,
+        "threads": threads,
+        "budget": budget,
+    }
     try:
         found = call(child, request, threads=threads, variables=REUSE_HEAP)
     except RuntimeError as error:
@@ -66,7 +74,7 @@ def child(request):
     inputs, dy = make_inputs(case), make_dy(case)
     clock = time.process_time if threads == 1 else time.perf_counter
     rows, cells = [], []
-    for peer in (PEERS[name] for name in request["peers"]):
+    for peer in (TABLES[request["table"]][name] for name in request["peers"]):
         progress(f"{case.name}, {threads} threads: {peer.name} checked and prepared")
         if reason := unusable(peer, case):
             rows += [empty(case, peer.name, mode, threads, reason) for mode in MODES]
@@ -122,6 +130,8 @@ def unusable(peer, case):
     """Why a peer cannot be measured on a case, a wrong result included, or None."""
     if reason := peer.missing() or peer.refuses(case):
         return reason
+    if peer.name in FORMS:  # tested by tests/, and not the scan that `check` knows
+        return None
     try:
         check(peer, case)
     except Exception as error:  # other people's code: a failure is a line of the table
@@ -145,34 +155,35 @@ def empty(case, peer, mode, threads, reason):
     return Row(case.name, peer, mode, "time", **nothing(), unit="ms", threads=threads, note=reason)
 
 
-def tables(rows):
+def tables(rows, own="selscan"):
     """One table for each mode and thread count: peers down, cases across, ratio to selscan."""
     threads = sorted({row.threads for row in rows})
     for count in threads:
         for mode, title in MODES.items():
             chosen = [row for row in rows if row.mode == mode and row.threads == count]
             clock = "CPU time on 1 thread" if count == 1 else f"wall clock on {count} threads"
-            yield f"{title}, {clock}, ms, median (ratio to selscan)\n\n{table(chosen)}"
+            yield f"{title}, {clock}, ms, median (ratio to {own})\n\n{table(chosen, own)}"
     yield "\n".join(reasons(rows))
 
 
-def table(rows):
-    """Peers down, cases across."""
+def table(rows, own):
+    """Peers down, cases across, with ratios to the peer `own`."""
     cases, peers = (list(dict.fromkeys(getattr(x, k) for x in rows)) for k in ("case", "peer"))
     cells = {(row.case, row.peer): row for row in rows}
-    own = {case: getattr(cells.get((case, "selscan")), "p50", None) for case in cases}
-    order = sorted(peers, key=list(PEERS).index)
+    base = {case: getattr(cells.get((case, own)), "p50", None) for case in cases}
+    known = [*PEERS, *FORMS]
     lines = [
-        [peer, *(text(cells.get((case, peer)), own[case]) for case in cases)] for peer in order
+        [peer, *(text(cells.get((case, peer)), peer == own, base[case]) for case in cases)]
+        for peer in sorted(peers, key=known.index)
     ]
     return markdown(["", *cases], lines)
 
 
-def text(row, own):
-    """A median, its ratio to selscan's and a mark for a quadratic backward."""
+def text(row, is_base, base):
+    """A median, its ratio to the base's and a mark for a quadratic backward."""
     if row is None or row.p50 is None:
         return "-"
-    ratio = f" ({short(row.p50 / own)}x)" if own and row.peer != "selscan" else ""
+    ratio = f" ({short(row.p50 / base)}x)" if base and not is_base else ""
     return f"{short(row.p50)}{ratio}{' *' if row.note else ''}"
 
 

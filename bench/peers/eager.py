@@ -42,14 +42,20 @@ def scan_loop(u, delta, A, B, C, D, delta_bias):
     """As mamba's selective_scan_ref and transformers' slow path: discretise all, then loop."""
     _, d, l = u.shape
     delta = softplus(delta + delta_bias[:, None])
+    delta, x = delta.to(A.dtype), u.to(A.dtype)
     decay = torch.exp(torch.einsum("bdl,dn->bdln", delta, A))
-    inflow = torch.einsum("bdl,bdnl,bdl->bdln", delta, per_channel(B, d), u)
+    inflow = torch.einsum("bdl,bdnl,bdl->bdln", delta, per_channel(B, d), x)
     C = per_channel(C, d)
     h, ys = decay.new_zeros(()), []
     for t in range(l):
         h = decay[:, :, t] * h + inflow[:, :, t]
         ys.append(torch.einsum("bdn,bdn->bd", h, C[..., t]))
-    return torch.stack(ys, dim=2) + u * D[:, None]
+    return real(torch.stack(ys, dim=2)) + u * D[:, None]
+
+
+def real(y):
+    """2 Re(y) where A is complex."""
+    return 2 * y.real if y.is_complex() else y
 
 
 def scan_loop_step(u, delta, A, B, C, D, delta_bias):
@@ -62,12 +68,12 @@ def scan_loop_step(u, delta, A, B, C, D, delta_bias):
     delta = softplus(delta + delta_bias[:, None])
     steps = (x.permute(2, 0, 1).contiguous().unbind() for x in (delta, delta * u))
     blocks = (x.permute(3, 0, 1, 2).contiguous()[:, :, :, None].unbind() for x in (B, C))
-    h, ys = u.new_zeros(b, d, A.shape[1]), []
+    h, ys = A.new_zeros(b, d, A.shape[1]), []
     for dt, dtu, Bt, Ct in zip(*steps, *blocks, strict=True):
         inflow = dtu.view(b, g, d // g, 1) * Bt
         h = torch.addcmul(inflow.view(h.shape), torch.exp(dt[..., None] * A), h)
         ys.append((h.view(b, g, d // g, -1) @ Ct.transpose(-1, -2)).view(b, d))
-    return torch.stack(ys, dim=2) + u * D[:, None]
+    return real(torch.stack(ys, dim=2)) + u * D[:, None]
 
 
 def scan_pscan(u, delta, A, B, C, D, delta_bias):

@@ -55,9 +55,10 @@ def dense_steps(shape, order, unit):
 class Framework:
     """What the frameworks share."""
 
-    def like(self, layout):
-        """An output of the shape, dtype and memory order of an input."""
-        return self._output(layout.shape, dense_order(layout.shape, layout.steps), layout.dtype)
+    def like(self, layout, dtype=None):
+        """An output of the shape, memory order and, if none is given, dtype of an input."""
+        order = dense_order(layout.shape, layout.steps)
+        return self._output(layout.shape, order, dtype or layout.dtype)
 
     def output(self, shape, dtype):
         """A new array in C order."""
@@ -89,21 +90,40 @@ class NumPyArrays(Framework):
         return Layout(shape, strides, text)
 
     @staticmethod
+    def dtype_name(dtype):
+        """The name of anything that NumPy takes for a dtype, or None."""
+        if isinstance(dtype, str) and dtype in DTYPES:
+            return dtype  # bfloat16 may not be known to NumPy yet
+        try:
+            dtype = np.dtype(dtype)
+        except (TypeError, ValueError, SyntaxError):  # whatever its parser of strings raises
+            return None
+        return dtype.name if dtype.isnative else f"byte-swapped {dtype.name}"
+
+    @staticmethod
     def device(signature):
         return "cpu"
 
     @staticmethod
-    def is_float64(signature):
-        return signature[2] == np.float64
+    def is_wide(signature):
+        return signature[2].char in "dD"
 
     @staticmethod
     def address(array):
         return array.__array_interface__["data"][0]
 
     @staticmethod
-    def numpy(array):
-        """The same memory as a NumPy array."""
-        return array
+    def sum_parts(parts, array):
+        """array = the sum over the first axis of `parts`, in their dtype, rounded once."""
+        if parts.dtype == array.dtype:
+            np.sum(parts, axis=0, out=array)
+        else:
+            array[...] = np.sum(parts, axis=0)
+
+    @staticmethod
+    def fill(array, values):
+        """array = values, an array or 0; of complex values for a real array the real part."""
+        array[...] = np.real(values) if array.dtype.kind != "c" else values
 
     @staticmethod
     def begin_update(function, name, array):
@@ -116,9 +136,9 @@ class NumPyArrays(Framework):
 
     @staticmethod
     def _output(shape, order, dtype):
-        dtype = np.dtype(dtype)
-        recipe = tuple(shape[i] for i in order), dtype, tuple(np.argsort(order).tolist())
-        return Output(Layout(shape, dense_steps(shape, order, dtype.itemsize), dtype.name), recipe)
+        kind = _numpy_dtype(dtype)
+        recipe = tuple(shape[i] for i in order), kind, tuple(np.argsort(order).tolist())
+        return Output(Layout(shape, dense_steps(shape, order, kind.itemsize), dtype), recipe)
 
     @staticmethod
     def allocate(output):
@@ -126,11 +146,24 @@ class NumPyArrays(Framework):
         return np.empty(shape, dtype).transpose(axes)
 
 
+def _numpy_dtype(name):
+    if name != "bfloat16":
+        return np.dtype(name)
+    try:
+        import ml_dtypes
+    except ImportError:
+        raise ImportError(
+            "NumPy has no bfloat16 of its own; pip install ml_dtypes, or choose another out_dtype."
+        ) from None
+    return np.dtype(ml_dtypes.bfloat16)
+
+
 # Ends of messages about tensors that a kernel cannot read.
 _NO_MEMORY = "a plain tensor; got a {}, which has no memory of its own."
 _NESTED = "a dense tensor; got a nested one. Scan what .unbind() gives one by one."
 _NOT_DENSE = "a dense tensor; got one of layout {}. Call .to_dense() first."
 _NEGATIVE = "a plain tensor; got one with its negative bit set. Call .resolve_neg() first."
+_CONJUGATE = "a plain tensor; got one with its conjugate bit set. Call .resolve_conj() first."
 
 
 class TorchArrays(Framework):
@@ -144,8 +177,10 @@ class TorchArrays(Framework):
         self._no_dispatch = torch.Tensor.__torch_dispatch__
         self._strided = torch.strided
         self._empty = torch.empty_strided
+        self._from_numpy = torch.from_numpy
         self._increment_version = torch.autograd.graph.increment_version
-        self._float64 = torch.float64
+        self._dtype = torch.dtype
+        self._wide = (torch.float64, torch.complex128)
         self._by_name = {name: getattr(torch, name) for name in DTYPES}
         self._names = {dtype: name for name, dtype in self._by_name.items()}
 
@@ -162,6 +197,8 @@ class TorchArrays(Framework):
             return (), None, _NOT_DENSE.format(array.layout), array.device
         if array.is_neg():
             return (), None, _NEGATIVE, array.device
+        if array.is_conj():
+            return (), None, _CONJUGATE, array.device
         return array.shape, array.stride(), array.dtype, array.device
 
     def layout(self, function, name, signature):
@@ -172,13 +209,19 @@ class TorchArrays(Framework):
         text = self._names.get(dtype) or str(dtype).removeprefix("torch.")
         return Layout(tuple(shape), tuple(s * size for s in strides), text)
 
+    def dtype_name(self, dtype):
+        """The name of a torch dtype, or of a string that names one; None otherwise."""
+        if isinstance(dtype, str):
+            return dtype if dtype in self._by_name else None
+        return self._names.get(dtype) if isinstance(dtype, self._dtype) else None
+
     @staticmethod
     def device(signature):
         device = signature[3]
         return "cpu" if device.type == "cpu" else str(device)
 
-    def is_float64(self, signature):
-        return signature[2] is self._float64
+    def is_wide(self, signature):
+        return signature[2] in self._wide
 
     @staticmethod
     def address(array):
@@ -187,9 +230,19 @@ class TorchArrays(Framework):
             raise ValueError("selscan: every tensor must have memory; got one without.")
         return address
 
+    def sum_parts(self, parts, array):
+        if parts.dtype == array.dtype:
+            np.sum(parts.numpy(), axis=0, out=array.numpy())
+        else:
+            array.copy_(self._from_numpy(np.sum(parts.numpy(), axis=0)))
+
     @staticmethod
-    def numpy(array):
-        return array.detach().numpy()
+    def fill(array, values):
+        if isinstance(values, int):
+            array.fill_(values)
+        else:
+            values = values.detach()
+            array.copy_(values if array.is_complex() or not values.is_complex() else values.real)
 
     def begin_update(self, function, name, array):
         """Every tensor can be written, but a graph that saved it must not be used any more."""

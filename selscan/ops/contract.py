@@ -7,11 +7,17 @@ from dataclasses import dataclass
 
 from .messages import describe, fail
 
-REAL = ("float32", "float64")
+WIDE = ("float32", "float64")
+REAL = ("float16", "bfloat16", *WIDE)
+COMPLEX = ("complex64", "complex128")
+INTEGER = ("int32", "int64")
 LAYOUTS = ("bdl", "bld")
 # In the order in which they are passed on.
-ARGUMENTS = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state")
+ARGUMENTS = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state", "seq_idx")
+STEP_ARGUMENTS = (*ARGUMENTS[:8], "state")
 REQUIRED = ("u", "delta", "A", "B", "C", "state", "dy")
+# Real, or complex where A is.
+_WITH_A = ("B", "C", "initial_state", "state", "dlast_state")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +29,8 @@ class Problem:
     length: int
     d_state: int
     groups: int
-    real: str  # dtype of the arithmetic and of states
+    real: str  # dtype of the arithmetic, of the parts of complex numbers too
+    is_complex: bool  # A, and so the states
     layouts: dict  # name -> Layout of the given arguments
     axes: dict  # name -> (b, d, n, t), None where the argument has no such axis
     constant_b: bool  # no time axis
@@ -40,6 +47,12 @@ class Problem:
     def state_shape(self):
         return (self.batch, self.dim, self.d_state)
 
+    @property
+    def state_dtype(self):
+        if not self.is_complex:
+            return self.real
+        return "complex64" if self.real == "float32" else "complex128"
+
 
 def check_flags(function, **flags):
     """Switches must be bool: a string or an array is a mistake."""
@@ -55,10 +68,17 @@ def check_layout(function, layout):
         fail(function, "layout", "'bdl' or 'bld'", f"{layout!r:.40}")
 
 
+def check_out_dtype(function, name, given):
+    """`name` is what the framework calls `given`, None if it is no dtype of it."""
+    if name not in REAL:
+        got = name or describe(given)
+        raise TypeError(f"{function}: out_dtype must be {_one_of(REAL)}; got {got}.")
+    return name
+
+
 def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=False):
     """Check layouts (name -> Layout) and return the Problem; `wide` asks for float64 arithmetic."""
-    for name, given in layouts.items():
-        _check_dtype(function, name, given.dtype)
+    _check_dtypes(function, layouts)
     sequence = "(b, l, d)" if layout == "bld" else "(b, d, l)"
     u = layouts["u"].shape
     if len(u) != 3:
@@ -84,6 +104,8 @@ def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=F
     state = (batch, dim, d_state)
     if "initial_state" in layouts and layouts["initial_state"].shape != state:
         fail(function, "initial_state", f"(b, d, n) = {state}", layouts["initial_state"].shape)
+    if "seq_idx" in layouts and layouts["seq_idx"].shape != (batch, length):
+        fail(function, "seq_idx", f"(b, l) = {(batch, length)}", layouts["seq_idx"].shape)
     return Problem(
         batch=batch,
         dim=dim,
@@ -91,6 +113,7 @@ def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=F
         d_state=d_state,
         groups=groups["B"] or groups["C"] or 1,
         real=_real(layouts, wide),
+        is_complex=layouts["A"].dtype in COMPLEX,
         layouts=dict(layouts),
         axes={name: _axes(name, len(x.shape), layout) for name, x in layouts.items()},
         constant_b=groups["B"] is None,
@@ -102,8 +125,7 @@ def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=F
 
 def check_step(function, layouts, softplus):
     """The same for one step: no time axis anywhere, and `initial_state` is the state."""
-    for name, given in layouts.items():
-        _check_dtype(function, "state" if name == "initial_state" else name, given.dtype)
+    _check_dtypes(function, {"state" if n == "initial_state" else n: x for n, x in layouts.items()})
     state, steps = layouts["initial_state"].shape, layouts["initial_state"].steps
     if len(state) != 3 or state[2] == 0:
         fail(function, "state", "(b, d, n) with n of at least 1", state)
@@ -141,6 +163,7 @@ def check_step(function, layouts, softplus):
         d_state=d_state,
         groups=groups["B"] or groups["C"] or 1,
         real=_real(layouts, False),
+        is_complex=layouts["A"].dtype in COMPLEX,
         layouts=dict(layouts),
         axes=axes,
         constant_b=groups["B"] is None,
@@ -164,7 +187,7 @@ def _check_same_groups(function, groups):
 
 def _real(layouts, wide):
     """The dtype of the arithmetic and of the states."""
-    wide = wide or any(x.dtype == "float64" for x in layouts.values())
+    wide = wide or any(x.dtype in ("float64", "complex128") for x in layouts.values())
     return "float64" if wide else "float32"
 
 
@@ -175,7 +198,7 @@ def _divides(g, dim):
 def check_gradients(function, gradients, problem):
     """dy and dlast_state: the shape of the output that they belong to."""
     for name, given in gradients.items():
-        _check_dtype(function, name, given.dtype)
+        _check_dtype(function, name, given.dtype, problem.is_complex)
         like = "u" if name == "dy" else "last_state"
         expected = problem.layouts["u"].shape if name == "dy" else problem.state_shape
         if given.shape != expected:
@@ -194,17 +217,34 @@ def check_devices(function, devices):
             )
 
 
-def _check_dtype(function, name, dtype):
-    if dtype in REAL:
+def _check_dtypes(function, layouts):
+    for name, given in layouts.items():
+        _check_dtype(function, name, given.dtype, layouts["A"].dtype in COMPLEX)
+
+
+def _check_dtype(function, name, dtype, complex_a):
+    """Which dtypes an argument may have; `complex_a` where A is complex."""
+    allowed = REAL
+    if name == "A":
+        allowed = WIDE + COMPLEX
+    elif name == "seq_idx":
+        allowed = INTEGER
+    elif complex_a and name in _WITH_A:
+        allowed = REAL + COMPLEX
+    if dtype in allowed:
         return
     hint = ""
-    if dtype in ("float16", "bfloat16"):
-        hint = " 16 bits are not supported yet; convert to float32."
-    elif dtype in ("complex64", "complex128") and name in ("A", "B", "C"):
-        hint = " Complex A, B and C are not supported yet."
+    if name == "A" and dtype in REAL:
+        hint = " 16 bits are too few for decay rates; convert to float32."
+    elif dtype in COMPLEX and name in _WITH_A:
+        hint = " It may be complex where A is."
     elif dtype.startswith("byte-swapped"):
         hint = f" Pass {name}.astype({name}.dtype.newbyteorder('='))."
-    raise TypeError(f"{function}: {name} must be float32 or float64; got {dtype}.{hint}")
+    raise TypeError(f"{function}: {name} must be {_one_of(allowed)}; got {dtype}.{hint}")
+
+
+def _one_of(names):
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def _other(layout):
@@ -255,7 +295,8 @@ _STEP_AXES = {
 _AXES = {  # name, number of axes, layout -> where batch, channel (group), state and time stand
     "A": (None, 0, 1, None),
     "row": (None, 0, None, None),
-    "state": STATE_AXES,
+    "initial_state": STATE_AXES,
+    "seq_idx": (0, None, None, 1),
     ("sequence", "bdl"): (0, 1, None, 2),
     ("sequence", "bld"): (0, 2, None, 1),
     (3, "bdl"): (0, None, 1, 2),
@@ -272,4 +313,4 @@ def _axes(name, ndim, layout):
         return _AXES["A"] if ndim == 2 else _AXES[ndim, layout]
     if name in ("D", "delta_bias"):
         return _AXES["row"]
-    return _AXES["A"] if name == "A" else _AXES["state"]
+    return _AXES[name]

@@ -8,8 +8,6 @@ left for each call is to allocate outputs and to collect addresses.
 import functools
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from .. import backends
 from . import contract
 from .arrays import Layout, Output, framework_of
@@ -26,7 +24,6 @@ GRADIENT_OF = {
     "delta_bias": "ddelta_bias",
     "initial_state": "dinitial_state",
 }
-_STEP_ARGUMENTS = (*contract.ARGUMENTS[:-1], "state")
 _CACHED_SHAPES = 512
 
 
@@ -37,6 +34,7 @@ class Switches(NamedTuple):
     reverse: bool
     layout: str
     wide: bool = False  # float64 arithmetic whatever the dtypes
+    out_dtype: str | None = None  # of y; None: that of u
 
 
 class Request(NamedTuple):
@@ -49,11 +47,14 @@ class Request(NamedTuple):
     options: Any
 
 
-def switches(function, delta_softplus, reverse=False, layout="bdl"):
-    """Check and bundle the options."""
+def switches(function, delta_softplus, reverse=False, layout="bdl", out_dtype=None, framework=None):
+    """Check and bundle the options; `framework` knows what out_dtype means."""
     contract.check_flags(function, delta_softplus=delta_softplus, reverse=reverse)
     contract.check_layout(function, layout)
-    return Switches(delta_softplus, reverse, layout)
+    if out_dtype is not None:
+        name = framework.dtype_name(out_dtype)
+        out_dtype = contract.check_out_dtype(function, name, out_dtype)
+    return Switches(delta_softplus, reverse, layout, False, out_dtype)
 
 
 def framework_for(function, array, name):
@@ -102,9 +103,9 @@ class Call(NamedTuple):
 def _prepare_forward(request, keep_states, want_y):
     function, framework, backend, signatures, options = request
     layouts = _layouts(function, framework, contract.ARGUMENTS, signatures)
-    problem = contract.check(function, layouts, *options)
-    y = framework.like(layouts["u"])
-    last = framework.output(problem.state_shape, problem.real)
+    problem = contract.check(function, layouts, *options[:4])
+    y = framework.like(layouts["u"], options.out_dtype)
+    last = framework.output(problem.state_shape, problem.state_dtype)
     given = tuple((i, n) for i, n in enumerate(contract.ARGUMENTS) if n in layouts)
     if problem.empty:
         return Call(None, given, y, last, None)
@@ -128,8 +129,8 @@ def forward(request, inputs, *, keep_states=False, want_last=False, want_y=True)
     last_state = framework.allocate(call.last_state) if want_last else None
     if call.plan is None:
         if want_last:
-            initial = inputs[-1]
-            framework.numpy(last_state)[...] = 0 if initial is None else framework.numpy(initial)
+            initial = inputs[contract.ARGUMENTS.index("initial_state")]
+            framework.fill(last_state, 0 if initial is None else initial)
         return y, last_state, None
     address = framework.address
     addresses = {name: address(inputs[i]) for i, name in call.given}
@@ -161,9 +162,9 @@ def _prepare_backward(request, incoming):
     layouts = _layouts(function, framework, names, signatures + incoming)
     given = tuple((i, n) for i, n in enumerate(names) if n in layouts)
     upstream = {n: layouts.pop(n) for n in ("dy", "dlast_state") if n in layouts}
-    problem = contract.check(function, layouts, *options)
+    problem = contract.check(function, layouts, *options[:4])
     contract.check_gradients(function, upstream, problem)
-    gradients = {name: framework.like(x) for name, x in layouts.items()}
+    gradients = {n: framework.like(x) for n, x in layouts.items() if n in GRADIENT_OF}
     if problem.empty:
         return BackwardCall(None, given, tuple(gradients.items()), (), ())
     operands = {name: (x, problem.axes[name]) for name, x in layouts.items()}
@@ -183,10 +184,12 @@ def _prepare_backward(request, incoming):
             operands[result] = output.layout, axes
             direct.append((name, result))
             continue
-        part = framework.output((parts, *output.layout.shape), problem.real)
+        is_complex = output.layout.dtype in contract.COMPLEX
+        dtype = problem.state_dtype if is_complex else problem.real
+        part = framework.output((parts, *output.layout.shape), dtype)
         partial.append((name, result, part))
         if timed:  # a part for each slice: the kernel adds the offset of its slice
-            inner = Layout(output.layout.shape, part.layout.steps[1:], problem.real)
+            inner = Layout(output.layout.shape, part.layout.steps[1:], dtype)
             operands[result] = inner, axes
         else:  # a part for each batch entry
             moved = tuple(None if a is None else a + 1 for a in axes[1:])
@@ -196,7 +199,7 @@ def _prepare_backward(request, incoming):
 
 
 def backward(request, inputs, dy, dlast_state, states=None):
-    """Gradients of all given inputs, a tuple in the order of contract.ARGUMENTS.
+    """Gradients of all given inputs, a tuple in the order of GRADIENT_OF.
 
     `states` are those that `forward` kept; without them the forward runs once more.
     """
@@ -205,7 +208,7 @@ def backward(request, inputs, dy, dlast_state, states=None):
         _signature(function, framework, "dy", dy),
         _signature(function, framework, "dlast_state", dlast_state),
     )
-    if states is None and any(s and framework.is_float64(s) for s in incoming):
+    if states is None and any(s and framework.is_wide(s) for s in incoming):
         request = request._replace(options=request.options._replace(wide=True))
     call = _prepare_backward(request, incoming)
     allocate, address = framework.allocate, framework.address
@@ -214,8 +217,8 @@ def backward(request, inputs, dy, dlast_state, states=None):
         for name, gradient in gradients.items():
             # Nothing was scanned: the last state is the initial one.
             passed_on = name == "initial_state" and dlast_state is not None
-            framework.numpy(gradient)[...] = framework.numpy(dlast_state) if passed_on else 0
-        return tuple(gradients.get(name) for name in contract.ARGUMENTS)
+            framework.fill(gradient, dlast_state if passed_on else 0)
+        return tuple(gradients.get(name) for name in GRADIENT_OF)
     if states is None:
         states = forward(request, inputs, keep_states=True, want_y=False)[2]
     arrays = (*inputs, dy, dlast_state)
@@ -228,15 +231,14 @@ def backward(request, inputs, dy, dlast_state, states=None):
         addresses[result] = address(part)
     backend.launch(call.plan, addresses)
     for name, _, part in parts:
-        part = framework.numpy(part)
-        np.sum(part, axis=0, out=framework.numpy(gradients[name]), dtype=part.dtype)
-    return tuple(gradients.get(name) for name in contract.ARGUMENTS)
+        framework.sum_parts(part, gradients[name])
+    return tuple(gradients.get(name) for name in GRADIENT_OF)
 
 
 @functools.lru_cache(maxsize=_CACHED_SHAPES)
 def _prepare_step(request):
     function, framework, backend, signatures, softplus = request
-    layouts = _layouts(function, framework, _STEP_ARGUMENTS, signatures)
+    layouts = _layouts(function, framework, contract.STEP_ARGUMENTS, signatures)
     state = layouts.pop("state")
     layouts["initial_state"] = state
     problem = contract.check_step(function, layouts, softplus)
@@ -254,7 +256,7 @@ def step_request(function, framework, state, inputs, delta_softplus, backend):
     """Look at the arguments of a step and check them."""
     contract.check_flags(function, delta_softplus=delta_softplus)
     arrays = (*inputs, state)
-    asked = request(function, framework, arrays, delta_softplus, backend, _STEP_ARGUMENTS)
+    asked = request(function, framework, arrays, delta_softplus, backend, contract.STEP_ARGUMENTS)
     _prepare_step(asked)
     return asked
 

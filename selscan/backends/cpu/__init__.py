@@ -13,7 +13,9 @@ from .coefficients import SHARED
 from .forward import compile_forward
 from .jit import source_version
 from .plan import backward_plan, backward_slices, forward_plan, states_size, step_plan
+from .planes import REAL_STATES
 from .step import compile_step
+from .tiles import compile_load, compile_store
 
 __all__ = [
     "backward_plan",
@@ -26,12 +28,18 @@ __all__ = [
     "step_plan",
 ]
 
-_COMPILERS = {"forward": compile_forward, "backward": compile_backward, "step": compile_step}
+_COMPILERS = {
+    "forward": compile_forward,
+    "backward": compile_backward,
+    "step": compile_step,
+    "load_tile": compile_load,
+    "store_tile": compile_store,
+}
 _kernels = {}
 _FLOAT32 = np.float32(0)
 
 
-def kernel(name, real=_FLOAT32, kinds=(SHARED, SHARED)):
+def kernel(name, real=_FLOAT32, kinds=(REAL_STATES, SHARED, SHARED)):
     """An entry point: the same one for threads that ask at once, so that it is compiled once."""
     key = name, real.dtype, *(kind.dtype for kind in kinds)
     found = _kernels.get(key)
@@ -42,7 +50,10 @@ def kernel(name, real=_FLOAT32, kinds=(SHARED, SHARED)):
 
 def launch(plan, addresses):
     """Run the kernel of a plan on operands at these addresses (by name)."""
-    run.run(kernel(plan.kernel, plan.real, plan.kinds), plan, addresses)
+    if plan.entry is None:
+        tiles = (kernel(name, plan.real, ()) for name in ("load_tile", "store_tile"))
+        run.link(plan, kernel(plan.kernel, plan.real, plan.kinds), *tiles)
+    run.run(plan, addresses)
 
 
 def detail():

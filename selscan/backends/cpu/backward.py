@@ -17,6 +17,7 @@ the chunk are complete when it writes them: no atomics, the same bits every run.
 from . import layout as at
 from .blocks import (
     ONE,
+    ZERO,
     arguments,
     channels_of,
     chunk_start,
@@ -24,7 +25,6 @@ from .blocks import (
     load_steps,
     prefetch_next,
     prefetch_steps,
-    scale_tile,
     slice_of,
     states_address,
     store_channels,
@@ -33,15 +33,15 @@ from .blocks import (
 from .coefficients import (
     add_to_sum,
     clear,
-    finish_sums,
     is_constant,
     load_shared,
-    store_shared,
 )
 from .jit import helper, kernel, merge
+from .planes import load_planes, load_rates, parts, store_planes
+from .segments import find_segments, segment_table
 from .simd import fma, itemsize, load, splat, store, width
-from .sweep import sweep_states
-from .vector_math import LN_2, LOG2_E, sigmoid, softplus, softplus_slope
+from .sweep import clear_sums, store_sums, sweep
+from .vector_math import LN_2, sigmoid, softplus, softplus_slope
 
 
 @helper
@@ -95,23 +95,23 @@ def finish_chunk(real, args, scratch, drow, m):
 
 
 @merge
-def backward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first, last):
+def backward_block(real, kind_a, kind_b, kind_c, args, scratch, table, b, g, c, block, first, last):
     """One chunk of one block."""
     row = width(real) * itemsize(real)
     d_state = args[at.D_STATE]
     t, m = chunk_start(args, c)
     d, rows = channels_of(real, args, g, block)
-    own = (block - first) * d_state * row
+    own = (block - first) * d_state * row * parts(kind_a)
     tile_b, tile_c = scratch + args[at.TILE_B], scratch + args[at.TILE_C]
     db, dc = scratch + args[at.TILE_DB], scratch + args[at.TILE_DC]
     if is_constant(kind_b):
-        load_channels(real, args, at.B, 0, d, rows, d_state, tile_b)
+        load_planes(real, kind_a, args, at.B, ZERO, d, rows, d_state, tile_b)
         db += own
     if is_constant(kind_c):
-        load_channels(real, args, at.C, 0, d, rows, d_state, tile_c)
+        load_planes(real, kind_a, args, at.C, ZERO, d, rows, d_state, tile_c)
         dc += own
-    load_channels(real, args, at.DELTA_BIAS, 0, d, rows, ONE, scratch + args[at.TILE_ROW])
-    load_channels(real, args, at.D, 0, d, rows, ONE, scratch + args[at.TILE_ROW] + row)
+    load_channels(real, args, at.DELTA_BIAS, ZERO, d, rows, ONE, ZERO, scratch + args[at.TILE_ROW])
+    load_channels(real, args, at.D, ZERO, d, rows, ONE, ZERO, scratch + args[at.TILE_ROW] + row)
     load_steps(real, args, at.U, b, d, t, rows, m, scratch + args[at.TILE_U])
     load_steps(real, args, at.DELTA, b, d, t, rows, m, scratch + args[at.TILE_DELTA])
     load_steps(real, args, at.DY, b, d, t, rows, m, scratch + args[at.TILE_G])
@@ -123,8 +123,8 @@ def backward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first, l
     prepare_chunk(real, args, scratch, m)
     clear(real, scratch + args[at.TILE_DX], m)
     clear(real, scratch + args[at.TILE_DDELTA], m)
-    states = states_address(real, args, b, g, block, c)
-    sweep_states(real, kind_b, kind_c, args, scratch, states, own, db, dc, m)
+    states = states_address(real, args, b, g, block, c, parts(kind_a))
+    sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m)
     finish_chunk(real, args, scratch, scratch + args[at.TILE_DROW] + (block - first) * 2 * row, m)
     store_steps(real, args, at.DU, b, d, t, rows, m, scratch + args[at.TILE_DX])
     store_steps(real, args, at.DDELTA, b, d, t, rows, m, scratch + args[at.TILE_DDELTA])
@@ -133,19 +133,17 @@ def backward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first, l
 
 
 @merge
-def start_task(real, kind_b, kind_c, args, scratch, b, g, first, last):
+def start_task(real, kind_a, kind_b, kind_c, args, scratch, b, g, first, last):
     """Load A and the gradient of the last state, clear the sums over time."""
     row = width(real) * itemsize(real)
     d_state = args[at.D_STATE]
     for block in range(first, last):
         d, rows = channels_of(real, args, g, block)
-        own = (block - first) * d_state * row
-        a = scratch + args[at.TILE_A] + own
-        load_channels(real, args, at.A, 0, d, rows, d_state, a)
-        scale_tile(real, a, d_state, LOG2_E)
+        own = (block - first) * d_state * row * parts(kind_a)
+        load_rates(real, kind_a, args, d, rows, d_state, scratch + args[at.TILE_A] + own)
         dh = scratch + args[at.TILE_DH] + own
-        load_channels(real, args, at.DLAST_STATE, b, d, rows, d_state, dh)
-    rows = (last - first) * d_state
+        load_planes(real, kind_a, args, at.DLAST_STATE, b, d, rows, d_state, dh)
+    rows = (last - first) * d_state * parts(kind_a)
     clear(real, scratch + args[at.TILE_DA], rows)
     clear(real, scratch + args[at.TILE_DROW], (last - first) * 2)
     if is_constant(kind_b):
@@ -155,60 +153,64 @@ def start_task(real, kind_b, kind_c, args, scratch, b, g, first, last):
 
 
 @merge
-def finish_task(real, kind_b, kind_c, args, scratch, b, g, first, last):
+def finish_task(real, kind_a, kind_b, kind_c, args, scratch, b, g, first, last):
     """Write what was summed over time, one part for each batch entry."""
     row = width(real) * itemsize(real)
     d_state = args[at.D_STATE]
     for block in range(first, last):
         d, rows = channels_of(real, args, g, block)
-        own = (block - first) * d_state * row
-        store_channels(real, args, at.DA, b, d, rows, d_state, scratch + args[at.TILE_DA] + own)
+        own = (block - first) * d_state * row * parts(kind_a)
+        da = scratch + args[at.TILE_DA] + own
+        store_planes(real, kind_a, args, at.DA, b, d, rows, d_state, da)
         drow = scratch + args[at.TILE_DROW] + (block - first) * 2 * row
         if args[at.DDELTA_BIAS]:
-            store_channels(real, args, at.DDELTA_BIAS, b, d, rows, ONE, drow)
+            store_channels(real, args, at.DDELTA_BIAS, b, d, rows, ONE, ZERO, drow)
         if args[at.DD]:
-            store_channels(real, args, at.DD, b, d, rows, ONE, drow + row)
+            store_channels(real, args, at.DD, b, d, rows, ONE, ZERO, drow + row)
         if args[at.DINITIAL_STATE]:
             dh = scratch + args[at.TILE_DH] + own
-            store_channels(real, args, at.DINITIAL_STATE, b, d, rows, d_state, dh)
+            store_planes(real, kind_a, args, at.DINITIAL_STATE, b, d, rows, d_state, dh)
         if is_constant(kind_b):
-            store_channels(real, args, at.DB, b, d, rows, d_state, scratch + args[at.TILE_DB] + own)
+            db = scratch + args[at.TILE_DB] + own
+            store_planes(real, kind_a, args, at.DB, b, d, rows, d_state, db)
         if is_constant(kind_c):
-            store_channels(real, args, at.DC, b, d, rows, d_state, scratch + args[at.TILE_DC] + own)
+            dc = scratch + args[at.TILE_DC] + own
+            store_planes(real, kind_a, args, at.DC, b, d, rows, d_state, dc)
 
 
 @helper
-def backward_task(real, kind_b, kind_c, args, scratch, task):
+def backward_task(real, kind_a, kind_b, kind_c, args, scratch, task):
     """All chunks of the blocks of one task, from the end of the scan."""
     b, g, s, first, last = slice_of(args, task)
     d_state, chunk = args[at.D_STATE], args[at.CHUNK]
     db, dc = scratch + args[at.TILE_DB], scratch + args[at.TILE_DC]
     finished = scratch + args[at.TILE_SUM]
-    slots = d_state // 4 + d_state % 4
-    start_task(real, kind_b, kind_c, args, scratch, b, g, first, last)
+    table = segment_table(args, scratch)
+    start_task(real, kind_a, kind_b, kind_c, args, scratch, b, g, first, last)
     for c in range(args[at.CHUNKS] - 1, -1, -1):
         t, m = chunk_start(args, c)
+        find_segments(args, table, b, c)
         if not is_constant(kind_b):
-            load_shared(real, args, at.B, b, g, t, m, scratch + args[at.TILE_B])
-            clear(real, db, slots * chunk)
+            load_shared(real, kind_a, args, at.B, b, g, t, m, scratch + args[at.TILE_B])
+            clear_sums(kind_a, real, db, chunk, d_state)
         if not is_constant(kind_c):
-            load_shared(real, args, at.C, b, g, t, m, scratch + args[at.TILE_C])
-            clear(real, dc, slots * chunk)
+            load_shared(real, kind_a, args, at.C, b, g, t, m, scratch + args[at.TILE_C])
+            clear_sums(kind_a, real, dc, chunk, d_state)
         for block in range(first, last):
-            backward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first, last)
+            backward_block(
+                real, kind_a, kind_b, kind_c, args, scratch, table, b, g, c, block, first, last
+            )
         if not is_constant(kind_b):
             offset = s * args[at.SLICE_STEP_B]
-            finish_sums(real, db, m, chunk, d_state, finished)
-            store_shared(real, args, at.DB, b, g, t, m, finished, offset)
+            store_sums(kind_a, real, args, at.DB, b, g, t, m, db, finished, offset)
         if not is_constant(kind_c):
             offset = s * args[at.SLICE_STEP_C]
-            finish_sums(real, dc, m, chunk, d_state, finished)
-            store_shared(real, args, at.DC, b, g, t, m, finished, offset)
-    finish_task(real, kind_b, kind_c, args, scratch, b, g, first, last)
+            store_sums(kind_a, real, args, at.DC, b, g, t, m, dc, finished, offset)
+    finish_task(real, kind_a, kind_b, kind_c, args, scratch, b, g, first, last)
 
 
-def compile_backward(version, real, kind_b, kind_c):
-    """The entry point for one type of arithmetic and of coefficients (see launch.py)."""
+def compile_backward(version, real, kind_a, kind_b, kind_c):
+    """The entry point for one type of arithmetic, states and coefficients (see launch.py)."""
 
     @kernel
     def scan_backward(address, worker):
@@ -216,6 +218,6 @@ def compile_backward(version, real, kind_b, kind_c):
         tasks, workers = args[at.BATCH] * args[at.GROUPS] * args[at.SLICES], args[at.WORKERS]
         scratch = args[at.SCRATCH] + worker * args[at.SCRATCH_STEP]
         for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
-            backward_task(real, kind_b, kind_c, args, scratch, task)
+            backward_task(real, kind_a, kind_b, kind_c, args, scratch, task)
 
     return scan_backward

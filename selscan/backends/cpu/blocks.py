@@ -8,11 +8,13 @@ import numpy as np
 from numba import carray
 
 from . import layout as at
+from .formats import COMPLEX, size_of
 from .jit import helper, inline, merge
-from .simd import as_pointer, itemsize, load, splat, store, width
-from .tiles import load_tile, prefetch_tile, store_tile
+from .simd import as_pointer, call, itemsize, load, splat, store, width
+from .tiles import prefetch_tile
 
-ONE = np.int64(1)  # a plain 1 would have Numba compile the tile functions once more
+# Plain numbers would have Numba compile functions once more.
+ZERO, ONE = np.int64(0), np.int64(1)
 
 
 @inline
@@ -47,9 +49,9 @@ def channels_of(real, args, g, block):
 
 
 @helper
-def states_address(real, args, b, g, block, c):
-    """Where the state before chunk c of a block is kept."""
-    size = width(real) * itemsize(real) * args[at.D_STATE]
+def states_address(real, args, b, g, block, c, planes):
+    """Where the state before chunk c of a block is kept, (planes, n, w)."""
+    size = width(real) * itemsize(real) * args[at.D_STATE] * planes
     index = (b * args[at.GROUPS] + g) * args[at.BLOCKS] + block
     return args[at.STATES] + (index * args[at.CHUNKS] + c) * size
 
@@ -60,7 +62,8 @@ def load_steps(real, args, slot, b, d, t, rows, m, tile):
     step_d, step_t = args[slot + at.STEP_D], args[slot + at.STEP_T]
     source = args[slot] + b * args[slot + at.STEP_B] + d * step_d + t * step_t
     row = width(real) * itemsize(real)
-    load_tile(real, args[slot + at.DTYPE], source, step_d, step_t, rows, m, tile, row)
+    code = args[slot + at.DTYPE]
+    call(args[at.LOAD_TILE], (code, source, step_d, step_t, rows, m, tile, row))
 
 
 @helper
@@ -95,25 +98,30 @@ def store_steps(real, args, slot, b, d, t, rows, m, tile):
     step_d, step_t = args[slot + at.STEP_D], args[slot + at.STEP_T]
     target = args[slot] + b * args[slot + at.STEP_B] + d * step_d + t * step_t
     row = width(real) * itemsize(real)
-    store_tile(real, args[slot + at.DTYPE], tile, row, rows, m, target, step_d, step_t)
+    code = args[slot + at.DTYPE]
+    call(args[at.STORE_TILE], (code, tile, row, rows, m, target, step_d, step_t))
 
 
 @merge
-def load_channels(real, args, slot, b, d, rows, d_state, tile):
-    """The (d_state, w) part of A or of a state; d_state = 1 for D. Zeros where it is not given."""
-    step_d, step_n = args[slot + at.STEP_D], args[slot + at.STEP_N]
-    source = args[slot] + b * args[slot + at.STEP_B] + d * step_d
-    row, given = width(real) * itemsize(real), (rows if args[slot] else 0)
-    load_tile(real, args[slot + at.DTYPE], source, step_d, step_n, given, d_state, tile, row)
+def load_channels(real, args, slot, b, d, rows, d_state, part, tile):
+    """The (d_state, w) part of A or of a state; d_state = 1 for D. Zeros where it is not given.
 
-
-@merge
-def store_channels(real, args, slot, b, d, rows, d_state, tile):
-    """Write a (d_state, w) tile to the place of `rows` channels."""
+    `part` is 1 for imaginary parts, which are zeros where the array is real.
+    """
+    step_d, step_n, code = args[slot + at.STEP_D], args[slot + at.STEP_N], args[slot + at.DTYPE]
+    source = args[slot] + b * args[slot + at.STEP_B] + d * step_d + part * size_of(code)
+    given = rows if args[slot] and (part == 0 or code & COMPLEX) else 0
     row = width(real) * itemsize(real)
-    step_d, step_n = args[slot + at.STEP_D], args[slot + at.STEP_N]
-    target = args[slot] + b * args[slot + at.STEP_B] + d * step_d
-    store_tile(real, args[slot + at.DTYPE], tile, row, rows, d_state, target, step_d, step_n)
+    call(args[at.LOAD_TILE], (code, source, step_d, step_n, given, d_state, tile, row))
+
+
+@merge
+def store_channels(real, args, slot, b, d, rows, d_state, part, tile):
+    """Write a (d_state, w) tile to the place of `rows` channels."""
+    step_d, step_n, code = args[slot + at.STEP_D], args[slot + at.STEP_N], args[slot + at.DTYPE]
+    target = args[slot] + b * args[slot + at.STEP_B] + d * step_d + part * size_of(code)
+    row = width(real) * itemsize(real)
+    call(args[at.STORE_TILE], (code, tile, row, rows, d_state, target, step_d, step_n))
 
 
 @helper

@@ -9,16 +9,17 @@ from numba import types
 from numba.extending import overload
 
 from . import layout as at
+from .formats import COMPLEX, size_of
 from .jit import INLINE, helper, inline, merge
-from .simd import broadcast, itemsize, load, poke, splat, store, width
-from .tiles import load_tile, store_tile
+from .planes import parts
+from .simd import broadcast, call, itemsize, load, poke, splat, store, width
 from .vector_math import interleave_sums, store_interleaved, sum_lanes
 
 # (b, g, n, l): a coefficient tile has a row of scalars for each step, one a state.
 SHARED = np.int8(0)
 # (d, n): a tile has a vector for each state, one lane a channel, as A has.
 CONSTANT = np.uint8(0)
-_SHARED = types.int8
+SHARED_TYPE = types.int8
 
 
 def coefficient(kind, real, address):
@@ -27,7 +28,7 @@ def coefficient(kind, real, address):
 
 @overload(coefficient, jit_options=INLINE)
 def _coefficient(kind, real, address):
-    if kind == _SHARED:
+    if kind == SHARED_TYPE:
         return lambda kind, real, address: broadcast(real, address)
     return lambda kind, real, address: load(real, address)
 
@@ -38,7 +39,7 @@ def is_constant(kind):
 
 @overload(is_constant, jit_options=INLINE)
 def _is_constant(kind):
-    constant = kind != _SHARED
+    constant = kind != SHARED_TYPE
     return lambda kind: constant
 
 
@@ -48,7 +49,7 @@ def state_step(kind, real):
 
 @overload(state_step, jit_options=INLINE)
 def _state_step(kind, real):
-    if kind == _SHARED:
+    if kind == SHARED_TYPE:
         return lambda kind, real: itemsize(real)
     return lambda kind, real: width(real) * itemsize(real)
 
@@ -60,27 +61,44 @@ def padded(real, d_state):
     return (d_state + w - 1) // w * w
 
 
-def time_step(kind, real, d_state):
+def part_step(kind, real, d_state):
+    """Bytes from the real parts to the imaginary ones in a coefficient tile."""
+
+
+@overload(part_step, jit_options=INLINE)
+def _part_step(kind, real, d_state):
+    if kind == SHARED_TYPE:
+        return lambda kind, real, d_state: padded(real, d_state) * itemsize(real)
+    return lambda kind, real, d_state: d_state * width(real) * itemsize(real)
+
+
+def time_step(kind_a, kind, real, d_state):
     """Bytes from one time step to the next in a coefficient tile."""
 
 
 @overload(time_step, jit_options=INLINE)
-def _time_step(kind, real, d_state):
-    if kind == _SHARED:
-        return lambda kind, real, d_state: padded(real, d_state) * itemsize(real)
-    return lambda kind, real, d_state: np.int64(0)
+def _time_step(kind_a, kind, real, d_state):
+    if kind == SHARED_TYPE:
+        return lambda kind_a, kind, real, d_state: (
+            parts(kind_a) * padded(real, d_state) * itemsize(real)
+        )
+    return lambda kind_a, kind, real, d_state: np.int64(0)
 
 
-@merge
-def load_shared(real, args, slot, b, g, t, m, tile):
+@helper
+def load_shared(real, kind_a, args, slot, b, g, t, m, tile):
     """Steps t .. t+m-1 of group g, states as lanes."""
     w, size, d_state = width(real), itemsize(real), args[at.D_STATE]
-    step_n, step_t = args[slot + at.STEP_N], args[slot + at.STEP_T]
-    source = args[slot] + b * args[slot + at.STEP_B] + g * args[slot + at.STEP_D]
-    row, code = padded(real, d_state) * size, args[slot + at.DTYPE]
-    for n in range(0, d_state, w):
-        at_n = source + n * step_n + t * step_t
-        load_tile(real, code, at_n, step_n, step_t, min(w, d_state - n), m, tile + n * size, row)
+    step_n, step_t, code = args[slot + at.STEP_N], args[slot + at.STEP_T], args[slot + at.DTYPE]
+    source = args[slot] + b * args[slot + at.STEP_B] + g * args[slot + at.STEP_D] + t * step_t
+    row, plane = time_step(kind_a, SHARED, real, d_state), part_step(SHARED, real, d_state)
+    for p in range(parts(kind_a)):
+        given = p == 0 or code & COMPLEX
+        for n in range(0, d_state, w):
+            at_n = source + n * step_n + p * size_of(code)
+            rows = min(w, d_state - n) if given else 0
+            to = tile + p * plane + n * size
+            call(args[at.LOAD_TILE], (code, at_n, step_n, step_t, rows, m, to, row))
 
 
 # Gradients: sums over lanes (shared) or over time (constant).
@@ -96,7 +114,7 @@ def gradient_step(kind, real, step):
 
 @overload(gradient_step, jit_options=INLINE)
 def _gradient_step(kind, real, step):
-    if kind == _SHARED:
+    if kind == SHARED_TYPE:
         return lambda kind, real, step: step
     return lambda kind, real, step: np.int64(0)
 
@@ -107,7 +125,7 @@ def add_to_sums(kind, real, address, v0, v1, v2, v3):
 
 @overload(add_to_sums, jit_options=INLINE)
 def _add_to_sums(kind, real, address, v0, v1, v2, v3):
-    if kind == _SHARED:
+    if kind == SHARED_TYPE:
         return lambda kind, real, address, v0, v1, v2, v3: store(
             address, load(real, address) + interleave_sums(v0, v1, v2, v3)
         )
@@ -146,6 +164,12 @@ def clear(real, tile, rows):
         store(tile + i * row, splat(real, 0.0))
 
 
+@merge
+def sum_rows(real, chunk, d_state):
+    """Vectors that the sums of a chunk take."""
+    return (d_state // 4 + d_state % 4) * chunk
+
+
 @helper
 def finish_sums(real, tile, m, chunk, d_state, finished):
     """From the sums of a chunk in vectors to a coefficient tile of scalars."""
@@ -173,4 +197,5 @@ def store_shared(real, args, slot, b, g, t, m, tile, offset):
     row, code = padded(real, d_state) * size, args[slot + at.DTYPE]
     for n in range(0, d_state, w):
         to = target + n * step_n + t * step_t
-        store_tile(real, code, tile + n * size, row, min(w, d_state - n), m, to, step_n, step_t)
+        rows = min(w, d_state - n)
+        call(args[at.STORE_TILE], (code, tile + n * size, row, rows, m, to, step_n, step_t))

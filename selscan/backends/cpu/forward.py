@@ -10,9 +10,12 @@ coefficient tiles that all blocks of the task share; then four states at a time 
 in registers. No array with both a time and a state axis exists.
 """
 
+from numba.extending import overload
+
 from . import layout as at
 from .blocks import (
     ONE,
+    ZERO,
     arguments,
     channels_of,
     chunk_start,
@@ -21,22 +24,24 @@ from .blocks import (
     load_steps,
     prefetch_next,
     prefetch_steps,
-    scale_tile,
     slice_of,
     states_address,
-    store_channels,
     store_steps,
 )
 from .coefficients import (
+    clear,
     coefficient,
     is_constant,
     load_shared,
     state_step,
     time_step,
 )
-from .jit import helper, kernel, merge
+from .complex_states import complex_chunk
+from .jit import INLINE, helper, kernel, merge
+from .planes import REAL_TYPE, load_planes, load_rates, parts, store_planes
+from .segments import find_segments, segment, segment_table, segments_of
 from .simd import fma, itemsize, load, store, width
-from .vector_math import LOG2_E, exp2, sigmoid, softplus
+from .vector_math import exp2, sigmoid, softplus
 
 
 @helper
@@ -90,6 +95,26 @@ def scan_chunk(real, kind_b, kind_c, delta, x, y, h, a, b, c, b_step, c_step, d_
         n += 1
 
 
+def run_states(
+    kind_a, real, kind_b, kind_c, delta, x, y, h, a, b, c, b_step, c_step, d_state, m, reverse
+):
+    """The state loop for real or complex states."""
+
+
+@overload(run_states, jit_options=INLINE)
+def _run_states(
+    kind_a, real, kind_b, kind_c, delta, x, y, h, a, b, c, b_step, c_step, d_state, m, reverse
+):
+    loop = scan_chunk if kind_a == REAL_TYPE else complex_chunk
+
+    def run(
+        kind_a, real, kind_b, kind_c, delta, x, y, h, a, b, c, b_step, c_step, d_state, m, reverse
+    ):
+        loop(real, kind_b, kind_c, delta, x, y, h, a, b, c, b_step, c_step, d_state, m, reverse)
+
+    return run
+
+
 @helper
 def prepare_chunk(real, delta, u, y, bias, skip, m, with_softplus):
     """delta becomes delta', u becomes delta' u, y becomes D u."""
@@ -114,7 +139,7 @@ def gate_chunk(real, y, z, m):
 
 
 @merge
-def forward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first, last):
+def forward_block(real, kind_a, kind_b, kind_c, args, scratch, table, b, g, c, block, first, last):
     """One chunk of one block."""
     row = width(real) * itemsize(real)
     d_state = args[at.D_STATE]
@@ -122,27 +147,35 @@ def forward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first, la
     d, rows = channels_of(real, args, g, block)
     u, delta = scratch + args[at.TILE_U], scratch + args[at.TILE_DELTA]
     y, z = scratch + args[at.TILE_Y], scratch + args[at.TILE_Z]
-    own = (block - first) * d_state * row
+    own = (block - first) * d_state * row * parts(kind_a)
     h, a = scratch + args[at.TILE_H] + own, scratch + args[at.TILE_A] + own
     bias, skip = scratch + args[at.TILE_ROW], scratch + args[at.TILE_ROW] + row
     tile_b, tile_c = scratch + args[at.TILE_B], scratch + args[at.TILE_C]
     if is_constant(kind_b):
-        load_channels(real, args, at.B, 0, d, rows, d_state, tile_b)
+        load_planes(real, kind_a, args, at.B, ZERO, d, rows, d_state, tile_b)
     if is_constant(kind_c):
-        load_channels(real, args, at.C, 0, d, rows, d_state, tile_c)
-    load_channels(real, args, at.DELTA_BIAS, 0, d, rows, ONE, bias)
-    load_channels(real, args, at.D, 0, d, rows, ONE, skip)
+        load_planes(real, kind_a, args, at.C, ZERO, d, rows, d_state, tile_c)
+    load_channels(real, args, at.DELTA_BIAS, ZERO, d, rows, ONE, ZERO, bias)
+    load_channels(real, args, at.D, ZERO, d, rows, ONE, ZERO, skip)
     load_steps(real, args, at.U, b, d, t, rows, m, u)
     load_steps(real, args, at.DELTA, b, d, t, rows, m, delta)
     prefetch_next(real, args, b, g, c, c + 1, block, first, last)
     prefetch_steps(args, at.Z, b, d, t, rows, m)
     prefetch_steps(args, at.Y, b, d, t, rows, m)
     if args[at.STATES]:
-        copy_tile(real, h, states_address(real, args, b, g, block, c), d_state)
-    bt, ct = time_step(kind_b, real, d_state), time_step(kind_c, real, d_state)
+        states = states_address(real, args, b, g, block, c, parts(kind_a))
+        copy_tile(real, h, states, d_state * parts(kind_a))
+    bt, ct = time_step(kind_a, kind_b, real, d_state), time_step(kind_a, kind_c, real, d_state)
     prepare_chunk(real, delta, u, y, bias, skip, m, args[at.SOFTPLUS])
-    reverse = args[at.REVERSE]
-    scan_chunk(real, kind_b, kind_c, delta, u, y, h, a, tile_b, tile_c, bt, ct, d_state, m, reverse)
+    for i in range(segments_of(table)):
+        r, steps, restarts = segment(args, table, i, m)
+        if restarts:
+            clear(real, h, d_state * parts(kind_a))
+        o = r * row
+        run_states(
+            kind_a, real, kind_b, kind_c, delta + o, u + o, y + o, h, a, tile_b + r * bt,
+            tile_c + r * ct, bt, ct, d_state, steps, args[at.REVERSE],
+        )  # fmt: skip
     if args[at.Y] == 0:
         return
     if args[at.Z]:
@@ -152,7 +185,7 @@ def forward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first, la
 
 
 @helper
-def forward_task(real, kind_b, kind_c, args, scratch, task):
+def forward_task(real, kind_a, kind_b, kind_c, args, scratch, task):
     """All chunks of the blocks of one task."""
     row = width(real) * itemsize(real)
     d_state = args[at.D_STATE]
@@ -160,27 +193,30 @@ def forward_task(real, kind_b, kind_c, args, scratch, task):
     h, a = scratch + args[at.TILE_H], scratch + args[at.TILE_A]
     for block in range(first, last):
         d, rows = channels_of(real, args, g, block)
-        own = (block - first) * d_state * row
-        load_channels(real, args, at.A, 0, d, rows, d_state, a + own)
-        scale_tile(real, a + own, d_state, LOG2_E)
-        load_channels(real, args, at.INITIAL_STATE, b, d, rows, d_state, h + own)
+        own = (block - first) * d_state * row * parts(kind_a)
+        load_rates(real, kind_a, args, d, rows, d_state, a + own)
+        load_planes(real, kind_a, args, at.INITIAL_STATE, b, d, rows, d_state, h + own)
+    table = segment_table(args, scratch)
     for c in range(args[at.CHUNKS]):
         t, m = chunk_start(args, c)
+        find_segments(args, table, b, c)
         if not is_constant(kind_b):
-            load_shared(real, args, at.B, b, g, t, m, scratch + args[at.TILE_B])
+            load_shared(real, kind_a, args, at.B, b, g, t, m, scratch + args[at.TILE_B])
         if not is_constant(kind_c):
-            load_shared(real, args, at.C, b, g, t, m, scratch + args[at.TILE_C])
+            load_shared(real, kind_a, args, at.C, b, g, t, m, scratch + args[at.TILE_C])
         for block in range(first, last):
-            forward_block(real, kind_b, kind_c, args, scratch, b, g, c, block, first, last)
+            forward_block(
+                real, kind_a, kind_b, kind_c, args, scratch, table, b, g, c, block, first, last
+            )
     if args[at.LAST_STATE]:
         for block in range(first, last):
             d, rows = channels_of(real, args, g, block)
-            own = (block - first) * d_state * row
-            store_channels(real, args, at.LAST_STATE, b, d, rows, d_state, h + own)
+            own = (block - first) * d_state * row * parts(kind_a)
+            store_planes(real, kind_a, args, at.LAST_STATE, b, d, rows, d_state, h + own)
 
 
-def compile_forward(version, real, kind_b, kind_c):
-    """The entry point for one type of arithmetic and of coefficients (see launch.py)."""
+def compile_forward(version, real, kind_a, kind_b, kind_c):
+    """The entry point for one type of arithmetic, states and coefficients (see launch.py)."""
 
     @kernel
     def scan_forward(address, worker):
@@ -188,6 +224,6 @@ def compile_forward(version, real, kind_b, kind_c):
         tasks, workers = args[at.BATCH] * args[at.GROUPS] * args[at.SLICES], args[at.WORKERS]
         scratch = args[at.SCRATCH] + worker * args[at.SCRATCH_STEP]
         for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
-            forward_task(real, kind_b, kind_c, args, scratch, task)
+            forward_task(real, kind_a, kind_b, kind_c, args, scratch, task)
 
     return scan_forward

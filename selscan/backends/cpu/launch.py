@@ -19,10 +19,10 @@ def compile_launch(version):
     @parallel_kernel
     def launch(function, address, workers):
         if workers == 1 or not version:  # no parallel region: cheaper, and safe in a forked child
-            call(function, address, 0)
+            call(function, (address, 0))
         else:
             for worker in prange(workers):
-                call(function, address, np.int64(worker))
+                call(function, (address, np.int64(worker)))
 
     return launch
 

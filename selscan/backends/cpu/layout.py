@@ -24,7 +24,9 @@ group), state and time, zero where an operand has no such axis.
     STATES,  # address of the states at chunk starts, (b, g, block, chunk, n, w); 0: do not keep
     SLICE_STEP_B,  # bytes between the partial sums of dB of two slices
     SLICE_STEP_C,
-) = range(17)
+    LOAD_TILE,  # addresses of the compiled entry points of tiles.py
+    STORE_TILE,
+) = range(19)
 
 # byte offsets of the tiles in the scratch of a worker, forward and backward
 (
@@ -50,9 +52,10 @@ group), state and time, zero where an operand has no such axis.
     TILE_DECAY,
     TILE_PAST,
     TILE_DROW,  # gradients of delta_bias and D of each block
-) = range(17, 39)
+    TILE_SEGMENTS,  # where seq_idx changes within the chunk (segments.py)
+) = range(19, 42)
 
-_OPERANDS = 39
+_OPERANDS = 42
 (ADDRESS, DTYPE, STEP_B, STEP_D, STEP_N, STEP_T) = range(6)
 (
     U,
@@ -64,6 +67,7 @@ _OPERANDS = 39
     Z,
     DELTA_BIAS,
     INITIAL_STATE,
+    SEQ_IDX,
     Y,
     LAST_STATE,
     DY,
@@ -77,5 +81,5 @@ _OPERANDS = 39
     DZ,
     DDELTA_BIAS,
     DINITIAL_STATE,
-) = range(_OPERANDS, _OPERANDS + 22 * 6, 6)
+) = range(_OPERANDS, _OPERANDS + 23 * 6, 6)
 END = DINITIAL_STATE + 6

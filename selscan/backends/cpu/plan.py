@@ -10,8 +10,10 @@ from numba import types
 
 from . import layout as at
 from .coefficients import CONSTANT, SHARED
+from .formats import CODES
+from .planes import COMPLEX_STATES, REAL_STATES
+from .segments import table_size
 from .simd import lanes_of
-from .tiles import CODES
 
 _REAL = {"float32": types.float32, "float64": types.float64}
 # Operands by the name of the argument or result.
@@ -25,6 +27,7 @@ SLOTS = {
     "z": at.Z,
     "delta_bias": at.DELTA_BIAS,
     "initial_state": at.INITIAL_STATE,
+    "seq_idx": at.SEQ_IDX,
     "y": at.Y,
     "last_state": at.LAST_STATE,
     "dy": at.DY,
@@ -64,11 +67,14 @@ class Plan:
 
     def __init__(self, problem, slices, tiles, operands, kernel="forward"):
         self.kernel = kernel
+        self.entry = None  # the address of the compiled kernel, once it is known
         width = lanes_of(_REAL[problem.real])
         chunk = min(chunk_of(problem.d_state), problem.length)
         self.real = np.dtype(problem.real).type(0)
-        self.kinds = tuple(
-            CONSTANT if c else SHARED for c in (problem.constant_b, problem.constant_c)
+        self.kinds = (
+            COMPLEX_STATES if problem.is_complex else REAL_STATES,
+            CONSTANT if problem.constant_b else SHARED,
+            CONSTANT if problem.constant_c else SHARED,
         )
         self.tasks = problem.batch * problem.groups * slices
         self.elements = problem.batch * problem.dim * problem.length * problem.d_state
@@ -117,11 +123,11 @@ def blocks_of(problem):
 
 
 def states_size(problem):
-    """Elements of the states kept at chunk starts."""
+    """Elements of the states kept at chunk starts, all real."""
     chunks = -(-problem.length // min(chunk_of(problem.d_state), problem.length))
     width = lanes_of(_REAL[problem.real])
     blocks = problem.batch * problem.groups * blocks_of(problem)
-    return blocks * chunks * problem.d_state * width
+    return blocks * chunks * _parts(problem) * problem.d_state * width
 
 
 def backward_slices(problem):
@@ -130,13 +136,19 @@ def backward_slices(problem):
     return min(blocks_of(problem), wanted)
 
 
+def _parts(problem):
+    """Real numbers that make up a state."""
+    return 2 if problem.is_complex else 1
+
+
 def _sizes(problem):
     """Bytes of a tile row, of a (time, w) tile, and of a coefficient tile."""
     itemsize = np.dtype(problem.real).itemsize
     width = lanes_of(_REAL[problem.real])
     row, chunk = width * itemsize, min(chunk_of(problem.d_state), problem.length)
     padded = -(-problem.d_state // width) * width
-    return row, chunk * row, max(chunk * padded * itemsize, problem.d_state * row)
+    coefficients = max(chunk * padded * itemsize, problem.d_state * row)
+    return row, chunk * row, _parts(problem) * coefficients
 
 
 def step_plan(problem, operands):
@@ -148,7 +160,7 @@ def step_plan(problem, operands):
         for name in ("A", "initial_state")
     )
     constant = problem.constant_b or problem.constant_c
-    if not in_place or constant or 2 * problem.d_state <= width:
+    if problem.is_complex or not in_place or constant or 2 * problem.d_state <= width:
         return forward_plan(problem, operands)
     run = min(_STEP_BLOCKS, blocks_of(problem))
     runs = -(-blocks_of(problem) // run)
@@ -169,12 +181,13 @@ def forward_plan(problem, operands):
     wanted = -(-_FORWARD_TASKS // (problem.batch * problem.groups))
     slices = min(blocks, max(wanted, -(-blocks // _FORWARD_BLOCKS)))
     row, steps, coefficients = _sizes(problem)
-    per_task = -(-blocks // slices) * problem.d_state * row
+    per_task = -(-blocks // slices) * _parts(problem) * problem.d_state * row
     tiles = {
         **dict.fromkeys((at.TILE_U, at.TILE_DELTA, at.TILE_Y, at.TILE_Z), steps),
         **dict.fromkeys((at.TILE_B, at.TILE_C), coefficients),
         **dict.fromkeys((at.TILE_H, at.TILE_A), per_task),
         at.TILE_ROW: 2 * row,
+        at.TILE_SEGMENTS: table_size(chunk_of(problem.d_state)),
     }
     return Plan(problem, slices, tiles, operands)
 
@@ -183,9 +196,12 @@ def backward_plan(problem, operands, part_steps):
     """Plan of scan_backward; `part_steps`: result -> bytes between the parts of two slices."""
     slices = backward_slices(problem)
     row, steps, coefficients = _sizes(problem)
-    per_block = problem.d_state * row
+    per_block = _parts(problem) * problem.d_state * row
     blocks = -(-blocks_of(problem) // slices)
-    sums = max((problem.d_state // 4 + problem.d_state % 4) * steps, blocks * per_block)
+    rows = problem.d_state // 4 + problem.d_state % 4
+    if problem.is_complex:  # a pair of numbers for each step and state
+        rows = -(-2 * problem.d_state // (row // np.dtype(problem.real).itemsize))
+    sums = max(rows * steps, blocks * per_block)
     by_step = (
         at.TILE_U, at.TILE_DELTA, at.TILE_Y, at.TILE_Z, at.TILE_X, at.TILE_G, at.TILE_SLOPE,
         at.TILE_DX, at.TILE_DDELTA,
@@ -200,6 +216,7 @@ def backward_plan(problem, operands, part_steps):
         at.TILE_SUM: coefficients + row,
         at.TILE_ROW: 2 * row,
         at.TILE_DROW: 2 * row * blocks,
+        at.TILE_SEGMENTS: table_size(chunk_of(problem.d_state)),
     }
     plan = Plan(problem, slices, tiles, operands, "backward")
     plan.template[at.SLICE_STEP_B] = part_steps.get("dB", 0)

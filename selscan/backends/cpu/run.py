@@ -15,30 +15,40 @@ import numba
 import numpy as np
 
 from ...errors import SlowPathWarning
+from . import layout as at
 from .jit import compile_or_load, source_version
 from .launch import address_of, compile_launch
 
 # Work (b * d * l * n) below which one thread is faster than waking a second.
 SERIAL_ELEMENTS = 1 << 16
 _NOTICE_SECONDS = 2.0
+# Signatures: the argument array and the worker; tiles.py.
+_KERNEL, _TILE = (numba.int64,) * 2, (numba.int64,) * 8
 
 _addresses = {}  # of compiled entry points
 _forked_from_pool = False
 _turns = threading.Lock()
 
 
-def run(kernel, plan, addresses):
-    """Call `kernel` with the plan's sizes and these addresses (by name)."""
-    entry = _addresses.get(kernel)
-    if entry is None:
-        _compile(kernel, plan)
-        entry = _addresses[kernel] = address_of(kernel)
+def run(plan, addresses):
+    """Call the kernel of a linked plan on operands at these addresses (by name)."""
     workers = _workers(plan)
     scratch = workspace(plan.scratch * workers + 64)
     address = scratch.__array_interface__["data"][0]
     args = plan.fill(addresses, workers, (address + 63) & ~63)
     with _turns if workers > 1 and threading_layer() == "workqueue" else _NO_TURNS:
-        _launch()(entry, args.__array_interface__["data"][0], workers)
+        _launch()(plan.entry, args.__array_interface__["data"][0], workers)
+
+
+def link(plan, kernel, load, store):
+    """Compile what a plan calls, where that is not done, and give it the addresses."""
+    entries = {kernel: _KERNEL, load: _TILE, store: _TILE}
+    if not entries.keys() <= _addresses.keys():
+        _compile(entries, f"{plan.kernel} kernel for {plan.real.dtype}")
+        _addresses.update({entry: address_of(entry) for entry in entries})
+    plan.template[at.LOAD_TILE] = _addresses[load]
+    plan.template[at.STORE_TILE] = _addresses[store]
+    plan.entry = _addresses[kernel]
 
 
 _NO_TURNS = contextlib.nullcontext()
@@ -66,15 +76,15 @@ def _workers(plan):
     return max(1, min(numba.get_num_threads(), plan.tasks))
 
 
-def _compile(kernel, plan):
-    """Compile or load from disk, with a line on stderr when it takes long."""
-    what = f"{plan.kernel} kernel for {plan.real.dtype}"
+def _compile(entries, what):
+    """Compile entry points or load them from disk, with a line on stderr when it takes long."""
     text = f"selscan: compiling the CPU's {what} (some seconds, once) ..."
     notice = threading.Timer(_NOTICE_SECONDS, print, (text,), {"file": sys.stderr, "flush": True})
     notice.daemon = True
     notice.start()
     try:
-        compile_or_load(kernel, (numba.int64, numba.int64))
+        for entry, signature in entries.items():
+            compile_or_load(entry, signature)
         _launch()
     finally:
         notice.cancel()

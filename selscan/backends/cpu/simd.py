@@ -176,6 +176,16 @@ _binary(operator.mul, "fmul")
 _binary(operator.truediv, "fdiv")
 
 
+@type_callable(operator.neg)
+def _neg_typing(context):
+    return lambda x: x if isinstance(x, Vector) else None
+
+
+@lower_builtin(operator.neg, Vector)
+def _neg_lower(context, builder, sig, args):
+    return builder.fneg(args[0])
+
+
 @intrinsic
 def fma(typingctx, x, y, z):
     """x * y + z, rounded once where the CPU can."""
@@ -311,16 +321,6 @@ def poke(typingctx, address, value):
 
 
 @intrinsic
-def convert(typingctx, element, value):
-    """The scalar `value` as the type of `element`."""
-
-    def codegen(context, builder, sig, args):
-        return context.cast(builder, args[1], sig.args[1], element)
-
-    return element(element, value), codegen
-
-
-@intrinsic
 def prefetch(typingctx, address):
     """Ask for the cache line at a byte address, into the second level; any address is allowed."""
 
@@ -348,12 +348,13 @@ def as_pointer(typingctx, address):
 
 
 @intrinsic
-def call(typingctx, function, address, worker):
-    """Call the compiled entry point at the address `function`."""
+def call(typingctx, function, arguments):
+    """Call the compiled entry point at the address `function` with a tuple of int64."""
 
     def codegen(context, builder, sig, args):
-        function_type = ir.FunctionType(ir.IntType(8).as_pointer(), [_I64, _I64])
-        builder.call(builder.inttoptr(args[0], function_type.as_pointer()), args[1:])
+        values = cgutils.unpack_tuple(builder, args[1])
+        function_type = ir.FunctionType(ir.IntType(8).as_pointer(), [_I64] * len(values))
+        builder.call(builder.inttoptr(args[0], function_type.as_pointer()), values)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.int64), codegen
+    return types.void(types.int64, types.UniTuple(types.int64, len(arguments))), codegen

@@ -8,10 +8,11 @@ sum over states crosses lanes, four channels at a time.
 import numpy as np
 
 from . import layout as at
-from .blocks import ONE, arguments, load_channels, store_channels
+from .blocks import ONE, ZERO, arguments, load_channels, store_channels
 from .coefficients import load_shared
 from .forward import gate_chunk
 from .jit import helper, inline, kernel
+from .planes import REAL_STATES
 from .simd import broadcast, fma, itemsize, load, load_first, poke, splat, store, store_first, width
 from .vector_math import LOG2_E, exp2, interleave_sums, softplus, store_interleaved, sum_lanes
 
@@ -95,7 +96,9 @@ def load_blocks(real, args, slot, b, d, end, tile):
     w = width(real)
     for first in range(d, end, w):
         rows = min(w, end - first)
-        load_channels(real, args, slot, b, first, rows, ONE, tile + (first - d) * itemsize(real))
+        load_channels(
+            real, args, slot, b, first, rows, ONE, ZERO, tile + (first - d) * itemsize(real)
+        )
 
 
 @helper
@@ -145,7 +148,7 @@ def step_channels(real, args, scratch, b, d, end):
         gate_chunk(real, y, other, m)
     for first in range(d, end, w):
         rows = min(w, end - first)
-        store_channels(real, args, at.Y, b, first, rows, ONE, y + (first - d) * size)
+        store_channels(real, args, at.Y, b, first, rows, ONE, ZERO, y + (first - d) * size)
 
 
 @helper
@@ -158,15 +161,15 @@ def step_runs(real, args, scratch, first, last):
         bg, d = i // args[at.CHUNKS], i % args[at.CHUNKS] * run
         b, g = bg // args[at.GROUPS], bg % args[at.GROUPS]
         if bg != loaded:
-            load_shared(real, args, at.B, b, g, 0, 1, scratch + args[at.TILE_B])
-            load_shared(real, args, at.C, b, g, 0, 1, scratch + args[at.TILE_C])
+            load_shared(real, REAL_STATES, args, at.B, b, g, 0, 1, scratch + args[at.TILE_B])
+            load_shared(real, REAL_STATES, args, at.C, b, g, 0, 1, scratch + args[at.TILE_C])
             loaded = bg
         d += g * channels
         step_channels(real, args, scratch, b, d, min(d + run, (g + 1) * channels))
 
 
-def compile_step(version, real, kind_b, kind_c):
-    """The entry point for one type of arithmetic; both coefficients are shared (see launch.py)."""
+def compile_step(version, real, kind_a, kind_b, kind_c):
+    """The entry point for real states and shared coefficients (see launch.py)."""
 
     @kernel
     def scan_step(address, worker):

@@ -5,18 +5,27 @@ then sits in the first-level cache when `reverse_sweep` runs it backward (backwa
 equations).
 """
 
+from numba.extending import overload
+
 from . import layout as at
-from .blocks import copy_tile
+from .blocks import ZERO, copy_tile
 from .coefficients import (
     add_to_sum,
     add_to_sums,
+    clear,
     coefficient,
+    finish_sums,
     gradient_step,
     state_step,
+    store_shared,
+    sum_rows,
     sums_of,
     time_step,
 )
-from .jit import helper
+from .complex_states import complex_sweep, pair_rows, store_pairs
+from .jit import INLINE, helper
+from .planes import REAL_STATES, REAL_TYPE
+from .segments import segment, segments_of
 from .simd import fma, itemsize, load, splat, store, width
 from .vector_math import exp2
 
@@ -196,44 +205,108 @@ def reverse_sweep(
 
 
 @helper
-def sweep_states(real, kind_b, kind_c, args, scratch, states, own, db, dc, m):
-    """All states of one block over one chunk, four at a time."""
+def sweep_states(real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m):
+    """All states of one block over one chunk, four at a time, each segment from its start."""
     row = width(real) * itemsize(real)
-    d_state, chunk, with_z = args[at.D_STATE], args[at.CHUNK], args[at.Z] != 0
-    delta, x, g = (
-        scratch + args[at.TILE_DELTA],
-        scratch + args[at.TILE_X],
-        scratch + args[at.TILE_G],
-    )
-    dx, ddelta = scratch + args[at.TILE_DX], scratch + args[at.TILE_DDELTA]
-    past, decay = scratch + args[at.TILE_PAST], scratch + args[at.TILE_DECAY]
-    a, dh, da = scratch + args[at.TILE_A] + own, scratch + args[at.TILE_DH] + own, 0
-    da = scratch + args[at.TILE_DA] + own
-    b, c = scratch + args[at.TILE_B], scratch + args[at.TILE_C]
-    bn, cn = state_step(kind_b, real), state_step(kind_c, real)
-    bt, ct = time_step(kind_b, real, d_state), time_step(kind_c, real, d_state)
-    begin, end, sign = 0, m - 1, 1
-    if args[at.REVERSE]:
-        begin, end, sign = m - 1, 0, -1
-    n = 0
+    d_state, chunk = args[at.D_STATE], args[at.CHUNK]
+    past = scratch + args[at.TILE_PAST]
+    dh, da = scratch + args[at.TILE_DH] + own, scratch + args[at.TILE_DA] + own
+    n = ZERO
     while n < d_state:
         count = 4 if n + 4 <= d_state else 1
-        copy_tile(real, states + n * row, past, count)
-        b_n, c_n, a_n = b + n * bn, c + n * cn, a + n * row
-        replay(
-            real, kind_b, delta, x, past, decay, a_n, b_n + begin * bt, sign * bt, count, m,
-            begin * row, sign * row,
-        )  # fmt: skip
-        if with_z:
-            y = scratch + args[at.TILE_Y]
-            outputs(
-                real, kind_c, y, past, c_n + begin * ct, sign * ct, count, m,
-                begin * row, sign * row,
+        db_n = sums_of(kind_b, real, db, n, chunk, d_state)
+        dc_n = sums_of(kind_c, real, dc, n, chunk, d_state)
+        for i in range(segments_of(table) - 1, -1, -1):
+            r, steps, restarts = segment(args, table, i, m)
+            if restarts:
+                clear(real, past, count)
+            else:
+                copy_tile(real, states + n * row, past, count)
+            sweep_segment(
+                real, kind_b, kind_c, args, scratch, own, n, count, r, steps, dh + n * row,
+                da + n * row, db_n, dc_n,
             )  # fmt: skip
-        reverse_sweep(
-            real, kind_b, kind_c, delta, x, g, dx, ddelta, past, decay, a_n,
-            b_n + end * bt, c_n + end * ct, -sign * bt, -sign * ct, dh + n * row, da + n * row,
-            sums_of(kind_b, real, db, n, chunk, d_state),
-            sums_of(kind_c, real, dc, n, chunk, d_state), count, m, end * row, -sign * row,
-        )  # fmt: skip
+            if restarts:
+                clear(real, dh + n * row, count)
         n += count
+
+
+@helper
+def sweep_segment(
+    real, kind_b, kind_c, args, scratch, own, n, count, r, steps, dh, da, db, dc
+):  # fmt: skip
+    """`count` states from n on, forward and back over the rows r .. r+steps-1 of the chunk."""
+    row = width(real) * itemsize(real)
+    d_state, o = args[at.D_STATE], r * row
+    delta, x, g = (
+        scratch + args[at.TILE_DELTA] + o,
+        scratch + args[at.TILE_X] + o,
+        scratch + args[at.TILE_G] + o,
+    )
+    dx, ddelta = scratch + args[at.TILE_DX] + o, scratch + args[at.TILE_DDELTA] + o
+    past, decay = scratch + args[at.TILE_PAST], scratch + args[at.TILE_DECAY]
+    a = scratch + args[at.TILE_A] + own + n * row
+    bt = time_step(REAL_STATES, kind_b, real, d_state)
+    ct = time_step(REAL_STATES, kind_c, real, d_state)
+    b = scratch + args[at.TILE_B] + n * state_step(kind_b, real) + r * bt
+    c = scratch + args[at.TILE_C] + n * state_step(kind_c, real) + r * ct
+    begin, end, sign = 0, steps - 1, 1
+    if args[at.REVERSE]:
+        begin, end, sign = steps - 1, 0, -1
+    replay(
+        real, kind_b, delta, x, past, decay, a, b + begin * bt, sign * bt, count, steps,
+        begin * row, sign * row,
+    )  # fmt: skip
+    if args[at.Z]:
+        y = scratch + args[at.TILE_Y] + o
+        outputs(
+            real, kind_c, y, past, c + begin * ct, sign * ct, count, steps, begin * row, sign * row
+        )
+    reverse_sweep(
+        real, kind_b, kind_c, delta, x, g, dx, ddelta, past, decay, a, b + end * bt, c + end * ct,
+        -sign * bt, -sign * ct, dh, da, db + gradient_step(kind_b, real, o),
+        dc + gradient_step(kind_c, real, o), count, steps, end * row, -sign * row,
+    )  # fmt: skip
+
+
+# What the backward calls, for real or complex states.
+
+
+def sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m):
+    """All states of one block over one chunk, forward and back."""
+
+
+@overload(sweep, jit_options=INLINE)
+def _sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m):
+    run = sweep_states if kind_a == REAL_TYPE else complex_sweep
+    return lambda kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m: run(
+        real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m
+    )
+
+
+def clear_sums(kind_a, real, tile, chunk, d_state):
+    """Clear the sums of shared coefficients."""
+
+
+@overload(clear_sums, jit_options=INLINE)
+def _clear_sums(kind_a, real, tile, chunk, d_state):
+    rows = sum_rows if kind_a == REAL_TYPE else pair_rows
+    return lambda kind_a, real, tile, chunk, d_state: clear(real, tile, rows(real, chunk, d_state))
+
+
+def store_sums(kind_a, real, args, slot, b, g, t, m, sums, finished, offset):
+    """Write the sums of shared coefficients to steps t .. t+m-1 of group g."""
+
+
+@overload(store_sums, jit_options=INLINE)
+def _store_sums(kind_a, real, args, slot, b, g, t, m, sums, finished, offset):
+    if kind_a != REAL_TYPE:
+        return lambda kind_a, real, args, slot, b, g, t, m, sums, finished, offset: store_pairs(
+            real, args, slot, b, g, t, m, sums, offset
+        )
+
+    def store_real(kind_a, real, args, slot, b, g, t, m, sums, finished, offset):
+        finish_sums(real, sums, m, args[at.CHUNK], args[at.D_STATE], finished)
+        store_shared(real, args, slot, b, g, t, m, finished, offset)
+
+    return store_real

@@ -3,13 +3,29 @@
 A tile holds `columns` rows of w lanes, w the vector width: lane r of row c is element (r, c) of the
 array, r counting channels (or states) and c time steps. Arrays are converted to and from the type
 of the arithmetic here and nowhere else. Steps are in bytes and may be zero or negative.
+
+load_tile and store_tile are entry points of their own, which kernels call by address. As a part of
+each function that calls them they would be compiled again with it, and with all functions above.
 """
 
-import numpy as np
-
-from .jit import helper, inline
+from .formats import (
+    BF16,
+    BFLOAT16,
+    F16,
+    F32,
+    F64,
+    FLOAT16,
+    FLOAT32,
+    FLOAT64,
+    block,
+    load_as,
+    read,
+    size_of,
+    store_as,
+    write,
+)
+from .jit import helper, kernel, merge
 from .simd import (
-    convert,
     itemsize,
     load,
     load_first,
@@ -23,28 +39,7 @@ from .simd import (
 )
 from .vector_math import transpose, transpose_part
 
-# Codes of the dtypes that arrays may have, as kernels receive them.
-FLOAT32, FLOAT64 = 0, 1
 LINE = 64  # bytes of a cache line
-CODES = {"float32": FLOAT32, "float64": FLOAT64}
-
-_F32, _F64 = np.float32(0), np.float64(0)
-
-
-@inline
-def read(real, code, address):
-    """One element of the dtype `code`, as the type of the arithmetic."""
-    if code == FLOAT32:
-        return convert(real, peek(_F32, address))
-    return convert(real, peek(_F64, address))
-
-
-@inline
-def write(code, address, value):
-    if code == FLOAT32:
-        poke(address, convert(_F32, value))
-    else:
-        poke(address, convert(_F64, value))
 
 
 @helper
@@ -53,29 +48,103 @@ def load_tile(real, code, source, row_step, column_step, rows, columns, tile, ti
 
     `source` is the address of array[0, 0], `tile_step` the bytes between rows of the tile.
     """
-    size = itemsize(real)
-    native = code == (FLOAT32 if size == 4 else FLOAT64)
-    if native and abs(column_step) == size and rows > 2:
-        _load_transposed(real, source, row_step, column_step, rows, columns, tile, tile_step)
-    elif native and row_step == size:
-        for c in range(columns):
-            store(tile + c * tile_step, load_first(real, source + c * column_step, rows))
-    else:
-        _gather(real, code, source, row_step, column_step, rows, columns, tile, tile_step)
+    w, size = width(real), itemsize(real)
+    if code & 3 == (FLOAT32 if size == 4 else FLOAT64):
+        if abs(column_step) == size and rows > 2:
+            _load_transposed(real, source, row_step, column_step, rows, columns, tile, tile_step)
+            return
+        if row_step == size:
+            for c in range(columns):
+                store(tile + c * tile_step, load_first(real, source + c * column_step, rows))
+            return
+    elif abs(column_step) == size_of(code) and columns >= w:
+        _load_converted(real, code, source, row_step, column_step, rows, columns, tile, tile_step)
+        return
+    elif row_step == size_of(code) and rows == w:
+        widen_rows(real, code, source, column_step, tile, tile_step, columns)
+        return
+    _gather(real, code, source, row_step, column_step, rows, columns, tile, tile_step)
 
 
 @helper
 def store_tile(real, code, tile, tile_step, rows, columns, target, row_step, column_step):
     """array[r, c] = tile[c, r] for r < rows <= w."""
-    size = itemsize(real)
-    native = code == (FLOAT32 if size == 4 else FLOAT64)
-    if native and column_step == size and rows > 2:
-        _store_transposed(real, tile, tile_step, rows, columns, target, row_step)
-    elif native and row_step == size:
-        for c in range(columns):
-            store_first(target + c * column_step, load(real, tile + c * tile_step), rows)
+    w, size = width(real), itemsize(real)
+    if code & 3 == (FLOAT32 if size == 4 else FLOAT64):
+        if column_step == size and rows > 2:
+            _store_transposed(real, tile, tile_step, rows, columns, target, row_step)
+            return
+        if row_step == size:
+            for c in range(columns):
+                store_first(target + c * column_step, load(real, tile + c * tile_step), rows)
+            return
+    elif column_step == size_of(code) and columns >= w:
+        _store_converted(real, code, tile, tile_step, rows, columns, target, row_step)
+        return
+    elif row_step == size_of(code) and rows == w:
+        narrow_rows(real, code, tile, tile_step, target, column_step, columns)
+        return
+    _scatter(real, code, tile, tile_step, rows, columns, target, row_step, column_step)
+
+
+@helper
+def widen_rows(real, code, source, source_step, target, target_step, count):
+    """`count` rows of w neighbours of format `code`, as rows of vectors."""
+    if code == BFLOAT16:
+        for i in range(count):
+            store(target + i * target_step, load_as(real, BF16, source + i * source_step))
+    elif code == FLOAT16:
+        for i in range(count):
+            store(target + i * target_step, load_as(real, F16, source + i * source_step))
+    elif code == FLOAT32:
+        for i in range(count):
+            store(target + i * target_step, load_as(real, F32, source + i * source_step))
     else:
-        _scatter(real, code, tile, tile_step, rows, columns, target, row_step, column_step)
+        for i in range(count):
+            store(target + i * target_step, load_as(real, F64, source + i * source_step))
+
+
+@helper
+def narrow_rows(real, code, source, source_step, target, target_step, count):
+    """The inverse of `widen_rows`."""
+    if code == BFLOAT16:
+        for i in range(count):
+            store_as(BF16, target + i * target_step, load(real, source + i * source_step))
+    elif code == FLOAT16:
+        for i in range(count):
+            store_as(F16, target + i * target_step, load(real, source + i * source_step))
+    elif code == FLOAT32:
+        for i in range(count):
+            store_as(F32, target + i * target_step, load(real, source + i * source_step))
+    else:
+        for i in range(count):
+            store_as(F64, target + i * target_step, load(real, source + i * source_step))
+
+
+@helper
+def _load_converted(real, code, source, row_step, column_step, rows, columns, tile, tile_step):
+    """Columns are neighbours of another format: w x w blocks, converted, then transposed."""
+    w, size = width(real), size_of(code)
+    row, converted = w * itemsize(real), block(real)
+    for r in range(rows, w):
+        store(converted + r * row, splat(real, 0.0))
+    for first in range(0, columns, w):
+        c = min(first, columns - w)  # the last block may overlap the one before it
+        src, dst, step = source + c * size, tile + c * tile_step, tile_step
+        if column_step < 0:
+            src, dst, step = source - (c + w - 1) * size, dst + (w - 1) * tile_step, -tile_step
+        widen_rows(real, code, src, row_step, converted, row, rows)
+        transpose(real, converted, row, dst, step)
+
+
+@helper
+def _store_converted(real, code, tile, tile_step, rows, columns, target, row_step):
+    w, size = width(real), size_of(code)
+    row, converted = w * itemsize(real), block(real)
+    for first in range(0, columns, w):
+        c = min(first, columns - w)
+        transpose(real, tile + c * tile_step, tile_step, converted, row)
+        narrow_rows(real, code, converted, row, target + c * size, row_step, rows)
 
 
 @helper
@@ -129,7 +198,7 @@ def _scatter(real, code, tile, tile_step, rows, columns, target, row_step, colum
             write(code, dst + r * row_step, peek(real, src + r * size))
 
 
-@helper
+@merge
 def prefetch_tile(source, row_step, column_step, rows, columns):
     """Ask for the memory of a tile that is loaded later, if one of its axes is contiguous."""
     if abs(column_step) <= 8:
@@ -141,3 +210,25 @@ def prefetch_tile(source, row_step, column_step, rows, columns):
         for c in range(columns):
             for o in range(0, rows * abs(row_step), LINE):
                 prefetch(source + c * column_step + o)
+
+
+def compile_load(version, real):
+    """load_tile as an entry point."""
+
+    @kernel
+    def load_tile_entry(code, source, row_step, column_step, rows, columns, tile, tile_step):
+        if version:  # part of the key of Numba's cache
+            load_tile(real, code, source, row_step, column_step, rows, columns, tile, tile_step)
+
+    return load_tile_entry
+
+
+def compile_store(version, real):
+    """store_tile as an entry point."""
+
+    @kernel
+    def store_tile_entry(code, tile, tile_step, rows, columns, target, row_step, column_step):
+        if version:
+            store_tile(real, code, tile, tile_step, rows, columns, target, row_step, column_step)
+
+    return store_tile_entry

@@ -63,7 +63,7 @@ LOG2_E = 1.4426950408889634
 LN_2 = 0.6931471805599453
 
 
-def _horner(builder, x, coefficients):
+def horner(builder, x, coefficients):
     value = constant(x.type, coefficients[0])
     for c in coefficients[1:]:
         value = emit_fma(builder, value, x, constant(x.type, c))
@@ -76,7 +76,7 @@ def _select_less(builder, x, limit, value, other):
 
 
 def _emit_exp2_polynomial(builder, f, element):
-    inner = _horner(builder, f, _EXP2[element])
+    inner = horner(builder, f, _EXP2[element])
     return emit_fma(builder, inner, f, constant(f.type, 1.0))
 
 
@@ -147,7 +147,7 @@ def _log1p_series(typingctx, s):
     def codegen(context, builder, sig, args):
         vector = args[0].type
         v = builder.fmul(args[0], args[0])
-        tail = _horner(builder, v, _LOG1P[s.element])
+        tail = horner(builder, v, _LOG1P[s.element])
         return builder.fmul(args[0], emit_fma(builder, v, tail, constant(vector, 2.0)))
 
     return s(s), codegen
@@ -234,6 +234,31 @@ def store_interleaved(typingctx, address, x):
         return context.get_dummy_value()
 
     return types.void(address, x), codegen
+
+
+@intrinsic
+def add_pair(typingctx, address, x, y):
+    """Add the sums over the lanes of x and of y to two neighbours in memory."""
+
+    def codegen(context, builder, sig, args):
+        (a, b), w = args[1:], x.width
+        # Lanes 2 i of x and 2 i of y, and 2 i + 1 of both, side by side.
+        even = [i + k * w for i in range(0, w, 2) for k in (0, 1)]
+        value = builder.fadd(
+            shuffle(builder, a, b, even), shuffle(builder, a, b, [i + 1 for i in even])
+        )
+        count = w
+        while count > 2:
+            count //= 2
+            high = shuffle(builder, value, value, range(count, 2 * count))
+            low = shuffle(builder, value, value, range(count))
+            value = builder.fadd(low, high)
+        at = context.cast(builder, args[0], sig.args[0], types.int64)
+        total = builder.fadd(simd.emit_load(builder, value.type, at), value)
+        simd.emit_store(builder, total, at)
+        return context.get_dummy_value()
+
+    return types.void(address, x, y), codegen
 
 
 # Transpose.

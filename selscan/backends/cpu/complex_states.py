@@ -1,0 +1,300 @@
+"""The state loops for complex A, B and C: one complex state at a time, two vectors.
+
+    h[t] = e[t] h[t-1] + x[t] B[t],   y[t] = 2 Re(C[t] . h[t]),   e = exp(delta A),   x = delta u
+
+Backward, as torch has it for a real loss (dh stands for dL/dRe(h) + i dL/dIm(h)):
+
+    dh[t] = 2 dy[t] conj(C[t]) + conj(e[t+1]) dh[t+1],   q[t] = conj(e[t] h[t-1]) dh[t]
+    dx[t] = Re(conj(B[t]) . dh[t]),   ddelta[t] = Re(conj(A) . q[t]),   dA = sum_t delta[t] q[t]
+    dB[t] = x[t] dh[t],   dC[t] = 2 dy[t] conj(h[t])
+
+Tiles are those of forward.py and sweep.py, with two planes (planes.py).
+"""
+
+from numba.extending import overload
+
+from . import layout as at
+from .blocks import copy_tile
+from .coefficients import (
+    SHARED_TYPE,
+    add_to_sum,
+    clear,
+    coefficient,
+    is_constant,
+    part_step,
+    state_step,
+    time_step,
+)
+from .formats import COMPLEX, size_of, write
+from .jit import INLINE, helper, inline
+from .planes import COMPLEX_STATES
+from .segments import segment, segments_of
+from .simd import fma, itemsize, load, peek, splat, store, width
+from .trigonometry import cos_sin
+from .vector_math import LOG2_E, add_pair, exp2
+
+
+@inline
+def multiply(x_re, x_im, y_re, y_im):
+    """x y."""
+    return fma(x_re, y_re, -(x_im * y_im)), fma(x_re, y_im, x_im * y_re)
+
+
+@inline
+def multiply_conjugate(x_re, x_im, y_re, y_im):
+    """conj(x) y."""
+    return fma(x_re, y_re, x_im * y_im), fma(x_re, y_im, -(x_im * y_re))
+
+
+@inline
+def decay_of(dt, a_re, a_im):
+    """exp(dt A), A as load_rates leaves it."""
+    size = exp2(dt * a_re)
+    cos, sin = cos_sin(dt * a_im)
+    return size * cos, size * sin
+
+
+@inline
+def advance(real, kind, h_re, h_im, e_re, e_im, x, b, b_part):
+    """e h + x B."""
+    term_re, term_im = x * coefficient(kind, real, b), x * coefficient(kind, real, b + b_part)
+    h_re, h_im = (
+        fma(-e_im, h_im, fma(e_re, h_re, term_re)),
+        fma(e_im, h_re, fma(e_re, h_im, term_im)),
+    )
+    return h_re, h_im
+
+
+@inline
+def output(real, kind, y, h_re, h_im, c, c_part):
+    """y + 2 Re(C h)."""
+    y = fma(h_re + h_re, coefficient(kind, real, c), y)
+    return fma(-(h_im + h_im), coefficient(kind, real, c + c_part), y)
+
+
+@helper
+def complex_chunk(
+    real, kind_b, kind_c, delta, x, y, h, a, b, c, b_step, c_step, d_state, m, reverse
+):
+    """scan_chunk of forward.py."""
+    row = width(real) * itemsize(real)
+    bn, cn, plane = state_step(kind_b, real), state_step(kind_c, real), d_state * row
+    b_part, c_part = part_step(kind_b, real, d_state), part_step(kind_c, real, d_state)
+    first, step, b_first, c_first = 0, row, 0, 0
+    if reverse:
+        first, step = (m - 1) * row, -row
+        b_first, c_first = (m - 1) * b_step, (m - 1) * c_step
+        b_step, c_step = -b_step, -c_step
+    for n in range(d_state):
+        hn, an = h + n * row, a + n * row
+        h_re, h_im = load(real, hn), load(real, hn + plane)
+        a_re, a_im = load(real, an), load(real, an + plane)
+        p, pb, pc = first, b + n * bn + b_first, c + n * cn + c_first
+        for _ in range(m):
+            e_re, e_im = decay_of(load(real, delta + p), a_re, a_im)
+            xt = load(real, x + p)
+            h_re, h_im = advance(real, kind_b, h_re, h_im, e_re, e_im, xt, pb, b_part)
+            store(y + p, output(real, kind_c, load(real, y + p), h_re, h_im, pc, c_part))
+            p += step
+            pb += b_step
+            pc += c_step
+        store(hn, h_re)
+        store(hn + plane, h_im)
+
+
+@helper
+def complex_replay(real, kind, delta, x, past, decay, a, plane, b, b_part, b_step, m, first, step):
+    """Replay of sweep.py; rows of `past` and `decay` are pairs of vectors."""
+    row = width(real) * itemsize(real)
+    h_re, h_im = load(real, past), load(real, past + row)
+    a_re, a_im = load(real, a), load(real, a + plane)
+    p = first
+    for _ in range(m):
+        e_re, e_im = decay_of(load(real, delta + p), a_re, a_im)
+        h_re, h_im = advance(real, kind, h_re, h_im, e_re, e_im, load(real, x + p), b, b_part)
+        past += 2 * row
+        store(decay, e_re)
+        store(decay + row, e_im)
+        store(past, h_re)
+        store(past + row, h_im)
+        decay += 2 * row
+        p += step
+        b += b_step
+
+
+@helper
+def complex_outputs(real, kind, y, past, c, c_part, c_step, m, first, step):
+    """y += 2 Re(C h) for the state that `complex_replay` left."""
+    row = width(real) * itemsize(real)
+    p = first
+    for _ in range(m):
+        past += 2 * row
+        h_re, h_im = load(real, past), load(real, past + row)
+        store(y + p, output(real, kind, load(real, y + p), h_re, h_im, c, c_part))
+        p += step
+        c += c_step
+
+
+def add_to_pair(kind, real, address, plane, re, im):
+    """Add the terms of one complex state to its sums."""
+
+
+@overload(add_to_pair, jit_options=INLINE)
+def _add_to_pair(kind, real, address, plane, re, im):
+    if kind == SHARED_TYPE:
+        return lambda kind, real, address, plane, re, im: add_pair(address, re, im)
+
+    def constant(kind, real, address, plane, re, im):
+        add_to_sum(real, address, re)
+        add_to_sum(real, address + plane, im)
+
+    return constant
+
+
+@helper
+def complex_reverse_sweep(
+    real, kind_b, kind_c, delta, x, g, dx, ddelta, past, decay, a, plane, b, c, b_part, c_part,
+    b_step, c_step, dh, da, db, dc, db_step, dc_step, m, first, step,
+):  # fmt: skip
+    """Run back over the rows that `complex_replay` left; b, c, db and dc are those of the last."""
+    row = width(real) * itemsize(real)
+    past += 2 * m * row
+    decay += 2 * m * row
+    zero = splat(real, 0.0)
+    dh_re, dh_im = load(real, dh), load(real, dh + plane)
+    a_re, a_im = load(real, a), load(real, a + plane) * splat(real, LOG2_E)
+    h_re, h_im = load(real, past), load(real, past + row)
+    da_re, da_im = zero, zero
+    p = first
+    for _ in range(m):
+        past -= 2 * row
+        decay -= 2 * row
+        gt, xt, dt = load(real, g + p), load(real, x + p), load(real, delta + p)
+        before_re, before_im = load(real, past), load(real, past + row)
+        e_re, e_im = load(real, decay), load(real, decay + row)
+        twice = gt + gt
+        dh_re = fma(twice, coefficient(kind_c, real, c), dh_re)
+        dh_im = fma(-twice, coefficient(kind_c, real, c + c_part), dh_im)
+        add_to_pair(kind_c, real, dc, plane, twice * h_re, -(twice * h_im))
+        add_to_pair(kind_b, real, db, plane, xt * dh_re, xt * dh_im)
+        s = fma(dh_re, coefficient(kind_b, real, b), load(real, dx + p))
+        store(dx + p, fma(dh_im, coefficient(kind_b, real, b + b_part), s))
+        moved_re, moved_im = multiply(e_re, e_im, before_re, before_im)
+        q_re, q_im = multiply_conjugate(moved_re, moved_im, dh_re, dh_im)
+        da_re, da_im = fma(q_re, dt, da_re), fma(q_im, dt, da_im)
+        store(ddelta + p, fma(q_im, a_im, fma(q_re, a_re, load(real, ddelta + p))))
+        dh_re, dh_im = multiply_conjugate(e_re, e_im, dh_re, dh_im)
+        h_re, h_im = before_re, before_im
+        p += step
+        b += b_step
+        c += c_step
+        db += db_step
+        dc += dc_step
+    store(dh, dh_re)
+    store(dh + plane, dh_im)
+    add_to_sum(real, da, da_re)
+    add_to_sum(real, da + plane, da_im)
+
+
+@helper
+def complex_sweep(real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m):
+    """sweep_states of sweep.py."""
+    row = width(real) * itemsize(real)
+    d_state = args[at.D_STATE]
+    plane = d_state * row
+    past = scratch + args[at.TILE_PAST]
+    dh = scratch + args[at.TILE_DH] + own
+    for n in range(d_state):
+        for i in range(segments_of(table) - 1, -1, -1):
+            r, steps, restarts = segment(args, table, i, m)
+            if restarts:
+                clear(real, past, 2)
+            else:
+                copy_tile(real, states + n * row, past, 1)
+                copy_tile(real, states + n * row + plane, past + row, 1)
+            complex_segment(real, kind_b, kind_c, args, scratch, own, db, dc, n, r, steps)
+            if restarts:
+                clear(real, dh + n * row, 1)
+                clear(real, dh + n * row + plane, 1)
+
+
+@helper
+def complex_segment(real, kind_b, kind_c, args, scratch, own, db, dc, n, r, steps):
+    """sweep_segment of sweep.py, for one state."""
+    row = width(real) * itemsize(real)
+    d_state = args[at.D_STATE]
+    plane, o = d_state * row, r * row
+    delta, x, g = (
+        scratch + args[at.TILE_DELTA] + o,
+        scratch + args[at.TILE_X] + o,
+        scratch + args[at.TILE_G] + o,
+    )
+    dx, ddelta = scratch + args[at.TILE_DX] + o, scratch + args[at.TILE_DDELTA] + o
+    past, decay = scratch + args[at.TILE_PAST], scratch + args[at.TILE_DECAY]
+    a, dh, da = (
+        scratch + args[at.TILE_A] + own + n * row,
+        scratch + args[at.TILE_DH] + own + n * row,
+        scratch + args[at.TILE_DA] + own + n * row,
+    )
+    bt = time_step(COMPLEX_STATES, kind_b, real, d_state)
+    ct = time_step(COMPLEX_STATES, kind_c, real, d_state)
+    b_part, c_part = part_step(kind_b, real, d_state), part_step(kind_c, real, d_state)
+    b = scratch + args[at.TILE_B] + n * state_step(kind_b, real) + r * bt
+    c = scratch + args[at.TILE_C] + n * state_step(kind_c, real) + r * ct
+    begin, end, sign = 0, steps - 1, 1
+    if args[at.REVERSE]:
+        begin, end, sign = steps - 1, 0, -1
+    complex_replay(
+        real, kind_b, delta, x, past, decay, a, plane, b + begin * bt, b_part, sign * bt, steps,
+        begin * row, sign * row,
+    )  # fmt: skip
+    if args[at.Z]:
+        y = scratch + args[at.TILE_Y] + o
+        complex_outputs(
+            real, kind_c, y, past, c + begin * ct, c_part, sign * ct, steps, begin * row, sign * row
+        )
+    db_step, dc_step = pair_step(kind_b, real, d_state), pair_step(kind_c, real, d_state)
+    db += (r + end) * db_step + n * pair_size(kind_b, real)
+    dc += (r + end) * dc_step + n * pair_size(kind_c, real)
+    complex_reverse_sweep(
+        real, kind_b, kind_c, delta, x, g, dx, ddelta, past, decay, a, plane, b + end * bt,
+        c + end * ct, b_part, c_part, -sign * bt, -sign * ct, dh, da, db, dc, -sign * db_step,
+        -sign * dc_step, steps, end * row, -sign * row,
+    )  # fmt: skip
+
+
+# Sums of dB and dC. Shared: a pair of numbers for each step and state. Constant: two planes of
+# vectors, as dA has.
+
+
+@inline
+def pair_size(kind, real):
+    """Bytes from the sums of one state to those of the next."""
+    return width(real) * itemsize(real) if is_constant(kind) else 2 * itemsize(real)
+
+
+@inline
+def pair_step(kind, real, d_state):
+    """Bytes from the sums of one step to those of the next."""
+    return 0 if is_constant(kind) else 2 * d_state * itemsize(real)
+
+
+@helper
+def pair_rows(real, chunk, d_state):
+    """Vectors that the pairs of a chunk take."""
+    return (2 * chunk * d_state + width(real) - 1) // width(real)
+
+
+@helper
+def store_pairs(real, args, slot, b, g, t, m, pairs, offset):
+    """Write pairs to steps t .. t+m-1 of group g; where the array is real only their real parts."""
+    size, d_state, code = itemsize(real), args[at.D_STATE], args[slot + at.DTYPE]
+    step_n, step_t = args[slot + at.STEP_N], args[slot + at.STEP_T]
+    target = args[slot] + b * args[slot + at.STEP_B] + g * args[slot + at.STEP_D] + offset
+    for i in range(m):
+        for n in range(d_state):
+            to = target + n * step_n + (t + i) * step_t
+            pair = pairs + (i * d_state + n) * 2 * size
+            write(code, to, peek(real, pair))
+            if code & COMPLEX:
+                write(code, to + size_of(code), peek(real, pair + size))

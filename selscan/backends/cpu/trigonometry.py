@@ -1,0 +1,94 @@
+"""Cosine and sine of SIMD vectors, for the exponential of complex numbers.
+
+The angle is taken to turns (1 = 2 pi) in twice the precision, so that only the rounding error that
+it comes with counts however large it is. The polynomials interpolate at Chebyshev nodes, as those
+of vector_math.py; infinity gives NaN.
+"""
+
+from numba import types
+from numba.extending import intrinsic
+
+from .simd import Vector, constant, emit_call, emit_fma
+from .vector_math import horner
+
+# sin(pi/2 g) = g P(g**2), cos(pi/2 g) = 1 + g**2 Q(g**2) for g in [-1/2, 1/2], highest power first.
+_SIN = {
+    types.float32: (
+        -0.00460214921281417593,
+        0.0796802176477554134,
+        -0.645963477664811795,
+        1.57079632195323669,
+    ),
+    types.float64: (
+        -6.62762493899247236e-10,
+        5.69192785048963342e-8,
+        -3.5988427171448578e-6,
+        0.0001604411847266723,
+        -0.00468175413531482707,
+        0.0796926262461669245,
+        -0.645964097506246252,
+        1.57079632679489662,
+    ),
+}
+_COS = {
+    types.float32: (
+        0.000906739898403266509,
+        -0.0208615283421999686,
+        0.253669410357108499,
+        -1.23370054937421936,
+    ),
+    types.float64: (
+        -6.32939634496742351e-9,
+        4.71067840550522711e-7,
+        -0.0000252020390280291761,
+        0.000919260274546844619,
+        -0.0208634807633407725,
+        0.253669507901047823,
+        -1.23370055013616983,
+    ),
+}
+# 1 / (2 pi), and what its rounding left.
+_PER_TURN = {
+    types.float32: (0.15915493667125702, 6.420638316725915e-09),
+    types.float64: (0.15915494309189535, -9.839338337591243e-18),
+}
+# Adding it rounds to an integer, whose last two bits then are the last two of the number.
+_ROUND = {types.float32: 1.5 * 2**23, types.float64: 1.5 * 2**52}
+
+
+@intrinsic
+def cos_sin(typingctx, angle):
+    """(cos, sin) of an angle in radians."""
+    element = angle.element
+    bits = Vector(element).llvm_bits
+
+    def signed(builder, value, odd_half):
+        """`value`, negative where bit 1 of `odd_half` is set."""
+        bit = builder.and_(odd_half, constant(bits, 2))
+        sign = builder.shl(bit, constant(bits, element.bitwidth - 2))
+        return builder.bitcast(builder.xor(builder.bitcast(value, bits), sign), value.type)
+
+    def codegen(context, builder, sig, args):
+        x = args[0]
+        kind = x.type
+        high, low = (constant(kind, value) for value in _PER_TURN[element])
+        turns = builder.fmul(x, high)
+        rest = emit_fma(builder, x, low, emit_fma(builder, x, high, builder.fneg(turns)))
+        turns = builder.fsub(turns, emit_call(builder, "llvm.rint", turns))
+        quarters = builder.fmul(builder.fadd(turns, rest), constant(kind, 4.0))
+        shifted = builder.fadd(quarters, constant(kind, _ROUND[element]))
+        g = builder.fsub(quarters, builder.fsub(shifted, constant(kind, _ROUND[element])))
+        v = builder.fmul(g, g)
+        sine = builder.fmul(g, horner(builder, v, _SIN[element]))
+        cosine = emit_fma(builder, v, horner(builder, v, _COS[element]), constant(kind, 1.0))
+        quadrant = builder.bitcast(shifted, bits)
+        odd = builder.icmp_unsigned(
+            "!=", builder.and_(quadrant, constant(bits, 1)), constant(bits, 0)
+        )
+        cos_turned = builder.select(odd, sine, cosine)
+        sin_turned = builder.select(odd, cosine, sine)
+        after = builder.add(quadrant, constant(bits, 1))
+        results = signed(builder, cos_turned, after), signed(builder, sin_turned, quadrant)
+        return context.make_tuple(builder, sig.return_type, results)
+
+    return types.UniTuple(angle, 2)(angle), codegen
