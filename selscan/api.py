@@ -248,7 +248,7 @@ def scan_step(
     Raises
     ------
     ValueError
-        Shapes that do not fit, or a state that cannot be written.
+        Shapes that do not fit, or a state that cannot be written or overlaps itself or an input.
     TypeError, BackendUnavailable
         As `scan` does.
 

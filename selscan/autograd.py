@@ -126,6 +126,11 @@ def records(inputs):
 
 def refuse_transforms(function, *gradients):
     """torch.func works on wrapped tensors, which have no memory that a kernel could read."""
+    if torch._C._get_tracing_state() is not None:
+        raise RuntimeError(
+            f"{function}: torch.jit.trace is not supported: it would record the result as memory "
+            "that nobody writes. Use torch.compile."
+        )
     functorch = torch._C._functorch
     # torch.autograd.grad(..., is_grads_batched=True) wraps the gradients in another way.
     batched = any(x is not None and functorch.is_legacy_batchedtensor(x) for x in gradients)

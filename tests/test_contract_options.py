@@ -3,100 +3,13 @@
 import contextlib
 import re
 
-import numpy as np
 import pytest
-from calls import OPTIONS, call, refused
+from calls import call, refused
 
 import selscan
 from selscan import backends
 
-FLAGS = [
-    (function, name)
-    for function, options in OPTIONS.items()
-    for name, value in options.items()
-    if isinstance(value, bool)
-]
 BACKENDS = "one of cpu, cupy, numba_cuda"
-
-
-@pytest.mark.parametrize(("function", "name"), FLAGS)
-@pytest.mark.parametrize(
-    ("value", "got"),
-    [
-        ("no", "'no' (str)"),
-        (1, "1 (int)"),
-        (0.0, "0.0 (float)"),
-        (None, "None"),
-        (np.True_, "a numpy.bool"),
-        (np.ones(3, bool), "a numpy.ndarray"),
-        ([True], "a list"),
-    ],
-)
-def test_a_switch_must_be_a_bool(function, name, value, got):
-    message = refused(TypeError, function, **{name: value})
-
-    assert message == f"{function}: {name} must be True or False; got {got}."
-
-
-@pytest.mark.parametrize("function", ["scan", "scan_backward"])
-@pytest.mark.parametrize("value", ["bdn", "BDL", "", "ndl "])
-def test_an_unknown_layout_is_refused(function, value):
-    message = refused(ValueError, function, layout=value)
-
-    assert message == f"{function}: layout must be 'bdl' or 'bld'; got {value!r}."
-
-
-@pytest.mark.parametrize("function", ["scan", "scan_backward"])
-@pytest.mark.parametrize(
-    ("value", "got"), [(None, "None"), (b"bdl", "b'bdl' (bytes)"), (("b", "d", "l"), "a tuple")]
-)
-def test_a_layout_must_be_a_string(function, value, got):
-    message = refused(TypeError, function, layout=value)
-
-    assert message == f"{function}: layout must be 'bdl' or 'bld'; got {got}."
-
-
-@pytest.mark.parametrize(
-    ("function", "name", "value", "got"),
-    [
-        ("scan", "seq_idx", np.zeros((2, 5), np.int32), "a numpy.ndarray"),
-        ("scan_backward", "seq_idx", np.zeros((2, 5), np.int32), "a numpy.ndarray"),
-        ("scan", "out_dtype", "float16", "'float16' (str)"),
-        ("scan", "out_dtype", np.float64, "a type"),
-    ],
-)
-def test_what_is_not_built_says_so(function, name, value, got):
-    message = refused(ValueError, function, **{name: value})
-
-    assert message == f"{function}: {name} must be None; got {got}. It is not supported yet."
-
-
-@pytest.mark.parametrize("function", ["scan", "scan_backward", "scan_step"])
-@pytest.mark.parametrize("value", ["cuda", "CPU", "", "numba"])
-def test_an_unknown_backend_is_refused(function, value):
-    message = refused(ValueError, function, backend=value)
-
-    assert message == f"{function}: backend must be {BACKENDS}; got {value!r}."
-
-
-@pytest.mark.parametrize("function", ["scan", "scan_backward", "scan_step"])
-@pytest.mark.parametrize(("value", "got"), [(1, "int"), (b"cpu", "bytes"), (["cpu"], "list")])
-def test_a_backend_must_be_a_string(function, value, got):
-    message = refused(TypeError, function, backend=value)
-
-    assert message == f"{function}: backend must be {BACKENDS}; got an object of type {got}."
-
-
-@pytest.mark.parametrize("function", ["scan", "scan_backward", "scan_step"])
-@pytest.mark.parametrize("framework", ["numpy", "torch"])
-@pytest.mark.parametrize("name", ["cupy", "numba_cuda"])
-def test_a_backend_of_another_device_is_refused(function, framework, name):
-    message = refused(ValueError, function, framework, backend=name)
-
-    assert message == (
-        f"{function}: backend must be one for arrays on cpu; got {name!r}, "
-        "which works on cuda arrays."
-    )
 
 
 def test_a_cpu_backend_is_refused_for_cuda_arrays():
@@ -219,14 +132,3 @@ def test_use_nests():
         message = refused(ValueError, "scan")
 
     assert "got 'cupy'" in message
-
-
-@pytest.mark.parametrize(
-    ("error", "value", "got"),
-    [(ValueError, "gpu", "'gpu'"), (TypeError, None, "an object of type NoneType")],
-)
-def test_use_refuses_an_unknown_backend_at_once(error, value, got):
-    with pytest.raises(error) as caught:
-        selscan.use(value)
-
-    assert str(caught.value) == f"use: name must be {BACKENDS}; got {got}."

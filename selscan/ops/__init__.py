@@ -1,1 +1,4 @@
-"""Operations: contract (every user-facing check), arrays (frameworks), scan (forward, backward)."""
+"""Operations: scan (forward, backward, step) on arrays (frameworks).
+
+Every check that a user meets is in contract, with dtypes, memory, hints and messages.
+"""

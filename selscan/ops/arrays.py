@@ -91,9 +91,11 @@ class NumPyArrays(Framework):
 
     @staticmethod
     def dtype_name(dtype):
-        """The name of anything that NumPy takes for a dtype, or None."""
+        """The name of a dtype, a class or a string that NumPy takes for one, or None."""
         if isinstance(dtype, str) and dtype in DTYPES:
             return dtype  # bfloat16 may not be known to NumPy yet
+        if not isinstance(dtype, str | type | np.dtype):
+            return None  # NumPy would ask it for its items
         try:
             dtype = np.dtype(dtype)
         except (TypeError, ValueError, SyntaxError):  # whatever its parser of strings raises
@@ -166,6 +168,9 @@ _NEGATIVE = "a plain tensor; got one with its negative bit set. Call .resolve_ne
 _CONJUGATE = "a plain tensor; got one with its conjugate bit set. Call .resolve_conj() first."
 
 
+_LOW = 2**40
+
+
 class TorchArrays(Framework):
     """torch.Tensor on the CPU."""
 
@@ -213,7 +218,7 @@ class TorchArrays(Framework):
         """The name of a torch dtype, or of a string that names one; None otherwise."""
         if isinstance(dtype, str):
             return dtype if dtype in self._by_name else None
-        return self._names.get(dtype) if isinstance(dtype, self._dtype) else None
+        return str(dtype).removeprefix("torch.") if isinstance(dtype, self._dtype) else None
 
     @staticmethod
     def device(signature):
@@ -226,7 +231,9 @@ class TorchArrays(Framework):
     @staticmethod
     def address(array):
         address = array.data_ptr()
-        if address == 0:  # its storage was freed, or fake tensors are being made
+        # Its storage was freed, or fake tensors are being made: then this is the offset of the
+        # tensor in its storage. Few addresses are that low, so the second question is rare.
+        if address < _LOW and not array.untyped_storage().data_ptr():
             raise ValueError("selscan: every tensor must have memory; got one without.")
         return address
 
@@ -255,7 +262,7 @@ class TorchArrays(Framework):
 
     def allocate(self, output):
         shape, strides, dtype = output.recipe
-        return self._empty(shape, strides, dtype=dtype)
+        return self._empty(shape, strides, dtype=dtype, device="cpu")
 
 
 _NUMPY = NumPyArrays()

@@ -3,21 +3,22 @@
 `check` turns the layouts of the arguments into a Problem, which backends trust.
 """
 
+import functools
+import math
 from dataclasses import dataclass
 
+from . import hints
+from .dtypes import COMPLEX, REAL, arithmetic, check_dtype, check_dtypes, one_of
+from .memory import overlaps_itself
 from .messages import describe, fail
 
-WIDE = ("float32", "float64")
-REAL = ("float16", "bfloat16", *WIDE)
-COMPLEX = ("complex64", "complex128")
-INTEGER = ("int32", "int64")
 LAYOUTS = ("bdl", "bld")
 # In the order in which they are passed on.
 ARGUMENTS = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state", "seq_idx")
 STEP_ARGUMENTS = (*ARGUMENTS[:8], "state")
 REQUIRED = ("u", "delta", "A", "B", "C", "state", "dy")
-# Real, or complex where A is.
-_WITH_A = ("B", "C", "initial_state", "state", "dlast_state")
+# Limit of b * d * l * n: no size and no step of bytes comes near the end of 64 bits.
+_LARGEST = 2**50
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,29 +72,28 @@ def check_layout(function, layout):
 def check_out_dtype(function, name, given):
     """`name` is what the framework calls `given`, None if it is no dtype of it."""
     if name not in REAL:
+        hint = "" if name or isinstance(given, str) else " Pass a name such as 'float32'."
         got = name or describe(given)
-        raise TypeError(f"{function}: out_dtype must be {_one_of(REAL)}; got {got}.")
+        raise TypeError(f"{function}: out_dtype must be {one_of(REAL)}; got {got}.{hint}")
     return name
 
 
 def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=False):
     """Check layouts (name -> Layout) and return the Problem; `wide` asks for float64 arithmetic."""
-    _check_dtypes(function, layouts)
+    check_dtypes(function, layouts)
     sequence = "(b, l, d)" if layout == "bld" else "(b, d, l)"
     u = layouts["u"].shape
     if len(u) != 3:
-        hint = " Is the batch axis missing?" if len(u) == 2 else ""
+        hint = hints.NO_BATCH if len(u) == 2 else ""
         fail(function, "u", f"{sequence}, three axes", u, hint)
-    batch, dim, length = _time_last(u, layout)
+    batch, dim, length = hints.time_last(u, layout)
+    hint = functools.partial(hints.sequence, layout=layout)
     for name in ("delta", "z"):
-        shape = layouts[name].shape if name in layouts else u
-        if shape != u:
-            hint = _hint_layout(shape, (batch, dim, length), layout)
-            fail(function, name, f"{sequence} like u, {u}", shape, hint)
+        _check_shape(function, layouts, name, f"{sequence} like u, {u}", u, hint)
     a = layouts["A"].shape
     if len(a) != 2 or a[0] != dim:
-        hint = " Is it transposed?" if a[1:] == (dim,) else ""
-        hint = f" Is u in layout {_other(layout)!r}?" if a[:1] == (length,) else hint
+        hint = hints.TRANSPOSED if a[1:] == (dim,) else ""
+        hint = f" Is u in layout {hints.other(layout)!r}?" if a[:1] == (length,) else hint
         fail(function, "A", f"(d, n) with d = {dim}", a, hint)
     d_state = a[1]
     if d_state == 0:
@@ -102,17 +102,17 @@ def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=F
     _check_same_groups(function, groups)
     _check_rows(function, layouts, dim)
     state = (batch, dim, d_state)
-    if "initial_state" in layouts and layouts["initial_state"].shape != state:
-        fail(function, "initial_state", f"(b, d, n) = {state}", layouts["initial_state"].shape)
-    if "seq_idx" in layouts and layouts["seq_idx"].shape != (batch, length):
-        fail(function, "seq_idx", f"(b, l) = {(batch, length)}", layouts["seq_idx"].shape)
+    _check_shape(function, layouts, "initial_state", f"(b, d, n) = {state}", state, hints.state)
+    row = batch, length
+    _check_shape(function, layouts, "seq_idx", f"(b, l) = {row}", row)
+    _check_size(function, batch, dim, length, d_state)
     return Problem(
         batch=batch,
         dim=dim,
         length=length,
         d_state=d_state,
         groups=groups["B"] or groups["C"] or 1,
-        real=_real(layouts, wide),
+        real=arithmetic(layouts, wide),
         is_complex=layouts["A"].dtype in COMPLEX,
         layouts=dict(layouts),
         axes={name: _axes(name, len(x.shape), layout) for name, x in layouts.items()},
@@ -125,22 +125,20 @@ def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=F
 
 def check_step(function, layouts, softplus):
     """The same for one step: no time axis anywhere, and `initial_state` is the state."""
-    _check_dtypes(function, {"state" if n == "initial_state" else n: x for n, x in layouts.items()})
+    check_dtypes(function, {"state" if n == "initial_state" else n: x for n, x in layouts.items()})
     state, steps = layouts["initial_state"].shape, layouts["initial_state"].steps
     if len(state) != 3 or state[2] == 0:
         fail(function, "state", "(b, d, n) with n of at least 1", state)
-    broadcast = any(n > 1 and step == 0 for n, step in zip(state, steps, strict=True))
-    if broadcast and 0 not in state:  # an empty NumPy array has zero strides as well
+    if 0 not in state and overlaps_itself(layouts["initial_state"]):
+        got = "one that was broadcast" if 0 in steps else "one that overlaps itself"
         expected = "an array with memory for each of its elements"
-        fail(function, "state", expected, "a broadcast one", " Pass a copy.")
+        fail(function, "state", expected, got, " Pass a copy.")
     batch, dim, d_state = state
+    row, matrix = (batch, dim), (dim, d_state)
+    hint = functools.partial(hints.step, d_state=d_state)
     for name in ("u", "delta", "z"):
-        shape = layouts[name].shape if name in layouts else (batch, dim)
-        if shape != (batch, dim):
-            hint = " A step has no time axis." if shape == (batch, dim, 1) else ""
-            fail(function, name, f"(b, d) = {(batch, dim)}", shape, hint)
-    if layouts["A"].shape != (dim, d_state):
-        fail(function, "A", f"(d, n) = {(dim, d_state)}", layouts["A"].shape)
+        _check_shape(function, layouts, name, f"(b, d) = {row}", row, hint)
+    _check_shape(function, layouts, "A", f"(d, n) = {matrix}", matrix, hints.matrix)
     axes = {n: _STEP_AXES[n] for n in layouts if n not in "BC"}
     groups = {}
     for name in "BC":
@@ -153,16 +151,17 @@ def check_step(function, layouts, softplus):
             groups[name], axes[name] = shape[1], (0, 1, 2, None)
         else:
             expected = f"(b, n), (b, g, n) or (d, n) with b, d, n = {state} and d % g == 0"
-            fail(function, name, expected, shape)
+            fail(function, name, expected, shape, hints.NO_TIME if shape[-1:] == (1,) else "")
     _check_same_groups(function, groups)
     _check_rows(function, layouts, dim)
+    _check_size(function, batch, dim, 1, d_state)
     return Problem(
         batch=batch,
         dim=dim,
         length=1,
         d_state=d_state,
         groups=groups["B"] or groups["C"] or 1,
-        real=_real(layouts, False),
+        real=arithmetic(layouts),
         is_complex=layouts["A"].dtype in COMPLEX,
         layouts=dict(layouts),
         axes=axes,
@@ -175,20 +174,27 @@ def check_step(function, layouts, softplus):
 
 def _check_rows(function, layouts, dim):
     for name in ("D", "delta_bias"):
-        if name in layouts and layouts[name].shape != (dim,):
-            fail(function, name, f"(d,) with d = {dim}", layouts[name].shape)
+        _check_shape(function, layouts, name, f"(d,) with d = {dim}", (dim,))
+
+
+def _check_shape(function, layouts, name, expected, wanted, hint=hints.broadcast):
+    """An argument that is given has the shape `wanted`, in words `expected`."""
+    if name in layouts and layouts[name].shape != wanted:
+        shape = layouts[name].shape
+        fail(function, name, expected, shape, hint(shape, wanted))
+
+
+def _check_size(function, *sizes):
+    """Refuse what no memory could hold, before a product of sizes leaves 64 bits."""
+    product = math.prod(sizes)
+    if product >= _LARGEST:
+        fail(function, "b * d * l * n", "below 2**50", product)
 
 
 def _check_same_groups(function, groups):
     if None not in groups.values() and groups["B"] != groups["C"]:
         got = f"{groups['B']} in B and {groups['C']} in C"
         raise ValueError(f"{function}: B and C must have the same number of groups g; got {got}.")
-
-
-def _real(layouts, wide):
-    """The dtype of the arithmetic and of the states."""
-    wide = wide or any(x.dtype in ("float64", "complex128") for x in layouts.values())
-    return "float64" if wide else "float32"
 
 
 def _divides(g, dim):
@@ -198,12 +204,11 @@ def _divides(g, dim):
 def check_gradients(function, gradients, problem):
     """dy and dlast_state: the shape of the output that they belong to."""
     for name, given in gradients.items():
-        _check_dtype(function, name, given.dtype, problem.is_complex)
+        check_dtype(function, name, given.dtype, problem.is_complex)
         like = "u" if name == "dy" else "last_state"
         expected = problem.layouts["u"].shape if name == "dy" else problem.state_shape
         if given.shape != expected:
-            swapped = expected[:1] + expected[:0:-1]
-            hint = " Is it in the other layout?" if name == "dy" and given.shape == swapped else ""
+            hint = (hints.gradient if name == "dy" else hints.state)(given.shape, expected)
             fail(function, name, f"of the shape of {like}, {expected}", given.shape, hint)
 
 
@@ -217,68 +222,24 @@ def check_devices(function, devices):
             )
 
 
-def _check_dtypes(function, layouts):
-    for name, given in layouts.items():
-        _check_dtype(function, name, given.dtype, layouts["A"].dtype in COMPLEX)
-
-
-def _check_dtype(function, name, dtype, complex_a):
-    """Which dtypes an argument may have; `complex_a` where A is complex."""
-    allowed = REAL
-    if name == "A":
-        allowed = WIDE + COMPLEX
-    elif name == "seq_idx":
-        allowed = INTEGER
-    elif complex_a and name in _WITH_A:
-        allowed = REAL + COMPLEX
-    if dtype in allowed:
-        return
-    hint = ""
-    if name == "A" and dtype in REAL:
-        hint = " 16 bits are too few for decay rates; convert to float32."
-    elif dtype in COMPLEX and name in _WITH_A:
-        hint = " It may be complex where A is."
-    elif dtype.startswith("byte-swapped"):
-        hint = f" Pass {name}.astype({name}.dtype.newbyteorder('='))."
-    raise TypeError(f"{function}: {name} must be {_one_of(allowed)}; got {dtype}.{hint}")
-
-
-def _one_of(names):
-    return f"{', '.join(names[:-1])} or {names[-1]}"
-
-
-def _other(layout):
-    return "bld" if layout == "bdl" else "bdl"
-
-
-def _time_last(shape, layout):
-    """The shape of a sequence in the order (b, ..., l)."""
-    return shape if layout == "bdl" else (shape[0], *shape[2:], shape[1])
-
-
-def _hint_layout(shape, wanted, layout):
-    """A question, if an array would have the wanted (b, d or n, l) in the other layout."""
-    if len(shape) < 3:
-        return ""
-    shape = _time_last(shape, _other(layout))
-    return f" Is it in layout {_other(layout)!r}?" if (shape[0], *shape[-2:]) == wanted else ""
-
-
 def _groups(function, name, layouts, batch, dim, length, d_state, layout):
     """Number of groups of B or C; None when it is constant in time."""
     shape = layouts[name].shape
     if len(shape) == 2:
         if shape != (dim, d_state):
-            fail(function, name, f"(d, n) = {(dim, d_state)}, or have a time axis", shape)
+            unbatched = shape == ((d_state, length) if layout == "bdl" else (length, d_state))
+            hint = hints.NO_BATCH if unbatched else ""
+            fail(function, name, f"(d, n) = {(dim, d_state)}, or have a time axis", shape, hint)
         return None
     kinds = "(b, n, l) or (b, g, n, l)" if layout == "bdl" else "(b, l, n) or (b, l, g, n)"
     expected = f"{kinds} with b = {batch}, n = {d_state}, l = {length}"
     if len(shape) not in (3, 4):
         fail(function, name, f"(d, n), {expected}", shape)
-    b, *g, n, l = _time_last(shape, layout)
+    b, *g, n, l = hints.time_last(shape, layout)
     wanted = batch, d_state, length
     if (b, n, l) != wanted:
-        fail(function, name, expected, shape, _hint_layout(shape, wanted, layout))
+        hint = hints.other_layout(shape, wanted, layout) or hints.broadcast((b, n, l), wanted)
+        fail(function, name, expected, shape, hint)
     g = g[0] if g else 1
     if not _divides(g, dim):
         fail(function, name, f"{kinds} with d % g == 0, d = {dim}", f"g = {g}")

@@ -18,9 +18,16 @@ def describe(value):
     short = kind in (bool, float) or (kind in (str, bytes) and len(value) <= 40)
     if short or (kind is int and value.bit_length() <= 64):
         return f"{value!r} ({kind.__name__})"
+    if kind is type:
+        return f"the class {_name(value)}"
+    text = _name(kind)
+    return f"{'an' if text[:1] in tuple('aeiouAEIOU') else 'a'} {text}"
+
+
+def _name(kind):
+    """A class by its name and the library that people know it from."""
     library = str(kind.__module__).partition(".")[0]
-    text = kind.__name__ if library == "builtins" else f"{library}.{kind.__name__}"
-    return f"{'an' if text[0] in 'aeiouAEIOU' else 'a'} {text}"
+    return kind.__name__ if library == "builtins" else f"{library}.{kind.__name__}"
 
 
 def foreign(function, name, value, framework):

@@ -9,7 +9,7 @@ import functools
 from typing import Any, NamedTuple
 
 from .. import backends
-from . import contract
+from . import contract, memory
 from .arrays import Layout, Output, framework_of
 from .messages import foreign
 
@@ -86,7 +86,7 @@ def _layouts(function, framework, names, signatures):
     """Layouts by name, all on one device."""
     given = {n: s for n, s in zip(names, signatures, strict=True) if s is not None}
     contract.check_devices(function, {n: framework.device(s) for n, s in given.items()})
-    return {n: framework.layout(function, n, s) for n, s in given.items()}
+    return {n: memory.in_64_bits(framework.layout(function, n, s)) for n, s in given.items()}
 
 
 class Call(NamedTuple):
@@ -97,6 +97,7 @@ class Call(NamedTuple):
     y: Output
     last_state: Output | None
     states: Output | None
+    apart: tuple = ()  # of a step: the spans of the state and of the inputs
 
 
 @functools.lru_cache(maxsize=_CACHED_SHAPES)
@@ -249,7 +250,9 @@ def _prepare_step(request):
     operands = {name: (layouts[name], problem.axes[name]) for _, name in given}
     operands["y"] = y.layout, problem.axes["u"]
     operands["last_state"] = state, contract.STATE_AXES
-    return Call(backend.step_plan(problem, operands), given, y, None, None)
+    spans = tuple((n, *memory.span(x)) for n, x in layouts.items() if n != "initial_state")
+    plan = backend.step_plan(problem, operands)
+    return Call(plan, given, y, None, None, (memory.span(state), spans))
 
 
 def step_request(function, framework, state, inputs, delta_softplus, backend):
@@ -265,11 +268,14 @@ def step(request, state, inputs):
     """One step in place on `state`; `inputs` in the order of contract.ARGUMENTS but its last."""
     call = _prepare_step(request)
     framework = request.framework
+    arrays, address = (*inputs, state), framework.address
+    addresses = {}
+    if call.plan is not None:
+        addresses = {name: address(arrays[i]) for i, name in call.given}
+        memory.check_apart(request.function, addresses, *call.apart)
     framework.begin_update(request.function, "state", state)
     y = framework.allocate(call.y)
     if call.plan is not None:
-        arrays, address = (*inputs, state), framework.address
-        addresses = {name: address(arrays[i]) for i, name in call.given}
         addresses["y"] = address(y)
         addresses["last_state"] = addresses["initial_state"]
         request.backend.launch(call.plan, addresses)
