@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import pickle
 import shutil
 import threading
@@ -16,6 +17,7 @@ from processes import ROOT, results, run_python
 from selscan.backends import cpu
 from selscan.backends.cpu import backward, forward, jit, run, step
 from selscan.backends.cpu.coefficients import CONSTANT, SHARED
+from selscan.backends.cpu.planes import COMPLEX_STATES, REAL_STATES
 
 SOURCES = sorted((ROOT / "selscan/backends/cpu").glob("*.py"))
 # Two threads make the first calls of the process.
@@ -83,7 +85,7 @@ def test_without_a_cache_directory_it_compiles_once_warns_once_and_is_right(seal
         "), so each process compiles them again. "
         "Set NUMBA_CACHE_DIR to a directory that you can write."
     )
-    assert (compiled, paths) == ("1 1", "[None, None, None]")
+    assert (compiled, paths) == ("3 1", "[None, None, None]")  # with load_tile and store_tile
     y = np.load(sealed / "y.npy")
     assert np.array_equal(y[0], results()[0])
     assert np.array_equal(y[1], y[0])
@@ -151,16 +153,16 @@ def test_an_edit_of_any_source_changes_the_version(monkeypatch, tmp_path, source
 def test_a_kernel_of_another_version_is_another_entry_of_the_cache(make):
     codegen = cpu_target.target_context.codegen()
 
-    entries = (make(v, np.float32(0), SHARED, SHARED) for v in (1, 1, 2))
+    entries = (make(v, np.float32(0), REAL_STATES, SHARED, SHARED) for v in (1, 1, 2))
     first, same, other = (entry._cache._index_key((), codegen) for entry in entries)
 
     assert first == same
     assert first != other
 
 
-def test_each_type_of_arithmetic_and_of_coefficients_has_a_kernel_of_its_own():
-    variants = [(np.float32(0), (SHARED, SHARED)), (np.float64(0), (SHARED, SHARED))]
-    variants += [(np.float32(0), kinds) for kinds in [(SHARED, CONSTANT), (CONSTANT, SHARED)]]
+def test_each_type_of_arithmetic_states_and_coefficients_has_a_kernel_of_its_own():
+    kinds = itertools.product((REAL_STATES, COMPLEX_STATES), *[(SHARED, CONSTANT)] * 2)
+    variants = list(itertools.product((np.float32(0), np.float64(0)), kinds))
 
     kernels = {cpu.kernel("forward", *variant) for variant in variants}
 
@@ -184,6 +186,25 @@ def test_threads_that_ask_at_once_get_the_same_kernel(monkeypatch):
         thread.join()
 
     assert found[0] is found[1]
+
+
+def test_each_kind_of_a_kernel_has_files_of_its_own():
+    kinds = [np.int8(0), np.uint8(0), np.int64(0), 0]
+
+    names = [entry_point(kind).py_func.__qualname__ for kind in (*kinds, np.int8(0))]
+
+    assert len(set(names)) == len(kinds)
+    assert names[0] == names[-1]
+
+
+def entry_point(kind):
+    """One that closes over `kind`."""
+
+    @jit.kernel
+    def entry():
+        return kind
+
+    return entry
 
 
 class Kernel:

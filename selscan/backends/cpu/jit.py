@@ -7,6 +7,7 @@ from pathlib import Path
 
 from numba import njit
 from numba.core.caching import NullCache
+from numba.core.registry import cpu_target
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 
@@ -23,11 +24,24 @@ merge = njit(inline="always", **_OPTIONS)
 
 def kernel(function, **options):
     """Compile an entry point: without the GIL, kept on disk where that is possible."""
+    function.__qualname__ = _unique_name(function)
     try:
         return njit(cache=True, **_OPTIONS, **options)(function)
     except RuntimeError as error:  # Numba found no directory that it may write
         _warn_no_cache(str(error))
         return njit(**_OPTIONS, **options)(function)
+
+
+def _unique_name(function):
+    """A name for each kind of an entry point and each CPU, which names its files on disk.
+
+    Numba would keep all kinds under one name and number them, without a lock: of two processes that
+    compile different kinds at once, one could later load what the other has written.
+    """
+    codegen = cpu_target.target_context.codegen()
+    closed_over = [cell.cell_contents for cell in function.__closure__ or ()]
+    kind = [codegen.magic_tuple(), *((type(x).__name__, x) for x in closed_over)]
+    return f"{function.__name__}_{hashlib.sha256(repr(kind).encode()).hexdigest()[:12]}"
 
 
 def compile_or_load(kernel, signature):
