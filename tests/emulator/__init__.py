@@ -1,0 +1,6 @@
+"""Runs CUDA C++ kernels on the CPU, with the code that launches them (docs/emulator.md)."""
+
+from .compiler import CompileError, missing
+from .launch import ORDERS, KernelError, Module, order
+
+__all__ = ["ORDERS", "CompileError", "KernelError", "Module", "missing", "order"]

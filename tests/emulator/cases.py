@@ -1,0 +1,12 @@
+"""What .ci/run runs under the sanitizers: add a kernel here.
+
+A case is the dotted name of a function without arguments that launches kernels and asserts what
+they compute; plain builds run it too. Small, odd shapes: a case should take seconds when plain is
+a fifth of one.
+"""
+
+CASES = (
+    "emulator.demos.check_scan",
+    "emulator.demos.check_warp",
+    "emulator.demos.check_atomics",
+)
