@@ -11,6 +11,7 @@ from harness import Backend
 import selscan
 from selscan.backends import NOT_YET
 from selscan.backends.cpu import plan, run
+from selscan.backends.cupy.compiler import find_nvrtc
 from selscan.ops import arrays
 from selscan.ops import scan as ops
 
@@ -25,6 +26,19 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 FRAMEWORKS = {"cpu": ("numpy", "torch"), "cupy": ("torch",), "numba_cuda": ("torch",)}
 POISON = 0xFF  # as bytes of a float it is NaN
 GUARD = 256  # bytes before and behind an allocation
+
+
+def pytest_addoption(parser):
+    parser.addoption("--no-skips", action="store_true", help="a test that would skip fails")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    skipped = report.skipped and not hasattr(report, "wasxfail")
+    if skipped and item.config.getoption("--no-skips"):
+        report.outcome = "failed"
+    return report
 
 
 def _backends():
@@ -44,6 +58,15 @@ def backend(request):
     if framework == "torch":
         pytest.importorskip("torch")
     return Backend(name, framework)
+
+
+@pytest.fixture(scope="session")
+def nvrtc():
+    """The compiler of CUDA kernels; it needs no GPU."""
+    try:
+        return find_nvrtc()
+    except selscan.BackendUnavailable as error:
+        pytest.skip(str(error))
 
 
 class Allocator:

@@ -55,6 +55,10 @@ def test_a_scan_of_numpy_arrays_imports_numba_only():
     assert heavy_after(SCAN) == ["llvmlite", "numba"]
 
 
+def test_the_loader_of_cuda_kernels_imports_no_large_library():
+    assert heavy_after("import selscan.backends.cupy.nvrtc") == []
+
+
 def test_import_selscan_takes_little_time():
     code = """
 import time, numpy

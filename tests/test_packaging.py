@@ -46,6 +46,15 @@ def test_constraints_meet_every_requirement(extra):
     assert unmet == []
 
 
+def test_the_cuda_compiler_is_pinned_by_its_extra_alone():
+    nvidia = [r for r in EXTRAS["nvrtc"] if r.name.startswith("nvidia-")]
+
+    assert len(nvidia) == 3
+    assert all(re.fullmatch(r"==[0-9.]+", str(requirement.specifier)) for requirement in nvidia)
+    # torch's CUDA builds pin the same packages: under a constraint they could not be installed.
+    assert [name for name in PINS if name.startswith("nvidia-")] == []
+
+
 def test_cuda_extras_leave_out_the_toolkit():
     cupy = [r for extra in EXTRAS.values() for r in extra if r.name.startswith("cupy")]
 

@@ -1,0 +1,106 @@
+"""What compiled CUDA kernels cost: registers, spills, memory and instructions, without a GPU.
+
+    python tests/kernel_costs.py
+
+writes kernel_costs.json, which test_nvrtc_costs.py compares with; commit the difference. It needs
+the packages of `pip install -e '.[nvrtc]'`.
+"""
+
+import json
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from cuda_parts import INSTANCES, SOURCES
+
+from selscan.backends.cupy import instances, paste
+from selscan.backends.cupy.compiler import find_nvrtc
+from selscan.backends.cupy.toolkit import disassembler
+
+SNAPSHOT = Path(__file__).with_suffix(".json")
+KERNELS = ((instances.INSTANCES, paste.SOURCES), (INSTANCES, SOURCES))
+TARGETS = ("sm_80", "sm_90", "sm_100")
+# MUFU: exponentials and the like. LDL, STL: local memory. BAR: barriers of a block.
+COUNTED = ("MUFU", "SHFL", "BAR", "LDG", "STG", "LDL", "STL")
+
+_PTXAS = re.compile(
+    r"Function properties for (?P<kernel>\S+)\n"
+    r"\D*(?P<stack>\d+) bytes stack frame, (?P<stores>\d+) bytes spill stores, "
+    r"(?P<loads>\d+) bytes spill loads\n"
+    r".*Used (?P<registers>\d+) registers(?P<rest>.*)"
+)
+_SHARED = re.compile(r"(\d+) bytes smem")
+_FUNCTION = re.compile(r"\.text\.(\S+):")
+_INSTRUCTION = re.compile(r"\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z]\w*)")
+
+
+def costs_of(nvrtc, target):
+    """{kernel: {what: how much}} of every instance for one target."""
+    costs = {}
+    for listed, folder in KERNELS:
+        for file, names in listed.items():
+            compiled = nvrtc.compile(paste.paste(file, folder), file, names, target)
+            used, instructions = resources(compiled.log), counts(disassemble(compiled.image))
+            for name in names:
+                lowered = compiled.lowered[name]
+                costs[f"{file} {name}"] = used[lowered] | instructions[lowered]
+    return costs
+
+
+def resources(log):
+    """{mangled name: registers, bytes of stack, of spills and of static shared memory}."""
+    found = {}
+    for match in _PTXAS.finditer(log):
+        shared = _SHARED.search(match["rest"])
+        found[match["kernel"]] = {
+            "registers": int(match["registers"]),
+            "stack": int(match["stack"]),
+            "spills": int(match["stores"]) + int(match["loads"]),
+            "shared": int(shared[1]) if shared else 0,
+        }
+    return found
+
+
+def disassemble(cubin):
+    """The instructions of machine code, as nvdisasm prints them."""
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        command = [disassembler(), "-c", file.name]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def counts(text):
+    """{mangled name: how many instructions, and of which kinds}; NOP pads and is left out."""
+    found, function = {}, None
+    for line in text.splitlines():
+        if match := _FUNCTION.match(line):
+            function = found.setdefault(match[1], Counter())
+        elif function is not None and (match := _INSTRUCTION.match(line)):
+            function[match[1]] += 1
+    return {name: _summary(function) for name, function in found.items()}
+
+
+def _summary(function):
+    total = function.total() - function["NOP"]
+    return {"instructions": total} | {kind: function[kind] for kind in COUNTED}
+
+
+def snapshot(nvrtc):
+    """All that is kept: the compiler's release, and a line for each kernel and target."""
+    lines = {"compiler": str(nvrtc)}
+    for target in TARGETS:
+        lines |= {f"{name} {target}": cost for name, cost in costs_of(nvrtc, target).items()}
+    return lines
+
+
+def write(lines):
+    """One line for each kernel and target, sorted: differences are short."""
+    rows = (f"{json.dumps(key)}: {json.dumps(lines[key])}" for key in sorted(lines))
+    SNAPSHOT.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(snapshot(find_nvrtc()))
