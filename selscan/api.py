@@ -54,8 +54,9 @@ def scan(
     Parameters
     ----------
     u, delta : array, (b, d, l), float16, bfloat16, float32 or float64
-        Input and step size; with ``layout="bld"`` (b, l, d). All arrays are of one framework and
-        on the CPU. Their dtypes mix freely, and any strides are read in place.
+        Input and step size; with ``layout="bld"`` (b, l, d). All arrays come from one library:
+        NumPy, torch, JAX, or another one with DLPack; they are on the CPU. Their dtypes mix
+        freely, and any strides are read in place.
     A : array, (d, n), float32, float64, complex64 or complex128
         Decay rates, with negative real parts for a stable scan. The number of states has no
         limit.
@@ -134,8 +135,12 @@ def scan(
 
         y, last = autograd.scan(framework, inputs, options, backend, return_last_state)
     else:
+        if framework.borrows:
+            inputs = framework.borrow("scan", ops.contract.ARGUMENTS, inputs)
         request = ops.request("scan", framework, inputs, options, backend)
         y, last, _ = ops.forward(request, inputs, want_last=return_last_state)
+        if framework.borrows:
+            y, last = framework.hand_out(u, (y, last))
     return (y, last) if return_last_state else y
 
 
@@ -204,8 +209,14 @@ def scan_backward(
 
         grads = autograd.scan_backward(framework, inputs, dy, dlast_state, options, backend)
     else:
+        if framework.borrows:
+            names = (*ops.contract.ARGUMENTS, "dy", "dlast_state")
+            borrowed = framework.borrow("scan_backward", names, (*inputs, dy, dlast_state))
+            *inputs, dy, dlast_state = borrowed
         request = ops.request("scan_backward", framework, inputs, options, backend)
         grads = ops.backward(request, inputs, dy, dlast_state)
+        if framework.borrows:
+            grads = framework.hand_out(u, grads)
     return ScanGrads(*grads)
 
 
@@ -230,8 +241,9 @@ def scan_step(
     Parameters
     ----------
     state : array, (b, d, n), real, or complex where A is
-        Updated in place; best in float32, as it is rounded to its dtype after each step. In torch,
-        where grad mode is on and an input requires a gradient, the new state is a new tensor.
+        Updated in place; best in float32, as it is rounded to its dtype after each step. In JAX,
+        and in torch where grad mode is on and an input requires a gradient, the new state is a
+        new array instead.
     u, delta, z : array, (b, d)
     A : array, (d, n)
     B, C : array, (b, n), (b, g, n) with d % g == 0, or (d, n)
@@ -268,5 +280,15 @@ def scan_step(
         from . import autograd
 
         return autograd.scan_step(framework, state, inputs, delta_softplus, backend)
-    request = ops.step_request("scan_step", framework, state, inputs, delta_softplus, backend)
-    return ops.step(request, state, inputs)
+    memory = state
+    if framework.borrows:
+        *inputs, memory = framework.borrow(
+            "scan_step", ops.contract.STEP_ARGUMENTS, (*inputs, state)
+        )
+    request = ops.step_request("scan_step", framework, memory, inputs, delta_softplus, backend)
+    y, new = ops.step(request, memory, inputs)
+    if framework.borrows:
+        in_place = new is memory
+        y, new = framework.hand_out(state, (y, None if in_place else new))
+        new = state if in_place else new
+    return y, new

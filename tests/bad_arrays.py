@@ -6,7 +6,7 @@ BackendUnavailable for the devices.
 
 REAL = "float16, bfloat16, float32 or float64"
 OF_A = "float32, float64, complex64 or complex128"
-FIRST = "u must be a NumPy array or a torch tensor"
+FIRST = "u must be a NumPy array, a torch tensor, a JAX array or another one with DLPack"
 OTHER = "D must be a NumPy array"
 
 # For scan and NumPy arrays.
@@ -137,7 +137,7 @@ AMONG_NUMPY = [
 ]
 AMONG_TENSORS = [
     ("delta=delta.numpy()", "delta must be a torch tensor like u; got a numpy.ndarray."),
-    ("D=[1.0, 1.0]", "D must be a torch tensor; got a list. Pass numpy.asarray(D)."),
+    ("D=[1.0, 1.0]", "D must be a torch tensor; got a list. Pass torch.as_tensor(D)."),
 ]
 AMONG_NUMPY_STEP = [
     ("u=torch.ones(2, 4)", "u must be a NumPy array like state; got a torch.Tensor."),

@@ -4,10 +4,11 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from producers import Shared
 
 import selscan
 from selscan.backends import cpu
-from selscan.ops import arrays
+from selscan.ops import arrays, exchange
 
 # b, d, l, n = 2, 4, 5, 3: all different, so that no axis passes for another.
 SHAPES = {
@@ -67,6 +68,10 @@ def array(framework, shape, dtype="float32"):
     if framework == "torch":
         torch = pytest.importorskip("torch")
         return torch.ones(shape, dtype=getattr(torch, dtype))
+    if framework == "jax":
+        return pytest.importorskip("jax").numpy.ones(shape, dtype)
+    if framework == "dlpack":
+        return Shared(np.ones(shape, dtype))
     return np.ones(shape, dtype)
 
 
@@ -99,6 +104,7 @@ def refused(error, function, framework="numpy", **replaced):
         mock.patch.object(cpu, "launch", side_effect=work),
         mock.patch.object(arrays.NumPyArrays, "allocate", side_effect=work),
         mock.patch.object(arrays.TorchArrays, "allocate", side_effect=work),
+        mock.patch.object(exchange.GuestArrays, "allocate", side_effect=work),
         pytest.raises(error) as caught,
     ):
         call(function, framework, **replaced)

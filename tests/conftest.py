@@ -12,7 +12,7 @@ import selscan
 from selscan.backends import NOT_YET
 from selscan.backends.cpu import plan, run
 from selscan.backends.cupy.compiler import find_nvrtc
-from selscan.ops import arrays
+from selscan.ops import arrays, exchange
 from selscan.ops import scan as ops
 
 # `ci` draws the same examples every time; HYPOTHESIS_PROFILE chooses.
@@ -69,6 +69,13 @@ def nvrtc():
         pytest.skip(str(error))
 
 
+@pytest.fixture(scope="session", params=["jax", "dlpack"])
+def guest(request):
+    """The CPU backend, fed with the arrays of another library than NumPy and torch."""
+    pytest.importorskip("jax" if request.param == "jax" else "torch")  # which makes bfloat16
+    return Backend("cpu", request.param)
+
+
 class Allocator:
     """Memory filled with NaN between two guards; `overruns` counts guards that were written."""
 
@@ -98,6 +105,15 @@ class Allocator:
         inside, buffer = self.bytes(int(np.prod(shape)) * dtype.itemsize)
         return self.watch(inside.view(dtype).reshape(shape).transpose(axes), buffer)
 
+    def guest(self, output):
+        """GuestArrays.allocate: at a multiple of 64 bytes, or JAX makes a copy."""
+        shape, dtype, axes = output.recipe
+        size = int(np.prod(shape)) * dtype.itemsize + 2 * GUARD
+        buffer = exchange.aligned(size)
+        buffer[...] = POISON
+        inside = buffer[GUARD:-GUARD].view(dtype).reshape(shape).transpose(axes)
+        return self.watch(inside, buffer)
+
     def torch(self, output):
         """TorchArrays.allocate; not a view, which autograd would treat in another way."""
         import torch
@@ -115,6 +131,7 @@ def allocator():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(arrays.NumPyArrays, "allocate", staticmethod(source.numpy))
         patch.setattr(arrays.TorchArrays, "allocate", staticmethod(source.torch))
+        patch.setattr(exchange.GuestArrays, "allocate", staticmethod(source.guest))
         patch.setattr(run, "workspace", source.workspace)
         yield source
 

@@ -1,8 +1,10 @@
 """A backend as the tests see it: NumPy arrays in and out, whatever framework it is fed with."""
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
+from producers import Shared
 
 import selscan
 
@@ -17,10 +19,23 @@ class Backend(NamedTuple):
         """A NumPy array as one of the framework, on the same memory; other values as they are."""
         if self.framework == "numpy" or not isinstance(value, np.ndarray):
             return value
-        import torch
+        if self.framework == "jax":
+            import jax
 
-        tensor = torch.from_numpy(value)
+            with self.precision():
+                return jax.device_put(value)  # JAX has one order of memory
+        if self.framework == "dlpack":
+            return Shared(value if value.dtype.name != "bfloat16" else to_tensor(value))
+        tensor = to_tensor(value)
         return tensor if self.name == "cpu" else tensor.cuda()
+
+    def precision(self):
+        """A context in which the framework has all dtypes."""
+        if self.framework != "jax":
+            return contextlib.nullcontext()
+        import jax
+
+        return jax.enable_x64(True)
 
     def scan(self, **problem):
         """y and the last state."""
@@ -31,7 +46,7 @@ class Backend(NamedTuple):
         return selscan.ScanGrads(*self._call(selscan.scan_backward, problem))
 
     def scan_step(self, state, **problem):
-        """y and the state, which is written in place."""
+        """y and the state, which is written in place where the framework has that."""
         return self._call(selscan.scan_step, {"state": state} | problem, written={"state"})
 
     def _call(self, function, arguments, written=()):
@@ -39,13 +54,34 @@ class Backend(NamedTuple):
         inputs = {x: v for x, v in arguments.items() if isinstance(v, np.ndarray)}
         before = {x: v.tobytes() for x, v in inputs.items() if x not in written}
         given = {x: self.array(v) for x, v in arguments.items()}
-        results = function(**given, backend=self.name)
+        with self.precision():
+            results = function(**given, backend=self.name)
         changed = [x for x, copy in before.items() if inputs[x].tobytes() != copy]
         assert not changed, f"inputs were written: {changed}"
-        return tuple(map(_to_numpy, results))
+        return tuple(map(to_numpy, results))
 
 
-def _to_numpy(array):
+def to_tensor(value):
+    """A NumPy array as a torch tensor on the same memory."""
+    import torch
+
+    if value.dtype.name != "bfloat16":
+        return torch.from_numpy(value)
+    return torch.from_numpy(value.view(np.int16)).view(torch.bfloat16)
+
+
+def to_numpy(array):
+    """A result as a NumPy array; None as it is."""
     if array is None or isinstance(array, np.ndarray):
         return array
-    return array.detach().cpu().numpy()
+    if isinstance(array, Shared):
+        return to_numpy(array.array)
+    if not hasattr(array, "detach"):
+        return np.asarray(array)
+    tensor = array.detach().cpu()
+    if str(tensor.dtype) != "torch.bfloat16":
+        return tensor.numpy()
+    import ml_dtypes
+    import torch
+
+    return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)

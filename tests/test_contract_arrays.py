@@ -52,24 +52,6 @@ def test_a_view_of_another_class_is_an_array():
     assert type(y) is np.ndarray
 
 
-def test_a_jax_array_is_refused():
-    jax = pytest.importorskip("jax")
-
-    message = refused(TypeError, "scan", u=jax.numpy.ones((2, 4, 5)))
-
-    assert message == (
-        "scan: u must be a NumPy array or a torch tensor; got a jaxlib.ArrayImpl. "
-        "Pass numpy.asarray(u)."
-    )
-
-
-def test_a_jax_tracer_is_refused():
-    jax = pytest.importorskip("jax")
-
-    with pytest.raises(TypeError, match=r"jax\.jit, jax\.grad and jax\.vmap are not supported yet"):
-        jax.jit(lambda u: selscan.scan(u, u, u, u, u))(jax.numpy.ones((2, 4, 5)))
-
-
 class OnCuda:
     """As CuPy's and Numba's device arrays are."""
 

@@ -13,7 +13,9 @@ import pytest
 import selscan
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("cupy", "jax", "jaxlib", "llvmlite", "numba", "torch")
+HEAVY = ("cupy", "jax", "jaxlib", "llvmlite", "ml_dtypes", "numba", "torch")
+# Modules of ours that only arrays of other libraries need.
+GUESTS = ("selscan.autograd", "selscan.ops.dlpack", "selscan.ops.exchange")
 # Modules that need a library which may be missing.
 NEEDS = {"selscan.autograd": "torch"}
 MODULES = [
@@ -25,12 +27,14 @@ SCAN = """
 import numpy as np
 x = np.ones((1, 1, 1), np.float32)
 selscan.scan(x, x, x[0], x, x)
+selscan.scan_backward(x, x, x, x[0], x, x)
+selscan.scan_step(x.copy(), x[0], x[0], x[0], x[0], x[0])
 """
 
 
-def heavy_after(code):
-    """Which of the large libraries a fresh process has imported after some code."""
-    report = f"import sys; print(*(name for name in {HEAVY} if name in sys.modules))"
+def heavy_after(code, watched=(*HEAVY, *GUESTS)):
+    """Which of the watched modules a fresh process has imported after some code."""
+    report = f"import sys; print(*(name for name in {watched} if name in sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", f"import selscan\n{code}\n{report}"],
         cwd=ROOT,
@@ -51,7 +55,7 @@ def test_an_error_of_the_contract_comes_without_a_large_library():
     assert heavy_after(code) == []
 
 
-def test_a_scan_of_numpy_arrays_imports_numba_only():
+def test_calls_with_numpy_arrays_import_numba_only():
     assert heavy_after(SCAN) == ["llvmlite", "numba"]
 
 

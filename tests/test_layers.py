@@ -33,6 +33,8 @@ HOMES = {
     "torch": ("autograd", "nn", "models", "compat", *COMMAND_LINE),
     "cupy": ("backends.cupy",),
     "cupyx": ("backends.cupy",),
+    "jax": (),  # looked up in sys.modules
+    "ml_dtypes": ("ops.arrays",),
     "numba": ("backends", "machine", "bench"),
     "llvmlite": ("backends",),
     "reference": (),
@@ -123,6 +125,8 @@ def test_imports_point_down():
         ("selscan/api.py", "import selscan.absent", "unknown module selscan.absent"),
         ("selscan/planted.py", "", "unknown module planted"),
         ("selscan/ops/planted.py", "def f():\n    import torch", "must not import torch"),
+        ("selscan/ops/exchange.py", "def f():\n    import jax", "must not import jax"),
+        ("selscan/ops/dlpack.py", "import ml_dtypes", "must not import ml_dtypes"),
         ("selscan/check.py", "import torch", "must import torch inside a function"),
         ("selscan/machine.py", "import numba", "must import numba inside a function"),
         ("selscan/machine.py", "from .check import check", "machine must not import check"),

@@ -1,10 +1,9 @@
 """Any array, seen the same way: shape, byte steps, dtype name, address.
 
-One small class for each framework, all with the same methods; `framework_of` finds the one that an
-array belongs to. torch is looked up in sys.modules, so that NumPy users never import it.
+One small class for each framework, all with the same methods: NumPy and torch here, JAX and DLPack
+in exchange.py. frameworks.py finds the one that an array belongs to.
 """
 
-import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +54,13 @@ def dense_steps(shape, order, unit):
 class Framework:
     """What the frameworks share."""
 
+    borrows = False  # whether arrays pass through the methods of exchange.GuestArrays
+    immutable = False  # arrays that nobody may write, not even where a call says so
+
+    @staticmethod
+    def check_out_dtype(function, dtype):
+        """Refuse one of the supported dtypes that this framework cannot hold at present."""
+
     def like(self, layout, dtype=None):
         """An output of the shape, memory order and, if none is given, dtype of an input."""
         order = dense_order(layout.shape, layout.steps)
@@ -103,6 +109,15 @@ class NumPyArrays(Framework):
         return dtype.name if dtype.isnative else f"byte-swapped {dtype.name}"
 
     @staticmethod
+    def check_out_dtype(function, dtype):
+        try:
+            numpy_dtype(dtype)
+        except ImportError as error:
+            raise TypeError(
+                f"{function}: out_dtype must be a dtype that can be had here; got {dtype}. {error}"
+            ) from None
+
+    @staticmethod
     def device(signature):
         return "cpu"
 
@@ -138,7 +153,7 @@ class NumPyArrays(Framework):
 
     @staticmethod
     def _output(shape, order, dtype):
-        kind = _numpy_dtype(dtype)
+        kind = numpy_dtype(dtype)
         recipe = tuple(shape[i] for i in order), kind, tuple(np.argsort(order).tolist())
         return Output(Layout(shape, dense_steps(shape, order, kind.itemsize), dtype), recipe)
 
@@ -148,15 +163,14 @@ class NumPyArrays(Framework):
         return np.empty(shape, dtype).transpose(axes)
 
 
-def _numpy_dtype(name):
+def numpy_dtype(name):
+    """The dtype of one of DTYPES."""
     if name != "bfloat16":
         return np.dtype(name)
     try:
         import ml_dtypes
     except ImportError:
-        raise ImportError(
-            "NumPy has no bfloat16 of its own; pip install ml_dtypes, or choose another out_dtype."
-        ) from None
+        raise ImportError("NumPy has no bfloat16 of its own; pip install ml_dtypes.") from None
     return np.dtype(ml_dtypes.bfloat16)
 
 
@@ -263,20 +277,3 @@ class TorchArrays(Framework):
     def allocate(self, output):
         shape, strides, dtype = output.recipe
         return self._empty(shape, strides, dtype=dtype, device="cpu")
-
-
-_NUMPY = NumPyArrays()
-_torch_arrays = None  # made when the first tensor comes
-
-
-def framework_of(array):
-    """The framework of an array, or None."""
-    global _torch_arrays
-    if isinstance(array, np.ndarray):
-        return _NUMPY if _NUMPY.owns(array) else None
-    torch = sys.modules.get("torch")
-    if torch is None or not isinstance(array, torch.Tensor):
-        return None
-    if _torch_arrays is None:
-        _torch_arrays = TorchArrays(torch)
-    return _torch_arrays

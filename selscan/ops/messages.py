@@ -4,6 +4,10 @@ import numpy as np
 
 from ..errors import BackendUnavailable
 
+# How a framework makes an array of something.
+_MAKERS = {"numpy": "numpy.asarray", "torch": "torch.as_tensor", "jax": "jax.numpy.asarray"}
+ANY_ARRAY = "a NumPy array, a torch tensor, a JAX array or another one with DLPack"
+
 
 def fail(function, name, expected, got, hint=""):
     """Raise a ValueError."""
@@ -20,14 +24,29 @@ def describe(value):
         return f"{value!r} ({kind.__name__})"
     if kind is type:
         return f"the class {_name(value)}"
+    return describe_kind(kind)
+
+
+def describe_kind(kind):
+    """What an object of a class is called, its library before its name."""
     text = _name(kind)
     return f"{'an' if text[:1] in tuple('aeiouAEIOU') else 'a'} {text}"
 
 
 def _name(kind):
     """A class by its name and the library that people know it from."""
-    library = str(kind.__module__).partition(".")[0]
+    library = library_of(kind)
     return kind.__name__ if library == "builtins" else f"{library}.{kind.__name__}"
+
+
+def library_of(kind):
+    """The top-level module of a class."""
+    return str(kind.__module__).partition(".")[0]
+
+
+def is_tracer(kind):
+    """Whether a class is what JAX's transforms call a function with."""
+    return library_of(kind) == "jax" and kind.__name__.endswith("Tracer")
 
 
 def foreign(function, name, value, framework):
@@ -38,10 +57,11 @@ def foreign(function, name, value, framework):
             f"{function}: {name} is {got} on a CUDA device, and this version works on the CPU "
             "only. Copy the arrays to NumPy, or to torch on the CPU."
         )
-    expected = "a NumPy array or a torch tensor" if framework is None else framework.title
+    expected = ANY_ARRAY if framework is None else framework.title
     if framework is not None and hasattr(kind, "__dlpack__"):
         expected += " like state" if function == "scan_step" else " like u"
-    hint = _hint(name, kind)
+    maker = _MAKERS.get("numpy" if framework is None else framework.name)
+    hint = _hint(name, kind, maker)
     return TypeError(f"{function}: {name} must be {expected}; got {got}.{hint}")
 
 
@@ -51,15 +71,18 @@ def _on_cuda(value):
     return hasattr(type(value), name) and hasattr(value, name)
 
 
-def _hint(name, kind):
+def _hint(name, kind, maker):
     """What to do with something that is not an array or not one that is known."""
     if issubclass(kind, np.ma.MaskedArray):
         return f" Its mask would be lost; pass {name}.filled(value)."
     if kind.__name__ == "PyCapsule":
         return " Pass the array, not its DLPack capsule."
-    if str(kind.__module__).startswith("jax.") and kind.__name__.endswith("Tracer"):
-        return " jax.jit, jax.grad and jax.vmap are not supported yet."
+    if is_tracer(kind):
+        return (
+            " jax.jit, jax.grad and jax.vmap are not supported yet: call it outside of them, and "
+            "selscan.scan_backward for gradients."
+        )
     known = kind.__module__ == "torch" or kind.__name__ == "ndarray"
-    if kind in (list, tuple) or (hasattr(kind, "__array__") and not known):
-        return f" Pass numpy.asarray({name})."
+    if maker and (kind in (list, tuple) or (hasattr(kind, "__array__") and not known)):
+        return f" Pass {maker}({name})."
     return ""

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from .. import backends
 from . import contract, memory
-from .arrays import Layout, Output, framework_of
+from .arrays import Layout, Output
+from .frameworks import framework_of
 from .messages import foreign
 
 GRADIENT_OF = {
@@ -54,6 +55,7 @@ def switches(function, delta_softplus, reverse=False, layout="bdl", out_dtype=No
     if out_dtype is not None:
         name = framework.dtype_name(out_dtype)
         out_dtype = contract.check_out_dtype(function, name, out_dtype)
+        framework.check_out_dtype(function, out_dtype)
     return Switches(delta_softplus, reverse, layout, False, out_dtype)
 
 
@@ -244,15 +246,20 @@ def _prepare_step(request):
     layouts["initial_state"] = state
     problem = contract.check_step(function, layouts, softplus)
     y = framework.like(layouts["u"])
+    new = framework.like(state) if framework.immutable else None
     given = tuple((i, n) for i, n in enumerate(contract.ARGUMENTS) if n in layouts)
     if problem.empty:
-        return Call(None, given, y, None, None)
+        return Call(None, given, y, new, None)
     operands = {name: (layouts[name], problem.axes[name]) for _, name in given}
     operands["y"] = y.layout, problem.axes["u"]
-    operands["last_state"] = state, contract.STATE_AXES
-    spans = tuple((n, *memory.span(x)) for n, x in layouts.items() if n != "initial_state")
+    operands["last_state"] = state if new is None else new.layout, contract.STATE_AXES
+    if new is None:
+        spans = tuple((n, *memory.span(x)) for n, x in layouts.items() if n != "initial_state")
+        apart = memory.span(state), spans
+    else:
+        apart = None
     plan = backend.step_plan(problem, operands)
-    return Call(plan, given, y, None, None, (memory.span(state), spans))
+    return Call(plan, given, y, new, None, apart)
 
 
 def step_request(function, framework, state, inputs, delta_softplus, backend):
@@ -265,18 +272,25 @@ def step_request(function, framework, state, inputs, delta_softplus, backend):
 
 
 def step(request, state, inputs):
-    """One step in place on `state`; `inputs` in the order of contract.ARGUMENTS but its last."""
+    """(y, state) of one step, in place on `state` where the framework lets arrays be written.
+
+    `inputs` are in the order of contract.ARGUMENTS, without initial_state and seq_idx.
+    """
     call = _prepare_step(request)
-    framework = request.framework
+    framework, new = request.framework, state
     arrays, address = (*inputs, state), framework.address
     addresses = {}
     if call.plan is not None:
         addresses = {name: address(arrays[i]) for i, name in call.given}
-        memory.check_apart(request.function, addresses, *call.apart)
-    framework.begin_update(request.function, "state", state)
+        if call.apart is not None:
+            memory.check_apart(request.function, addresses, *call.apart)
+    if call.last_state is None:
+        framework.begin_update(request.function, "state", state)
+    else:
+        new = framework.allocate(call.last_state)
     y = framework.allocate(call.y)
     if call.plan is not None:
         addresses["y"] = address(y)
-        addresses["last_state"] = addresses["initial_state"]
+        addresses["last_state"] = addresses["initial_state"] if new is state else address(new)
         request.backend.launch(call.plan, addresses)
-    return y, state
+    return y, new
