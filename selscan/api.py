@@ -1,5 +1,6 @@
 """The public functions: documentation, and the way to the framework of the arrays."""
 
+import sys
 from typing import Any, NamedTuple
 
 from .backends import BackendInfo, list_backends, use
@@ -112,8 +113,8 @@ def scan(
     float32, float64 if any input is float64 or complex128; a result in fewer bits is rounded once.
     A float16 result above 65504 is infinite: ``out_dtype`` helps. The same inputs give the same
     bits on the same machine, with any number of threads. torch differentiates through every array,
-    once (no second derivatives), and from the last state; for other arrays `scan_backward` is the
-    gradient.
+    once (no second derivatives), and from the last state, and compiles and exports it
+    (docs/torch.md); for other arrays `scan_backward` is the gradient.
 
     Examples
     --------
@@ -125,22 +126,20 @@ def scan(
     >>> selscan.scan(u, delta, A, B, C).shape
     (2, 8, 64)
     """
+    inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx)
+    if route := _torch_route(u):
+        options = delta_softplus, reverse, layout, out_dtype, backend
+        return route.scan(inputs, *options, return_last_state)
     framework = ops.framework_for("scan", u, "u")
     options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, framework)
     if return_last_state is not True and return_last_state is not False:
         ops.contract.check_flags("scan", return_last_state=return_last_state)
-    inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx)
-    if framework.name == "torch":
-        from . import autograd
-
-        y, last = autograd.scan(framework, inputs, options, backend, return_last_state)
-    else:
-        if framework.borrows:
-            inputs = framework.borrow("scan", ops.contract.ARGUMENTS, inputs)
-        request = ops.request("scan", framework, inputs, options, backend)
-        y, last, _ = ops.forward(request, inputs, want_last=return_last_state)
-        if framework.borrows:
-            y, last = framework.hand_out(u, (y, last))
+    if framework.borrows:
+        inputs = framework.borrow("scan", ops.contract.ARGUMENTS, inputs)
+    request = ops.request("scan", framework, inputs, options, backend)
+    y, last, _ = ops.forward(request, inputs, want_last=return_last_state)
+    if framework.borrows:
+        y, last = framework.hand_out(u, (y, last))
     return (y, last) if return_last_state else y
 
 
@@ -201,22 +200,21 @@ def scan_backward(
     >>> selscan.scan_backward(np.ones_like(u), u, delta, A, B, B).u  # every later step has it
     array([[[3., 2., 1.]]], dtype=float32)
     """
+    inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx)
+    if route := _torch_route(u):
+        options = delta_softplus, reverse, layout, backend
+        return ScanGrads(*route.scan_backward(inputs, dy, dlast_state, *options))
     framework = ops.framework_for("scan_backward", u, "u")
     options = ops.switches("scan_backward", delta_softplus, reverse, layout)
-    inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx)
-    if framework.name == "torch":
-        from . import autograd
-
-        grads = autograd.scan_backward(framework, inputs, dy, dlast_state, options, backend)
-    else:
-        if framework.borrows:
-            names = (*ops.contract.ARGUMENTS, "dy", "dlast_state")
-            borrowed = framework.borrow("scan_backward", names, (*inputs, dy, dlast_state))
-            *inputs, dy, dlast_state = borrowed
-        request = ops.request("scan_backward", framework, inputs, options, backend)
-        grads = ops.backward(request, inputs, dy, dlast_state)
-        if framework.borrows:
-            grads = framework.hand_out(u, grads)
+    if framework.borrows:
+        names = (*ops.contract.ARGUMENTS, *ops.UPSTREAM)
+        *inputs, dy, dlast_state = framework.borrow(
+            "scan_backward", names, (*inputs, dy, dlast_state)
+        )
+    request = ops.request("scan_backward", framework, inputs, options, backend)
+    grads = ops.backward(request, inputs, dy, dlast_state)
+    if framework.borrows:
+        grads = framework.hand_out(u, grads)
     return ScanGrads(*grads)
 
 
@@ -274,12 +272,10 @@ def scan_step(
     >>> y
     array([[4., 4.]], dtype=float32)
     """
-    framework = ops.framework_for("scan_step", state, "state")
     inputs = (u, delta, A, B, C, D, z, delta_bias)
-    if framework.name == "torch":
-        from . import autograd
-
-        return autograd.scan_step(framework, state, inputs, delta_softplus, backend)
+    if route := _torch_route(state):
+        return route.scan_step(state, inputs, delta_softplus, backend)
+    framework = ops.framework_for("scan_step", state, "state")
     memory = state
     if framework.borrows:
         *inputs, memory = framework.borrow(
@@ -292,3 +288,13 @@ def scan_step(
         y, new = framework.hand_out(state, (y, None if in_place else new))
         new = state if in_place else new
     return y, new
+
+
+def _torch_route(array):
+    """The module for torch tensors if the array is one: it imports torch, which is loaded then."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(array, torch.Tensor):
+        return None
+    from . import torch_route
+
+    return torch_route

@@ -1,53 +1,116 @@
-"""torch's view of the scan: what is saved and what is passed on. No maths here."""
+"""torch's automatic differentiation of the scan: what is saved and what is passed on. No maths.
 
-import functools
+`Scan` and `Gradients` call kernels. `OperatorScan` and `OperatorGradients` call the operators of
+torch_ops.py instead, which compilers and modes see, and have the form that torch.func takes apart.
+"""
+
+import contextlib
+from types import SimpleNamespace
 
 import torch
 from torch.autograd import forward_ad
 
+from . import torch_ops
 from .ops import scan as ops
+from .torch_ops import run_as_it_is
 
 
-def outside_graphs(function):
-    """Have torch.compile break its graph at the function.
+def _nothing(*_):
+    """In place of what another torch may lack."""
 
-    torch.compiler.disable does that, but takes a second to import: it waits until torch.compile
-    is at work.
-    """
-    disabled = None
 
-    @functools.wraps(function)
-    def call(*arguments):
-        nonlocal disabled
-        if not torch.compiler.is_compiling():
-            return function(*arguments)
-        if disabled is None:
-            disabled = torch.compiler.disable(function)
-        return disabled(*arguments)
+_functorch = torch._C._functorch
+_transform = getattr(_functorch, "peek_interpreter_stack", _nothing)
+_is_batched = getattr(_functorch, "is_legacy_batchedtensor", _nothing)
+_tracing = getattr(torch._C, "_get_tracing_state", _nothing)
+# Without these there is always a mode: slower, but right.
+_dispatch_modes = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 1)
+_function_modes = getattr(torch._C, "_len_torch_function_stack", lambda: 1)
+_single_level = getattr(
+    torch._functorch.utils, "enable_single_level_autograd_function", contextlib.nullcontext
+)
+_TENSORS = frozenset((torch.Tensor, torch.nn.Parameter, type(None)))
 
-    return call
+
+def ordinary(tensors):
+    """Whether nothing but autograd has to know what is done to these, the first of them given."""
+    return (
+        not torch.compiler.is_compiling()
+        and _transform() is None
+        and not _dispatch_modes()
+        and not _function_modes()
+        and _TENSORS.issuperset(map(type, tensors))
+        and not tensors[0].is_meta
+        and _tracing() is None
+    )
+
+
+def transforming():
+    """Whether a transform of torch.func is at work, and not in a compiler's hands."""
+    return not torch.compiler.is_compiling() and _transform() is not None
+
+
+def records(tensors):
+    """Whether autograd has to see what is done to these, None among them."""
+    if torch.is_grad_enabled():
+        for x in tensors:
+            if x is not None and x.requires_grad:
+                return True
+    # Dual tensors: a Function refuses them, a kernel would drop the tangents.
+    return getattr(forward_ad, "_current_level", 0) >= 0
+
+
+def no_forward_mode(ctx, *_):
+    raise NotImplementedError(
+        f"{ctx.call.function}: forward-mode automatic differentiation is not supported; use "
+        ".backward(), torch.autograd.grad or torch.func.grad."
+    )
+
+
+def no_double_backward(ctx, *_):
+    raise RuntimeError(
+        f"{ctx.call.function}: double backward is not supported; to use gradients of a scan as "
+        "constants, call .detach() on them."
+    )
+
+
+def no_vmap(info, in_dims, call, *_):
+    raise vmap_error(call.function)
+
+
+def vmap_error(function):
+    return RuntimeError(
+        f"{function}: vmap is not supported; put what it maps over into the batch, or loop."
+    )
 
 
 class Scan(torch.autograd.Function):
     """(y, last_state or None) = scan; saves the inputs and the states at chunk starts."""
 
+    jvp = staticmethod(no_forward_mode)
+
     @staticmethod
+    @run_as_it_is
     def forward(ctx, request, want_last, *inputs):
         y, last_state, states = ops.forward(request, inputs, keep_states=True, want_last=want_last)
         ctx.save_for_backward(*inputs, states)
-        ctx.request = request
+        ctx.call = request
         ctx.set_materialize_grads(False)
         return y, last_state
 
     @staticmethod
+    @run_as_it_is
     def backward(ctx, dy, dlast_state):
-        refuse_transforms(ctx.request.function, dy, dlast_state)
         *inputs, states = ctx.saved_tensors
         if dy is None and dlast_state is None:
             return (None,) * (2 + len(inputs))
-        if dy is None:
-            dy = torch.zeros_like(inputs[0])
-        gradients = backward(ctx.request, inputs, dy, dlast_state, states)
+        request = ctx.call
+        dy, dlast_state = incoming(request, inputs, dy, dlast_state)
+        if ordinary((dy, dlast_state)):
+            gradients = backward(request, inputs, dy, dlast_state, states)
+        else:
+            call = torch_ops.Call.of(request)
+            gradients = operator_backward(call, inputs, dy, dlast_state, states)
         return None, None, *gradients, None  # seq_idx has none
 
 
@@ -57,85 +120,151 @@ class Gradients(torch.autograd.Function):
     torch's once_differentiable looks at dy only, and gives a silent zero where that is constant.
     """
 
+    jvp = staticmethod(no_forward_mode)
+    backward = staticmethod(no_double_backward)
+
     @staticmethod
+    @run_as_it_is
     def forward(ctx, request, states, dy, dlast_state, *inputs):
-        ctx.function = request.function
+        ctx.call = request
         return ops.backward(request, inputs, dy, dlast_state, states)
 
+
+class OperatorScan(torch.autograd.Function):
+    """(y, last_state, states), by operators."""
+
+    jvp = staticmethod(no_forward_mode)
+    vmap = staticmethod(no_vmap)
+
     @staticmethod
-    def backward(ctx, *_):
-        raise RuntimeError(
-            f"{ctx.function}: double backward is not supported; to use gradients of a scan as "
-            "constants, call .detach() on them."
-        )
+    @run_as_it_is
+    def forward(call, *inputs):
+        with torch._C._AutoDispatchBelowAutograd():
+            return torch_ops.forward(call, inputs)
+
+    @staticmethod
+    @run_as_it_is
+    def setup_context(ctx, inputs, output):
+        ctx.call, *inputs = inputs
+        states = output[2]
+        ctx.save_for_backward(*inputs, states)
+        ctx.mark_non_differentiable(states)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    @run_as_it_is
+    def backward(ctx, dy, dlast_state, _):
+        *inputs, states = ctx.saved_tensors
+        if dy is None and dlast_state is None:
+            return (None,) * (1 + len(inputs))
+        dy, dlast_state = incoming(ctx.call, inputs, dy, dlast_state)
+        return None, *operator_backward(ctx.call, inputs, dy, dlast_state, states), None
 
 
-@outside_graphs
-def scan(framework, inputs, options, backend, want_last):
-    """(y, last_state or None) of torch tensors, recorded if a gradient may be asked for."""
-    refuse_transforms("scan")
-    request = ops.request("scan", framework, inputs, options, backend)
-    if records(inputs):
-        return Scan.apply(request, want_last, *inputs)
-    return ops.forward(request, inputs, want_last=want_last)[:2]
+class OperatorGradients(torch.autograd.Function):
+    """As Gradients, by operators."""
+
+    jvp = staticmethod(no_forward_mode)
+    vmap = staticmethod(no_vmap)
+    backward = staticmethod(no_double_backward)
+
+    @staticmethod
+    @run_as_it_is
+    def forward(call, states, dy, dlast_state, *inputs):
+        with torch._C._AutoDispatchBelowAutograd():
+            return torch_ops.backward(call, inputs, dy, dlast_state, states)
+
+    @staticmethod
+    @run_as_it_is
+    def setup_context(ctx, inputs, output):
+        ctx.call = inputs[0]
 
 
-@outside_graphs
-def scan_step(framework, state, inputs, delta_softplus, backend):
-    """(y, state); in place on `state` unless a gradient may be asked for."""
-    refuse_transforms("scan_step")
-    request = ops.step_request("scan_step", framework, state, inputs, delta_softplus, backend)
-    if not records((state, *inputs)):
-        return ops.step(request, state, inputs)
-    # With a gradient a step is a scan of length 1, and the state is a new tensor.
-    u, delta, A, B, C, D, z, delta_bias = inputs
-    batch = state.shape[0]
-    B, C = (x if x.dim() == 2 and x.shape[0] != batch else x.unsqueeze(-1) for x in (B, C))
-    u, delta, z = (x if x is None else x.unsqueeze(-1) for x in (u, delta, z))
-    inputs = (u, delta, A, B, C, D, z, delta_bias, state, None)
-    options = ops.switches("scan_step", delta_softplus)
-    request = ops.request("scan_step", framework, inputs, options, backend)
-    y, state = Scan.apply(request, True, *inputs)
-    return y.squeeze(-1), state
-
-
-@outside_graphs
-def scan_backward(framework, inputs, dy, dlast_state, options, backend):
-    """Gradients of all given inputs, in the order of contract.ARGUMENTS."""
-    refuse_transforms("scan_backward")
-    request = ops.request("scan_backward", framework, inputs, options, backend)
-    return backward(request, inputs, dy, dlast_state)
+def incoming(call, inputs, dy, dlast_state):
+    """The gradients of the outputs, dy given, and to be read as they stand in memory."""
+    if dy is None:
+        dy = torch.zeros_like(inputs[0])
+    for x in (dy, dlast_state):
+        if x is not None and not torch.compiler.is_compiling() and _is_batched(x):
+            raise vmap_error(call.function)  # of torch.autograd.grad(..., is_grads_batched=True)
+    if dlast_state is not None:
+        dlast_state = dlast_state.resolve_conj().resolve_neg()
+    return dy.resolve_neg(), dlast_state
 
 
 def backward(request, inputs, dy, dlast_state, states=None):
-    """Gradients, recorded if theirs may be asked for, which raises."""
+    """Gradients by a kernel, recorded if theirs may be asked for, which raises."""
     if records((dy, dlast_state, *inputs)):
         return Gradients.apply(request, states, dy, dlast_state, *inputs)
     return ops.backward(request, inputs, dy, dlast_state, states)
 
 
-def records(inputs):
-    """Whether autograd has to see the call."""
-    if torch.is_grad_enabled():
-        for x in inputs:
-            if isinstance(x, torch.Tensor) and x.requires_grad:
-                return True
-    # Dual tensors: autograd.Function refuses them, a direct call would drop the tangents.
-    return forward_ad._current_level >= 0
+def operator_backward(call, inputs, dy, dlast_state, states=None):
+    """Gradients by an operator, which does the same."""
+    if transforming():
+        return OperatorGradients.apply(call, states, dy, dlast_state, *inputs)
+    return torch_ops.backward(call, inputs, dy, dlast_state, states)
 
 
-def refuse_transforms(function, *gradients):
-    """torch.func works on wrapped tensors, which have no memory that a kernel could read."""
-    if torch._C._get_tracing_state() is not None:
-        raise RuntimeError(
-            f"{function}: torch.jit.trace is not supported: it would record the result as memory "
-            "that nobody writes. Use torch.compile."
-        )
-    functorch = torch._C._functorch
-    # torch.autograd.grad(..., is_grads_batched=True) wraps the gradients in another way.
-    batched = any(x is not None and functorch.is_legacy_batchedtensor(x) for x in gradients)
-    if batched or functorch.peek_interpreter_stack() is not None:
-        raise RuntimeError(
-            f"{function}: torch.func transforms (grad, vmap, jvp, ...) are not supported yet; "
-            "use .backward() or torch.autograd.grad, for one gradient at a time."
-        )
+def operator_scan(call, inputs):
+    """(y, last_state) by an operator."""
+    if transforming():
+        return OperatorScan.apply(call, *inputs)[:2]
+    return torch_ops.SCAN(*inputs, *call.constants(), True)
+
+
+def recorded_scan(*arguments):
+    """selscan::scan where a gradient may be asked for."""
+    call, inputs = torch_ops.split("scan", arguments[:-1])
+    return list(apply_here(OperatorScan, call, *inputs)[: 1 + arguments[-1]])
+
+
+def recorded_backward(dy, dlast_state, states, *arguments):
+    """selscan::scan_backward where a gradient may be asked for, which raises."""
+    call, inputs = torch_ops.split("scan_backward", arguments)
+    gradients = apply_here(OperatorGradients, call, states, dy, dlast_state, *inputs)
+    return [x for x in gradients if x is not None]
+
+
+def apply_here(function, call, *arguments):
+    """function.apply, also where a transform of torch.func has reached the operator already."""
+    if _transform() is None:
+        return function.apply(call, *arguments)
+    if getattr(forward_ad, "_current_level", 0) >= 0:
+        no_forward_mode(SimpleNamespace(call=call))
+    with _single_level():
+        return super(torch.autograd.Function, function).apply(call, *arguments)
+
+
+def refuse(*_):
+    raise RuntimeError(
+        "selscan: the operators scan_forward and scan_step record no gradients; call selscan.scan "
+        "or selscan.scan_step, or use torch.no_grad()."
+    )
+
+
+def look_at(operator, kernel, recorded):
+    """Have autograd see an operator: `recorded` is called if a gradient may be asked for."""
+    count = sum("Tensor" in str(x.type) for x in operator._schema.arguments)  # they come first
+
+    @run_as_it_is
+    def call(*arguments):
+        tensors = arguments[:count]
+        if records(tensors):
+            return recorded(*arguments)
+        if ordinary(tensors):
+            return kernel(*arguments)
+        with torch._C._AutoDispatchBelowAutograd():
+            return operator(*arguments)
+
+    def vmap(info, in_dims, *_):
+        raise vmap_error(kernel.__name__)
+
+    torch_ops.LIBRARY.impl(kernel.__name__, call, "Autograd")
+    torch.library.register_vmap(operator, vmap, lib=torch_ops.LIBRARY)
+
+
+look_at(torch_ops.SCAN, torch_ops.scan, recorded_scan)
+look_at(torch_ops.SCAN_FORWARD, torch_ops.scan_forward, refuse)
+look_at(torch_ops.SCAN_BACKWARD, torch_ops.scan_backward, recorded_backward)
+look_at(torch_ops.SCAN_STEP, torch_ops.scan_step, refuse)

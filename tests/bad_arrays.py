@@ -172,17 +172,9 @@ TENSORS = [
         "u=u.to(torch.complex64).conj().imag",
         "u must be a plain tensor; got one with its negative bit set. Call .resolve_neg() first.",
     ),
-    (
-        "u=torch.masked.masked_tensor(u, u > 0)",
-        "u must be a plain tensor; got a MaskedTensor, which has no memory of its own.",
-    ),
-    (
-        "delta=FakeTensorMode().from_tensor(delta)",
-        "delta must be a plain tensor; got a FakeTensor, which has no memory of its own.",
-    ),
 ]
 DEVICES = [
     ('delta=delta.to("meta")', "delta must be on cpu like u; got meta."),
     ('seq_idx=seq_idx.to("meta")', "seq_idx must be on cpu like u; got meta."),
 ]
-NO_BACKEND = [('u=u.to("meta")', "no backend works on meta arrays; move them to the CPU.")]
+OTHER_DEVICE = [('u=u.to("meta")', "delta must be on meta like u; got cpu.")]

@@ -99,7 +99,7 @@ SECTIONS = {
     "Tensors that a kernel cannot read": [Group(bad_arrays.TENSORS, TypeError, SCANS, TORCH)],
     "Devices": [
         Group(bad_arrays.DEVICES, ValueError, SCANS, TORCH),
-        Group(bad_arrays.NO_BACKEND, selscan.BackendUnavailable, SCANS, TORCH),
+        Group(bad_arrays.OTHER_DEVICE, ValueError, ("scan",), TORCH),
     ],
     "Options and backends": [
         Group(bad_options.OPTION_TYPES, TypeError, EVERY),
@@ -147,8 +147,6 @@ def helpers(given, framework):
     names["ones"] = functools.partial(array, framework)
     if framework == "torch" or "torch." in given:
         names["torch"] = pytest.importorskip("torch")
-    if "FakeTensorMode" in given:
-        names["FakeTensorMode"] = names["torch"]._subclasses.FakeTensorMode
     return names
 
 

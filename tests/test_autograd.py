@@ -170,11 +170,36 @@ def test_one_tensor_may_be_several_inputs():
     assert_equal(u.grad, want["u"] + want["B"] + want["C"] + want["z"])
 
 
-def test_activation_checkpointing_gives_the_same_gradients():
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_activation_checkpointing_gives_the_same_gradients(reentrant):
     tensors, options = tensors_of()
     want = torch.autograd.grad(total(tensors, options), list(tensors.values()))
-    loss = checkpoint(total, tensors, options, use_reentrant=False)
-    assert_equal(torch.autograd.grad(loss, list(tensors.values())), want)
+
+    def function(*values):
+        return total(dict(zip(tensors, values, strict=True)), options)
+
+    checkpoint(function, *tensors.values(), use_reentrant=reentrant).backward()
+    assert_equal(list(grads_of(tensors).values()), list(want))
+
+
+def test_gradients_of_outputs_may_be_views_with_their_negative_bit_set():
+    tensors, options = tensors_of()
+    results = scan(tensors, options)
+    incoming = [random_like(x) for x in results]
+    want = torch.autograd.grad(results, list(tensors.values()), incoming, retain_graph=True)
+    negative = [torch.complex(x, -x).conj().imag for x in incoming]
+    assert all(x.is_neg() for x in negative)
+    assert_equal(torch.autograd.grad(results, list(tensors.values()), negative), want)
+
+
+def test_gradients_of_outputs_may_be_one_number_expanded():
+    tensors, options = tensors_of()
+    results = scan(tensors, options)
+    want = torch.autograd.grad(
+        results, list(tensors.values()), [torch.ones_like(x) for x in results], retain_graph=True
+    )
+    incoming = [torch.ones(()).expand(x.shape) for x in results]
+    assert_equal(torch.autograd.grad(results, list(tensors.values()), incoming), want)
 
 
 @pytest.fixture

@@ -36,6 +36,14 @@ def test_cuda_tensors_are_refused(monkeypatch):
     )
 
 
+def test_tensors_on_an_unknown_device_are_refused(monkeypatch):
+    monkeypatch.setattr(arrays.TorchArrays, "device", staticmethod(lambda signature: "xpu:0"))
+
+    message = refused(selscan.BackendUnavailable, "scan", "torch")
+
+    assert message == "scan: no backend works on xpu arrays; move them to the CPU."
+
+
 @pytest.mark.parametrize("name", INPUTS["scan"][1:])
 def test_tensors_on_two_devices_are_refused(name):
     given = torch.ones(argument("scan", name).shape, device="meta")

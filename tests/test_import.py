@@ -17,7 +17,7 @@ HEAVY = ("cupy", "jax", "jaxlib", "llvmlite", "ml_dtypes", "numba", "torch")
 # Modules of ours that only arrays of other libraries need.
 GUESTS = ("selscan.autograd", "selscan.ops.dlpack", "selscan.ops.exchange")
 # Modules that need a library which may be missing.
-NEEDS = {"selscan.autograd": "torch"}
+NEEDS = dict.fromkeys(("selscan.autograd", "selscan.torch_ops", "selscan.torch_route"), "torch")
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(selscan.__path__, "selscan.")

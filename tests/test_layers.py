@@ -15,7 +15,9 @@ LAYERS = (
     ("paths",),
     ("backends",),
     ("ops",),
+    ("torch_ops",),
     ("autograd",),
+    ("torch_route",),
     ("api",),
     ("nn",),
     ("models", "compat"),
@@ -30,7 +32,7 @@ RANK = {unit: rank for rank, row in enumerate(LAYERS) for unit in row}
 COMMAND_LINE = ("machine", "bench", "check", "__main__")
 
 HOMES = {
-    "torch": ("autograd", "nn", "models", "compat", *COMMAND_LINE),
+    "torch": ("torch_ops", "autograd", "torch_route", "nn", "models", "compat", *COMMAND_LINE),
     "cupy": ("backends.cupy",),
     "cupyx": ("backends.cupy",),
     "jax": (),  # looked up in sys.modules

@@ -23,11 +23,22 @@ def measure(options):
 
 def functions():
     """(mode, function) pairs."""
+    import torch
+
     import selscan
 
     inputs, ours = make_inputs(CASE), PEERS["selscan"]
     data = ours.prepare(inputs, make_dy(CASE))
     tensors, dy = data
+
+    def scan(u, delta, A, B, C, D, delta_bias):
+        return selscan.scan(u, delta, A, B, C, D, delta_bias=delta_bias, delta_softplus=True)
+
+    compiled = torch.compile(scan)
+
+    def compiled_forward():
+        with torch.no_grad():
+            compiled(**tensors)
 
     def graph():
         return selscan.scan(**tensors, delta_softplus=True)
@@ -41,6 +52,8 @@ def functions():
         "torch, forward for a backward": graph,
         "torch, forward + backward": lambda: ours.run(data, True),
         "torch, forward + y.backward(dy)": backward_method,
+        "torch.compile, forward without gradients": compiled_forward,
+        "torch.compile, forward + y.backward(dy)": lambda: compiled(**tensors).backward(dy),
     }
 
 

@@ -12,6 +12,7 @@ from ..errors import BackendUnavailable
 # In the order of preference; each is a package of this folder.
 NAMES = ("cpu", "cupy", "numba_cuda")
 DEVICES = {"cpu": "cpu", "cupy": "cuda", "numba_cuda": "cuda"}
+_FIRST = {DEVICES[name]: name for name in reversed(NAMES)}
 NOT_YET = {
     "cupy": "CUDA through CuPy is not part of this version; move the arrays to the CPU",
     "numba_cuda": "CUDA through Numba is not part of this version; move the arrays to the CPU",
@@ -84,7 +85,7 @@ def choose(function, requested, device):
     if name is None:
         source, name = "SELSCAN_BACKEND", os.environ.get("SELSCAN_BACKEND") or None
     if name is None:
-        name = next((n for n in NAMES if DEVICES[n] == kind), None)
+        name = _FIRST.get(kind)
         if name is None:
             raise BackendUnavailable(
                 f"{function}: no backend works on {kind} arrays; move them to the CPU."

@@ -61,6 +61,11 @@ class Framework:
     def check_out_dtype(function, dtype):
         """Refuse one of the supported dtypes that this framework cannot hold at present."""
 
+    def signatures(self, arrays):
+        """`signature` of each array; None for None, and () for what is not one of these."""
+        owns, signature = self.owns, self.signature
+        return tuple([x if x is None else signature(x) if owns(x) else () for x in arrays])
+
     def like(self, layout, dtype=None):
         """An output of the shape, memory order and, if none is given, dtype of an input."""
         order = dense_order(layout.shape, layout.steps)
@@ -175,7 +180,6 @@ def numpy_dtype(name):
 
 
 # Ends of messages about tensors that a kernel cannot read.
-_NO_MEMORY = "a plain tensor; got a {}, which has no memory of its own."
 _NESTED = "a dense tensor; got a nested one. Scan what .unbind() gives one by one."
 _NOT_DENSE = "a dense tensor; got one of layout {}. Call .to_dense() first."
 _NEGATIVE = "a plain tensor; got one with its negative bit set. Call .resolve_neg() first."
@@ -193,7 +197,6 @@ class TorchArrays(Framework):
 
     def __init__(self, torch):
         self._tensor = torch.Tensor
-        self._no_dispatch = torch.Tensor.__torch_dispatch__
         self._strided = torch.strided
         self._empty = torch.empty_strided
         self._from_numpy = torch.from_numpy
@@ -206,19 +209,27 @@ class TorchArrays(Framework):
     def owns(self, array):
         return isinstance(array, self._tensor)
 
-    def signature(self, array):
-        if array.is_nested:  # before its shape is read, which would raise
-            return (), None, _NESTED, array.device
-        kind = type(array)
-        if kind is not self._tensor and kind.__torch_dispatch__ is not self._no_dispatch:
-            return (), None, _NO_MEMORY.format(kind.__name__), array.device
+    def signatures(self, arrays):
+        """As one loop: a call for each tensor would double the time."""
+        tensor, strided, found = self._tensor, self._strided, []
+        for x in arrays:
+            if x is None:
+                found.append(None)
+            elif not isinstance(x, tensor):
+                found.append(())
+            elif x.layout is strided and not (x.is_nested or x.is_neg() or x.is_conj()):
+                found.append((x.shape, x.stride(), x.dtype, x.device))
+            else:
+                found.append(((), None, self._unreadable(x), x.device))
+        return tuple(found)
+
+    def _unreadable(self, array):
+        """The end of a message: why a kernel cannot read a tensor, whose shape may not exist."""
+        if array.is_nested:
+            return _NESTED
         if array.layout is not self._strided:
-            return (), None, _NOT_DENSE.format(array.layout), array.device
-        if array.is_neg():
-            return (), None, _NEGATIVE, array.device
-        if array.is_conj():
-            return (), None, _CONJUGATE, array.device
-        return array.shape, array.stride(), array.dtype, array.device
+            return _NOT_DENSE.format(array.layout)
+        return _NEGATIVE if array.is_neg() else _CONJUGATE
 
     def layout(self, function, name, signature):
         shape, strides, dtype, _ = signature

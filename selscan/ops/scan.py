@@ -14,17 +14,8 @@ from .arrays import Layout, Output
 from .frameworks import framework_of
 from .messages import foreign
 
-GRADIENT_OF = {
-    "u": "du",
-    "delta": "ddelta",
-    "A": "dA",
-    "B": "dB",
-    "C": "dC",
-    "D": "dD",
-    "z": "dz",
-    "delta_bias": "ddelta_bias",
-    "initial_state": "dinitial_state",
-}
+GRADIENT_OF = {name: f"d{name}" for name in contract.ARGUMENTS if name != "seq_idx"}
+UPSTREAM = ("dy", "dlast_state")
 _CACHED_SHAPES = 512
 
 
@@ -69,24 +60,34 @@ def framework_for(function, array, name):
 
 def request(function, framework, inputs, options, backend, names=contract.ARGUMENTS):
     """Look at the inputs; an error names the first that is not an array of the framework."""
-    found = tuple(
-        map(_signature, (function,) * len(names), (framework,) * len(names), names, inputs)
-    )
+    found = signatures(function, framework, names, inputs)
     module = backends.choose(function, backend, framework.device(found[0]))
     return Request(function, framework, module, found, options)
 
 
-def _signature(function, framework, name, array):
-    if framework.owns(array):
-        return framework.signature(array)
-    if array is None and name not in contract.REQUIRED:
-        return None
-    raise foreign(function, name, array, framework)
+def signatures(function, framework, names, arrays):
+    """What the framework says of each array, None where it is not given."""
+    found = framework.signatures(arrays)
+    if () in found or found[0] is None:
+        check_arrays(function, framework, names, arrays)
+    return found
 
 
-def _layouts(function, framework, names, signatures):
+def check_arrays(function, framework, names, arrays):
+    """Raise for the first that is not an array of the framework."""
+    for name, array in zip(names, arrays, strict=True):
+        if array is None and name not in contract.REQUIRED:
+            continue
+        if not framework.owns(array):
+            raise foreign(function, name, array, framework)
+
+
+def _layouts(function, framework, names, found):
     """Layouts by name, all on one device."""
-    given = {n: s for n, s in zip(names, signatures, strict=True) if s is not None}
+    given = {n: s for n, s in zip(names, found, strict=True) if s is not None}
+    for name in names:
+        if name in contract.REQUIRED and name not in given:
+            raise foreign(function, name, None, framework)
     contract.check_devices(function, {n: framework.device(s) for n, s in given.items()})
     return {n: memory.in_64_bits(framework.layout(function, n, s)) for n, s in given.items()}
 
@@ -102,23 +103,34 @@ class Call(NamedTuple):
     apart: tuple = ()  # of a step: the spans of the state and of the inputs
 
 
-@functools.lru_cache(maxsize=_CACHED_SHAPES)
-def _prepare_forward(request, keep_states, want_y):
-    function, framework, backend, signatures, options = request
-    layouts = _layouts(function, framework, contract.ARGUMENTS, signatures)
+def check_forward(request):
+    """The layouts of the inputs, the Problem, y and the last state; sizes may be symbolic."""
+    function, framework, _, found, options = request
+    layouts = _layouts(function, framework, contract.ARGUMENTS, found)
     problem = contract.check(function, layouts, *options[:4])
     y = framework.like(layouts["u"], options.out_dtype)
-    last = framework.output(problem.state_shape, problem.state_dtype)
+    return layouts, problem, y, framework.output(problem.state_shape, problem.state_dtype)
+
+
+def states_output(request, problem):
+    """The states that a forward keeps for the backward, as the backend likes them."""
+    size = request.backend.states_size(problem)
+    return request.framework.output((size,), problem.real)
+
+
+@functools.lru_cache(maxsize=_CACHED_SHAPES)
+def _prepare_forward(request, keep_states, want_y):
+    layouts, problem, y, last = check_forward(request)
+    backend = request.backend
     given = tuple((i, n) for i, n in enumerate(contract.ARGUMENTS) if n in layouts)
     if problem.empty:
-        return Call(None, given, y, last, None)
+        return Call(None, given, y, last, request.framework.output((0,), problem.real))
     operands = {name: (layouts[name], problem.axes[name]) for _, name in given}
     if want_y:
         operands["y"] = y.layout, problem.axes["u"]
     operands["last_state"] = last.layout, contract.STATE_AXES
     plan = backend.forward_plan(problem, operands)
-    size = backend.states_size(problem)
-    return Call(plan, given, y, last, framework.output((size,), problem.real))
+    return Call(plan, given, y, last, states_output(request, problem))
 
 
 def forward(request, inputs, *, keep_states=False, want_last=False, want_y=True):
@@ -130,14 +142,14 @@ def forward(request, inputs, *, keep_states=False, want_last=False, want_y=True)
     framework = request.framework
     y = framework.allocate(call.y) if want_y else None
     last_state = framework.allocate(call.last_state) if want_last else None
+    states = framework.allocate(call.states) if keep_states else None
     if call.plan is None:
         if want_last:
             initial = inputs[contract.ARGUMENTS.index("initial_state")]
             framework.fill(last_state, 0 if initial is None else initial)
-        return y, last_state, None
+        return y, last_state, states
     address = framework.address
     addresses = {name: address(inputs[i]) for i, name in call.given}
-    states = framework.allocate(call.states) if keep_states else None
     if want_y:
         addresses["y"] = address(y)
     if want_last:
@@ -158,16 +170,24 @@ class BackwardCall(NamedTuple):
     partial: tuple  # (name of the input, result, Output) summed over the leading axis afterwards
 
 
-@functools.lru_cache(maxsize=_CACHED_SHAPES)
-def _prepare_backward(request, incoming):
-    function, framework, backend, signatures, options = request
-    names = (*contract.ARGUMENTS, "dy", "dlast_state")
-    layouts = _layouts(function, framework, names, signatures + incoming)
-    given = tuple((i, n) for i, n in enumerate(names) if n in layouts)
-    upstream = {n: layouts.pop(n) for n in ("dy", "dlast_state") if n in layouts}
+def check_backward(request, incoming):
+    """Layouts by name of the inputs and of dy and dlast_state, the Problem, and the gradients."""
+    function, framework, _, found, options = request
+    names = (*contract.ARGUMENTS, *UPSTREAM)
+    layouts = _layouts(function, framework, names, found + incoming)
+    upstream = {n: layouts.pop(n) for n in UPSTREAM if n in layouts}
     problem = contract.check(function, layouts, *options[:4])
     contract.check_gradients(function, upstream, problem)
     gradients = {n: framework.like(x) for n, x in layouts.items() if n in GRADIENT_OF}
+    return layouts, upstream, problem, gradients
+
+
+@functools.lru_cache(maxsize=_CACHED_SHAPES)
+def _prepare_backward(request, incoming):
+    layouts, upstream, problem, gradients = check_backward(request, incoming)
+    framework, backend = request.framework, request.backend
+    names = (*contract.ARGUMENTS, *UPSTREAM)
+    given = tuple((i, n) for i, n in enumerate(names) if n in layouts or n in upstream)
     if problem.empty:
         return BackwardCall(None, given, tuple(gradients.items()), (), ())
     operands = {name: (x, problem.axes[name]) for name, x in layouts.items()}
@@ -207,10 +227,7 @@ def backward(request, inputs, dy, dlast_state, states=None):
     `states` are those that `forward` kept; without them the forward runs once more.
     """
     function, framework, backend, _, _ = request
-    incoming = (
-        _signature(function, framework, "dy", dy),
-        _signature(function, framework, "dlast_state", dlast_state),
-    )
+    incoming = signatures(function, framework, UPSTREAM, (dy, dlast_state))
     if states is None and any(s and framework.is_wide(s) for s in incoming):
         request = request._replace(options=request.options._replace(wide=True))
     call = _prepare_backward(request, incoming)
@@ -238,14 +255,19 @@ def backward(request, inputs, dy, dlast_state, states=None):
     return tuple(gradients.get(name) for name in GRADIENT_OF)
 
 
+def check_step(request):
+    """The layouts, `initial_state` the one of the state, the Problem, and y."""
+    function, framework, _, found, softplus = request
+    layouts = _layouts(function, framework, contract.STEP_ARGUMENTS, found)
+    layouts["initial_state"] = layouts.pop("state")
+    problem = contract.check_step(function, layouts, softplus)
+    return layouts, problem, framework.like(layouts["u"])
+
+
 @functools.lru_cache(maxsize=_CACHED_SHAPES)
 def _prepare_step(request):
-    function, framework, backend, signatures, softplus = request
-    layouts = _layouts(function, framework, contract.STEP_ARGUMENTS, signatures)
-    state = layouts.pop("state")
-    layouts["initial_state"] = state
-    problem = contract.check_step(function, layouts, softplus)
-    y = framework.like(layouts["u"])
+    layouts, problem, y = check_step(request)
+    framework, state = request.framework, layouts["initial_state"]
     new = framework.like(state) if framework.immutable else None
     given = tuple((i, n) for i, n in enumerate(contract.ARGUMENTS) if n in layouts)
     if problem.empty:
@@ -253,12 +275,11 @@ def _prepare_step(request):
     operands = {name: (layouts[name], problem.axes[name]) for _, name in given}
     operands["y"] = y.layout, problem.axes["u"]
     operands["last_state"] = state if new is None else new.layout, contract.STATE_AXES
+    apart = None
     if new is None:
         spans = tuple((n, *memory.span(x)) for n, x in layouts.items() if n != "initial_state")
         apart = memory.span(state), spans
-    else:
-        apart = None
-    plan = backend.step_plan(problem, operands)
+    plan = request.backend.step_plan(problem, operands)
     return Call(plan, given, y, new, None, apart)
 
 

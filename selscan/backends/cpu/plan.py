@@ -124,7 +124,7 @@ def blocks_of(problem):
 
 def states_size(problem):
     """Elements of the states kept at chunk starts, all real."""
-    chunks = -(-problem.length // min(chunk_of(problem.d_state), problem.length))
+    chunks = -(-problem.length // chunk_of(problem.d_state))
     width = lanes_of(_REAL[problem.real])
     blocks = problem.batch * problem.groups * blocks_of(problem)
     return blocks * chunks * _parts(problem) * problem.d_state * width

@@ -1,0 +1,233 @@
+"""The scan as operators of torch: what compilers, modes and tensor subclasses see of a call.
+
+    selscan::scan            [y], or [y, last_state]
+    selscan::scan_forward    y, last_state, and the states that a backward begins from
+    selscan::scan_backward   the gradients of the inputs that are given
+    selscan::scan_step       y; writes to `state`
+
+Each has a kernel for tensors with data, and a fake one that checks the call and makes outputs of
+the right sizes, strides and dtypes. What they do where a gradient may be asked for is added in
+autograd.py.
+"""
+
+import contextlib
+import functools
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch.utils.flop_counter import register_flop_formula
+
+from . import backends
+from .ops import contract
+from .ops import scan as ops
+from .ops.frameworks import framework_of
+
+FRAMEWORK = framework_of(torch.empty(0))
+
+_INPUTS = len(contract.ARGUMENTS)
+_ARRAYS = (
+    "Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, "
+    "Tensor? delta_bias, Tensor? initial_state, Tensor? seq_idx"
+)
+_OPTIONS = "bool delta_softplus, bool reverse, str layout, ScalarType? out_dtype, str? backend"
+
+
+class Call(NamedTuple):
+    """All of a call but its tensors."""
+
+    function: str  # its name in messages
+    options: ops.Switches
+    backend: str | None
+
+    @classmethod
+    def of(cls, request):
+        """The one that asks for the same."""
+        return cls(request.function, request.options, request.backend.__name__.rpartition(".")[2])
+
+    def constants(self):
+        """The arguments of an operator behind its tensors."""
+        softplus, reverse, layout, _, dtype = self.options
+        return softplus, reverse, layout, dtype and getattr(torch, dtype), self.backend
+
+
+def split(function, arguments):
+    """The Call and the inputs from the arguments of an operator."""
+    return _call(function, *arguments[_INPUTS:]), arguments[:_INPUTS]
+
+
+@functools.lru_cache
+def _call(function, *constants):
+    *switches, backend = constants
+    return Call(function, ops.switches(function, *switches, FRAMEWORK), backend)
+
+
+def _request(call, inputs):
+    """For tensors with data."""
+    return ops.request(call.function, FRAMEWORK, inputs, call.options, call.backend)
+
+
+def _fake_request(call, inputs, names=contract.ARGUMENTS):
+    """For tensors without data; sizes may be symbolic, so nothing is cached by them."""
+    found = ops.signatures(call.function, FRAMEWORK, names, inputs)
+    device = FRAMEWORK.device(found[0])
+    # Tensors on no device are described as on the CPU.
+    module = backends.choose(call.function, call.backend, "cpu" if device == "meta" else device)
+    return ops.Request(call.function, FRAMEWORK, module, found, call.options)
+
+
+def _empty(output, like):
+    shape, strides, dtype = output.recipe
+    return like.new_empty_strided(shape, strides, dtype=dtype)
+
+
+def run_as_it_is(function):
+    """Keep torch.compile away from a function that torch calls, and from all that this calls.
+
+    Where a graph breaks, it would compile each function that is then called, these too.
+    torch.compiler.disable keeps it away as well, but takes a second to import.
+    """
+    with contextlib.suppress(ImportError):
+        from torch._C._dynamo.eval_frame import (
+            _FrameAction,
+            _FrameExecStrategy,
+            set_code_exec_strategy,
+        )
+
+        skip = _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.SKIP)
+        set_code_exec_strategy(function.__code__, skip)
+    return function
+
+
+def scan(*arguments):
+    call, inputs = split("scan", arguments[:-1])
+    want_last = arguments[-1]
+    y, last_state, _ = ops.forward(_request(call, inputs), inputs, want_last=want_last)
+    return [y, last_state] if want_last else [y]
+
+
+def fake_scan(*arguments):
+    call, inputs = split("scan", arguments[:-1])
+    _, _, *outputs = ops.check_forward(_fake_request(call, inputs))
+    return [_empty(output, inputs[0]) for output in outputs[: 1 + arguments[-1]]]
+
+
+def scan_forward(*arguments):
+    call, inputs = split("scan", arguments)
+    return ops.forward(_request(call, inputs), inputs, keep_states=True, want_last=True)
+
+
+def fake_scan_forward(*arguments):
+    call, inputs = split("scan", arguments)
+    request = _fake_request(call, inputs)
+    _, problem, y, last_state = ops.check_forward(request)
+    outputs = y, last_state, ops.states_output(request, problem)
+    return tuple(_empty(output, inputs[0]) for output in outputs)
+
+
+def scan_backward(dy, dlast_state, states, *arguments):
+    call, inputs = split("scan_backward", arguments)
+    gradients = ops.backward(_request(call, inputs), inputs, dy, dlast_state, states)
+    return [x for x in gradients if x is not None]
+
+
+def fake_scan_backward(dy, dlast_state, states, *arguments):
+    call, inputs = split("scan_backward", arguments)
+    request = _fake_request(call, inputs)
+    incoming = ops.signatures(call.function, FRAMEWORK, ops.UPSTREAM, (dy, dlast_state))
+    *_, gradients = ops.check_backward(request, incoming)
+    return [_empty(output, inputs[0]) for output in gradients.values()]
+
+
+def scan_step(state, *arguments):
+    *inputs, softplus, backend = arguments
+    request = ops.step_request("scan_step", FRAMEWORK, state, inputs, softplus, backend)
+    return ops.step(request, state, inputs)[0]
+
+
+def fake_scan_step(state, *arguments):
+    *inputs, softplus, backend = arguments
+    call = Call("scan_step", softplus, backend)
+    request = _fake_request(call, (*inputs, state), contract.STEP_ARGUMENTS)
+    *_, y = ops.check_step(request)
+    return _empty(y, state)
+
+
+def scan_flops(u, delta, A, B, C, D, z, *_, **__):
+    """The papers' count, from shapes: nine for each state of each step, one each for D and z."""
+    return prod(u) * (9 * A[1] + (D is not None) + (z is not None))
+
+
+def scan_backward_flops(dy, dlast_state, states, *arguments, **_):
+    """Twice the forward, as for a matrix product; once more where it has to run again."""
+    return (3 if states is None else 2) * scan_flops(*arguments)
+
+
+def scan_step_flops(state, *arguments, **_):
+    return scan_flops(*arguments)
+
+
+LIBRARY = torch.library.Library("selscan", "DEF")
+
+
+def _define(kernel, fake, flops, arguments, returns):
+    """Define the operator that has the kernel's name."""
+    name = kernel.__name__
+    # Outputs follow the strides of inputs: a compiler must not choose others than it traced with.
+    tags = (torch.Tag.pt2_compliant_tag, torch.Tag.needs_exact_strides)
+    LIBRARY.define(f"{name}({arguments}) -> {returns}", tags=tags)
+    LIBRARY.impl(name, run_as_it_is(kernel), "CompositeExplicitAutograd")
+    torch.library.register_fake(f"selscan::{name}", run_as_it_is(fake), lib=LIBRARY)
+    operator = getattr(torch.ops.selscan, name)
+    formula = register_flop_formula(operator)(flops)
+    for counter in _counters_at_work():
+        counter.flop_registry[operator] = formula
+    return operator.default
+
+
+def _counters_at_work():
+    """The FlopCounterModes around this import, which copied the table of formulas before."""
+    try:
+        from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+    except ImportError:
+        return []
+    found = (getattr(mode, "counter", None) for mode in _get_current_dispatch_mode_stack())
+    return [x for x in found if hasattr(x, "flop_registry")]
+
+
+SCAN = _define(
+    scan, fake_scan, scan_flops, f"{_ARRAYS}, {_OPTIONS}, bool return_last_state", "Tensor[]"
+)
+SCAN_FORWARD = _define(
+    scan_forward,
+    fake_scan_forward,
+    scan_flops,
+    f"{_ARRAYS}, {_OPTIONS}",
+    "(Tensor y, Tensor last_state, Tensor states)",
+)
+SCAN_BACKWARD = _define(
+    scan_backward,
+    fake_scan_backward,
+    scan_backward_flops,
+    f"Tensor dy, Tensor? dlast_state, Tensor? states, {_ARRAYS}, {_OPTIONS}",
+    "Tensor[]",
+)
+SCAN_STEP = _define(
+    scan_step,
+    fake_scan_step,
+    scan_step_flops,
+    "Tensor(a!) state, Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, "
+    "Tensor? delta_bias, bool delta_softplus, str? backend",
+    "Tensor",
+)
+
+
+def forward(call, inputs):
+    """(y, last_state, states), by selscan::scan_forward."""
+    return SCAN_FORWARD(*inputs, *call.constants())
+
+
+def backward(call, inputs, dy, dlast_state, states=None):
+    """Gradients in the order of ops.scan.GRADIENT_OF, by selscan::scan_backward."""
+    found = iter(SCAN_BACKWARD(dy, dlast_state, states, *inputs, *call.constants()))
+    return tuple(None if x is None else next(found) for x in inputs[: len(ops.GRADIENT_OF)])

@@ -1,0 +1,118 @@
+"""The public functions for torch tensors, and the way that a call takes.
+
+torch.compile, torch.export       an operator of torch_ops.py, in the graph
+a mode, a subclass, meta tensors  the operator too, so that they see it
+a transform of torch.func         a Function around the operator
+a gradient may be asked for       a Function around the kernel
+otherwise                         the kernel
+"""
+
+import torch
+
+from . import backends, torch_ops
+from .autograd import (
+    Scan,
+    backward,
+    operator_backward,
+    operator_scan,
+    ordinary,
+    records,
+    transforming,
+)
+from .ops import contract
+from .ops import scan as ops
+from .torch_ops import FRAMEWORK
+
+
+def scan(inputs, delta_softplus, reverse, layout, out_dtype, backend, return_last_state):
+    """y, or (y, last_state), recorded if a gradient may be asked for."""
+    if torch.compiler.is_compiling():
+        flags = delta_softplus, reverse, return_last_state
+        is_dtype = out_dtype is None or isinstance(out_dtype, torch.dtype)
+        if isinstance(layout, str) and is_dtype and fits(inputs, 5, flags, backend):
+            constants = delta_softplus, reverse, layout, out_dtype, backend, return_last_state
+            y, *last = torch_ops.SCAN(*inputs, *constants)
+            return (y, *last) if return_last_state else y
+    options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, FRAMEWORK)
+    if return_last_state is not True and return_last_state is not False:
+        contract.check_flags("scan", return_last_state=return_last_state)
+    if not ordinary(inputs):
+        check_arrays("scan", inputs, backend)
+        y, last = operator_scan(torch_ops.Call("scan", options, backend), inputs)
+    else:
+        request = ops.request("scan", FRAMEWORK, inputs, options, backend)
+        if records(inputs):
+            y, last = Scan.apply(request, return_last_state, *inputs)
+        else:
+            y, last, _ = ops.forward(request, inputs, want_last=return_last_state)
+    return (y, last) if return_last_state else y
+
+
+def fits(arrays, needed, flags, backend):
+    """Whether arguments fit the schema of an operator; the first `needed` arrays must be given.
+
+    torch.compile guards, call after call, all that was looked at while it traced: so this looks at
+    the arguments alone. Those that do not fit are looked at again, where the errors are raised.
+    """
+    for i, x in enumerate(arrays):
+        if not (isinstance(x, torch.Tensor) or (x is None and i >= needed)):
+            return False
+    for flag in flags:
+        if flag is not True and flag is not False:
+            return False
+    return backend is None or isinstance(backend, str)
+
+
+def scan_step(state, inputs, delta_softplus, backend):
+    """(y, state); in place on `state` unless a gradient may be asked for."""
+    arrays = (state, *inputs)
+    if ordinary(arrays):
+        request = ops.step_request("scan_step", FRAMEWORK, state, inputs, delta_softplus, backend)
+        if not records(arrays):
+            return ops.step(request, state, inputs)
+        return as_scan(state, inputs, delta_softplus, backend, direct=True)
+    if not (torch.compiler.is_compiling() and fits(arrays, 6, (delta_softplus,), backend)):
+        contract.check_flags("scan_step", delta_softplus=delta_softplus)
+        check_arrays("scan_step", (*inputs, state), backend, contract.STEP_ARGUMENTS)
+    if records(arrays) or transforming():
+        return as_scan(state, inputs, delta_softplus, backend, direct=False)
+    return torch_ops.SCAN_STEP(*arrays, delta_softplus, backend), state
+
+
+def as_scan(state, inputs, delta_softplus, backend, direct):
+    """A step as a scan of length 1, which has a gradient; the state returned is a new tensor."""
+    u, delta, A, B, C, D, z, delta_bias = inputs
+    batch = state.shape[0]
+    B, C = (x if x.dim() == 2 and x.shape[0] != batch else x.unsqueeze(-1) for x in (B, C))
+    u, delta, z = (x if x is None else x.unsqueeze(-1) for x in (u, delta, z))
+    inputs = (u, delta, A, B, C, D, z, delta_bias, state, None)
+    options = ops.switches("scan_step", delta_softplus)
+    if direct:
+        request = ops.request("scan_step", FRAMEWORK, inputs, options, backend)
+        y, state = Scan.apply(request, True, *inputs)
+    else:
+        y, state = operator_scan(torch_ops.Call("scan_step", options, backend), inputs)
+    return y.squeeze(-1), state
+
+
+def scan_backward(inputs, dy, dlast_state, delta_softplus, reverse, layout, backend):
+    """Gradients of all given inputs, in the order of contract.ARGUMENTS."""
+    options = ops.switches("scan_backward", delta_softplus, reverse, layout)
+    if not ordinary((*inputs, dy, dlast_state)):
+        check_arrays("scan_backward", inputs, backend)
+        check_arrays("scan_backward", (dy, dlast_state), backend, ops.UPSTREAM)
+        call = torch_ops.Call("scan_backward", options, backend)
+        return operator_backward(call, inputs, dy, dlast_state)
+    request = ops.request("scan_backward", FRAMEWORK, inputs, options, backend)
+    return backward(request, inputs, dy, dlast_state)
+
+
+def check_arrays(function, inputs, backend, names=contract.ARGUMENTS):
+    """What the schema of an operator would refuse in words of its own."""
+    ops.check_arrays(function, FRAMEWORK, names, inputs)
+    if not torch.compiler.is_compiling():
+        for name, signature in zip(names, FRAMEWORK.signatures(inputs), strict=True):
+            if signature is not None:
+                FRAMEWORK.layout(function, name, signature)
+    if backend is not None:
+        backends.check_name(function, "backend", backend)
