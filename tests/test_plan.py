@@ -1,4 +1,4 @@
-"""Plans: every channel and step belongs to one task, tiles have room, threads change nothing."""
+"""Plans: every channel and step belongs to one task, threads change nothing."""
 
 import os
 
@@ -11,21 +11,30 @@ from numba import njit
 
 from selscan.backends.cpu import blocks, plan, simd
 from selscan.backends.cpu import layout as at
+from selscan.backends.cpu.coefficients import CONSTANT, SHARED
+from selscan.backends.cpu.formats import CODES
+from selscan.backends.cpu.planes import COMPLEX_STATES, REAL_STATES
 from selscan.cases import CASES
 from selscan.ops import contract
 from selscan.ops.arrays import Layout, dense_steps
 
 REALS = ("float32", "float64")
+CASE = (2, 100, 300, 16)
+COMPLEX = {"float32": "complex64", "float64": "complex128"}
 
 
 def dense(shape, real):
     return Layout(shape, dense_steps(shape, range(len(shape)), np.dtype(real).itemsize), real)
 
 
-def problem(b, d, l, n, g=1, real="float32", **options):
-    """A checked problem with dense arrays and no options."""
+def problem(b, d, l, n, g=1, real="float32", *, states=None, constant="", packed=False, **options):
+    """A checked problem with dense arrays; `states` is the dtype of A."""
     shapes = {"u": (b, d, l), "delta": (b, d, l), "A": (d, n), "B": (b, g, n, l), "C": (b, g, n, l)}
-    return contract.check("scan", {k: dense(s, real) for k, s in shapes.items()}, **options)
+    shapes |= dict.fromkeys(constant, (d, n))
+    layouts = {k: dense(s, real) for k, s in shapes.items()} | {"A": dense((d, n), states or real)}
+    if packed:
+        layouts["seq_idx"] = dense((b, l), "int32")
+    return contract.check("scan", layouts, **options)
 
 
 def operands(p):
@@ -40,26 +49,28 @@ def backward(p):
     return plan.backward_plan(p, operands(p), {})
 
 
-def step(n, d=64, real="float32", states=None):
-    """The plan of a step."""
+def step(n, d=64, real="float32", **replaced):
+    """The plan of a step with some layouts replaced."""
     shapes = {"initial_state": (2, d, n), "u": (2, d), "delta": (2, d), "A": (d, n)}
     shapes |= dict.fromkeys("BC", (2, n))
-    layouts = {name: dense(shape, real) for name, shape in shapes.items()}
-    layouts["initial_state"] = states or layouts["initial_state"]
+    layouts = {name: dense(shape, real) for name, shape in shapes.items()} | replaced
     p = contract.check_step("scan_step", layouts, False)
     return plan.step_plan(p, operands(p))
 
 
 @st.composite
 def problems(draw):
-    groups = draw(st.integers(1, 5))
+    groups, real = draw(st.integers(1, 5)), draw(st.sampled_from(REALS))
     return problem(
         draw(st.integers(1, 3)),
         groups * draw(st.integers(1, 150)),
         draw(st.integers(1, 1000)),
         draw(st.integers(1, 40)),
         groups,
-        draw(st.sampled_from(REALS)),
+        real,
+        states=draw(st.sampled_from([real, COMPLEX[real]])),
+        constant=draw(st.sampled_from(["", "B", "C", "BC"])),
+        packed=draw(st.booleans()),
         reverse=draw(st.booleans()),
     )
 
@@ -78,10 +89,10 @@ def visits(real, args, channels, steps):
 
 
 @njit
-def last_state(real, args):
+def last_state(real, args, planes):
     """Where the last of the states kept at chunk starts is."""
     b, g, block = args[at.BATCH] - 1, args[at.GROUPS] - 1, args[at.BLOCKS] - 1
-    return blocks.states_address(real, args, b, g, block, args[at.CHUNKS] - 1, 1)
+    return blocks.states_address(real, args, b, g, block, args[at.CHUNKS] - 1, planes)
 
 
 @pytest.mark.parametrize("make", [forward, backward])
@@ -123,83 +134,38 @@ def test_forward_and_backward_agree_on_the_kept_states(p):
     assert np.array_equal(first[: at.SLICES], second[: at.SLICES])
 
 
+def planes(p):
+    """Real numbers in a state."""
+    return 2 if p.is_complex else 1
+
+
 @settings(deadline=None)
 @given(p=problems())
 def test_the_kept_states_fit(p):
     made = forward(p)
     row = simd.lanes_of(numba.from_dtype(made.real.dtype)) * made.real.itemsize
 
-    end = last_state(made.real, made.template) + p.d_state * row
+    end = last_state(made.real, made.template, planes(p)) + planes(p) * p.d_state * row
 
     assert end == plan.states_size(p) * made.real.itemsize
 
 
-FORWARD_TILES = [
-    at.TILE_U, at.TILE_DELTA, at.TILE_Y, at.TILE_Z, at.TILE_B, at.TILE_C, at.TILE_H, at.TILE_A,
-    at.TILE_ROW,
-]  # fmt: skip
-BACKWARD_TILES = [t for t in range(at.TILE_U, at.TILE_DROW + 1) if t != at.TILE_H]
-
-
-def room(made, tiles):
-    """Bytes of each tile: as far as the next one, or the end."""
-    begins = {tile: int(made.template[tile]) for tile in tiles}
-    ends = sorted([*begins.values(), made.scratch])
-    return {tile: ends[ends.index(begin) + 1] - begin for tile, begin in begins.items()}
-
-
-@pytest.mark.parametrize(
-    ("make", "tiles"),
-    [(forward, FORWARD_TILES), (backward, BACKWARD_TILES)],
-    ids=["forward", "backward"],
-)
-@given(p=problems())
-def test_tiles_are_aligned_and_apart(make, tiles, p):
-    made = make(p)
-
-    begins = [int(made.template[tile]) for tile in tiles]
-
-    assert len(set(begins)) == len(tiles)
-    assert not any(begin % 64 for begin in begins)
-    assert made.scratch % 64 == 0
-    assert made.template[at.SCRATCH_STEP] == made.scratch > max(begins)
-
-
-@pytest.mark.parametrize(
-    ("make", "tiles"),
-    [(forward, FORWARD_TILES), (backward, BACKWARD_TILES)],
-    ids=["forward", "backward"],
-)
-@given(p=problems())
-def test_tiles_have_room(make, tiles, p):
-    made = make(p)
-    size, w = made.real.itemsize, simd.lanes_of(numba.from_dtype(made.real.dtype))
-    row, chunk, n = w * size, int(made.template[at.CHUNK]), p.d_state
-    blocks_of_task = -(-int(made.template[at.BLOCKS]) // int(made.template[at.SLICES]))
-
-    found = room(made, tiles)
-
-    assert min(found[t] for t in tiles if at.TILE_U <= t <= at.TILE_Z) >= chunk * row
-    assert min(found[at.TILE_B], found[at.TILE_C]) >= max(chunk * -(-n // w) * w * size, n * row)
-    assert found[at.TILE_A] >= blocks_of_task * n * row
-    assert found[at.TILE_ROW] >= 2 * row
-
-
 @pytest.mark.parametrize("make", [forward, backward])
-@pytest.mark.parametrize("d_state", [1, 16, 100])
-def test_scratch_does_not_grow_with_the_length(make, d_state):
-    short, long = (make(problem(1, 100, l, d_state)).scratch for l in (1000, 100_000))
+@pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("is_complex", [False, True])
+@pytest.mark.parametrize("constant", ["", "B", "C", "BC"])
+def test_the_kernel_is_that_of_the_states_and_coefficients(make, real, is_complex, constant):
+    states = COMPLEX[real] if is_complex else real
 
-    assert short == long
+    made = make(problem(*CASE, real=real, states=states, constant=constant))
+
+    kinds = [CONSTANT if name in constant else SHARED for name in "BC"]
+    assert made.kinds == (COMPLEX_STATES if is_complex else REAL_STATES, *kinds)
+    assert made.real.dtype == real
 
 
-@pytest.mark.parametrize("name", ["vim", "short", "lm", "vmamba"])
-def test_the_scratch_of_a_thread_is_small(name):
-    case = CASES[name]
-    p = problem(case.batch, case.dim, case.length, case.d_state, case.groups)
-
-    assert forward(p).scratch < 2**19
-    assert backward(p).scratch < 2**20
+def test_complex_numbers_in_double_precision_make_the_arithmetic_double():
+    assert forward(problem(*CASE, states="complex128")).real.dtype == np.float64
 
 
 @pytest.mark.parametrize("name", ["vim", "short", "lm", "vmamba"])
@@ -220,9 +186,6 @@ def one_thread():
     numba.set_num_threads(before)
 
 
-CASE = (2, 100, 300, 16)
-
-
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("make", [forward, backward])
 def test_a_plan_does_not_depend_on_the_number_of_threads(make):
@@ -239,6 +202,13 @@ def test_steps_of_any_sign_and_zero_are_passed_on():
     made = plan.forward_plan(p, operands(p) | {"u": (u, p.axes["u"])})
 
     assert made.template[at.U : at.U + 6].tolist() == [0, 1, 0, -1200, 0, 8]
+
+
+def test_seq_idx_is_an_operand_with_its_own_code_and_steps():
+    made = forward(problem(*CASE, packed=True))
+
+    slot = made.template[at.SEQ_IDX : at.SEQ_IDX + 6]
+    assert slot.tolist() == [0, CODES["int32"], 300 * 4, 0, 0, 4]
 
 
 def test_fill_leaves_the_template_as_it_is():
@@ -262,10 +232,20 @@ def test_a_step_over_few_or_strided_states_is_a_scan_of_length_1():
     strided = Layout((2, 64, 16), (64 * 16 * 4, 4, 64 * 4), "float32")
 
     assert step(1).kernel == "forward"
-    assert step(16, states=strided).kernel == "forward"
+    assert step(16, initial_state=strided).kernel == "forward"
 
 
 def test_a_step_of_another_dtype_than_its_state_is_a_scan_of_length_1():
     narrow = dense((2, 64, 16), "float32")
 
-    assert step(16, real="float64", states=narrow).kernel == "forward"
+    assert step(16, real="float64", initial_state=narrow).kernel == "forward"
+
+
+def test_a_step_with_complex_rates_is_a_scan_of_length_1():
+    A, h = dense((64, 64), "complex64"), dense((2, 64, 64), "complex64")
+
+    made = step(64, A=A, initial_state=h)
+
+    assert made.kernel == "forward"
+    assert made.kinds[0] is COMPLEX_STATES
+    assert made.template[at.LENGTH] == 1

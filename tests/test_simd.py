@@ -1,17 +1,13 @@
 """The vector instructions one by one: memory, sums across lanes, transposes."""
 
-import ctypes
-import mmap
-import sys
-
 import numpy as np
 import pytest
+from fences import fenced
 from numba import njit
 from vectors import REALS, address, lanes
 
 from selscan.backends.cpu import simd, vector_math
 
-PROT_NONE = 0  # of mprotect(2)
 MOST = max(map(lanes, REALS))
 
 real = pytest.mark.parametrize("real", REALS)
@@ -63,11 +59,6 @@ def poke(target, value):
 
 
 @njit
-def convert(real, value):
-    return simd.convert(real, value)
-
-
-@njit
 def sum_lanes(real, source):
     return vector_math.sum_lanes(simd.load(real, source))
 
@@ -78,6 +69,11 @@ def four_sums(real, x, y, u, v, target):
         simd.load(real, x), simd.load(real, y), simd.load(real, u), simd.load(real, v)
     )
     vector_math.store_interleaved(target, parts)
+
+
+@njit
+def add_pair(real, x, y, target):
+    vector_math.add_pair(target, simd.load(real, x), simd.load(real, y))
 
 
 @njit
@@ -149,15 +145,9 @@ def test_store_first_leaves_what_is_behind(real, count):
 
 @pytest.fixture
 def edge():
-    """Two pages of memory, the second of which must not be touched; where it begins."""
-    if not sys.platform.startswith("linux"):
-        pytest.skip("mprotect is called as on Linux")
-    libc = ctypes.CDLL(None, use_errno=True)
-    pages = np.frombuffer(mmap.mmap(-1, 2 * mmap.PAGESIZE), np.uint8)
-    second = ctypes.c_void_p(address(pages) + mmap.PAGESIZE)
-    assert libc.mprotect(second, mmap.PAGESIZE, PROT_NONE) == 0
-    yield pages[: mmap.PAGESIZE]
-    libc.mprotect(second, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE)
+    """A page behind which no memory must be touched."""
+    with fenced(1) as page:
+        yield page
 
 
 @real
@@ -219,15 +209,6 @@ def test_peek_reads_what_poke_writes(real, shift):
     assert np.count_nonzero(memory) <= np.dtype(real).itemsize
 
 
-@pytest.mark.parametrize("to", REALS)
-@pytest.mark.parametrize("value", [0.1, -1e300, 1e-310, np.inf, np.nan, np.float32(0.1), 7])
-def test_convert_rounds_as_numpy_does(to, value):
-    with np.errstate(over="ignore"):
-        expected = to(value)
-
-    assert np.array_equal(convert(to(0), value), expected, equal_nan=True)
-
-
 @real
 def test_sum_lanes_adds_all(real):
     x = numbers(real, lanes(real))
@@ -253,6 +234,16 @@ def test_interleaved_sums_are_those_of_four_vectors(real):
     four_sums(real(0), *map(address, vectors), address(target))
 
     assert np.array_equal(target, [*vectors.sum(1), -1])
+
+
+@real
+def test_add_pair_adds_the_sums_of_two_vectors_to_neighbours(real):
+    x, y = numbers(real, lanes(real)), -2 * numbers(real, lanes(real), 100)
+    target = np.array([5, 7, -1], real)
+
+    add_pair(real(0), address(x), address(y), address(target))
+
+    assert np.array_equal(target, [5 + x.sum(), 7 + y.sum(), -1])
 
 
 @real

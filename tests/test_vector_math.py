@@ -6,9 +6,21 @@ import re
 import numpy as np
 import pytest
 from numba import njit
-from vectors import REALS, address, exp2, lanes, sigmoid, softplus, softplus_slope, together
+from vectors import (
+    REALS,
+    address,
+    exp2,
+    lanes,
+    sample,
+    sigmoid,
+    softplus,
+    softplus_slope,
+    together,
+    wide,
+)
 
 from selscan.backends.cpu import simd, vector_math
+from selscan.backends.cpu.trigonometry import cos_sin
 
 # Errors of exp2 in units in the last place: 0.93 and 1.14 where this was written.
 EXP2_ULP = 1.0 if simd.HAS_FMA else 1.25
@@ -26,17 +38,6 @@ select = together(njit(lambda real, x, y, z: vector_math.where_less(x, y, z, y))
 absolute = together(njit(lambda real, x, y, z: vector_math.absolute(x)))
 
 real = pytest.mark.parametrize("real", REALS)
-
-
-def wide(x):
-    """x in a type that has digits enough to judge it."""
-    return x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
-
-
-def sample(real, low, high):
-    """Even and random points, ends included."""
-    even = np.linspace(low, high, 100_003)
-    return np.concatenate([even, np.random.default_rng(0).uniform(low, high, 100_000)]).astype(real)
 
 
 def relative(found, exact):
@@ -251,7 +252,8 @@ def test_softplus_slope_of_nan_is_nan(real):
 def everything(real, address):
     x = simd.load(real, address)
     y = vector_math.softplus(real, x) + vector_math.softplus_slope(real, x)
-    simd.store(address, simd.fma(x, y, vector_math.exp2(x)))
+    cos, sin = cos_sin(x)
+    simd.store(address, simd.fma(x, y, vector_math.exp2(x)) + simd.fma(x, cos, sin))
 
 
 @real
@@ -264,6 +266,6 @@ def test_no_function_of_libm_is_called(real):
     # Without the instruction, LLVM makes a call for each lane of llvm.fma, and so on.
     symbols = set(re.findall(r"\b[a-z_]\w*", asm))
     assert not symbols & {
-        f"{f}{s}" for f in ("fma", "exp", "exp2", "log", "rint") for s in ("", "f")
+        f"{f}{s}" for f in ("fma", "exp", "exp2", "log", "rint", "cos", "sin") for s in ("", "f")
     }
     assert ("vfmadd" in asm) == simd.HAS_FMA or not simd.IS_X86

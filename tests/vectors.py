@@ -4,7 +4,7 @@ import numba
 import numpy as np
 from numba import njit
 
-from selscan.backends.cpu import simd, vector_math
+from selscan.backends.cpu import simd, trigonometry, vector_math
 from selscan.backends.cpu.simd import itemsize, load, store, width
 
 REALS = (np.float32, np.float64)
@@ -57,7 +57,30 @@ def _exp2(real, x):
     return vector_math.exp2(x)
 
 
+@njit
+def _cos(real, x):
+    return trigonometry.cos_sin(x)[0]
+
+
+@njit
+def _sin(real, x):
+    return trigonometry.cos_sin(x)[1]
+
+
 exp2 = elementwise(_exp2)
+cos = elementwise(_cos)
+sin = elementwise(_sin)
 softplus = elementwise(vector_math.softplus)
 softplus_slope = elementwise(vector_math.softplus_slope)
 sigmoid = elementwise(vector_math.sigmoid)
+
+
+def wide(x):
+    """x in a type that has digits enough to judge it."""
+    return x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
+
+
+def sample(real, low, high):
+    """Even and random points, ends included."""
+    even = np.linspace(low, high, 100_003)
+    return np.concatenate([even, np.random.default_rng(0).uniform(low, high, 100_000)]).astype(real)

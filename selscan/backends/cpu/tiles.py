@@ -90,13 +90,14 @@ def store_tile(real, code, tile, tile_step, rows, columns, target, row_step, col
 @helper
 def widen_rows(real, code, source, source_step, target, target_step, count):
     """`count` rows of w neighbours of format `code`, as rows of vectors."""
-    if code == BFLOAT16:
+    part = code & 3
+    if part == BFLOAT16:
         for i in range(count):
             store(target + i * target_step, load_as(real, BF16, source + i * source_step))
-    elif code == FLOAT16:
+    elif part == FLOAT16:
         for i in range(count):
             store(target + i * target_step, load_as(real, F16, source + i * source_step))
-    elif code == FLOAT32:
+    elif part == FLOAT32:
         for i in range(count):
             store(target + i * target_step, load_as(real, F32, source + i * source_step))
     else:
@@ -107,13 +108,14 @@ def widen_rows(real, code, source, source_step, target, target_step, count):
 @helper
 def narrow_rows(real, code, source, source_step, target, target_step, count):
     """The inverse of `widen_rows`."""
-    if code == BFLOAT16:
+    part = code & 3
+    if part == BFLOAT16:
         for i in range(count):
             store_as(BF16, target + i * target_step, load(real, source + i * source_step))
-    elif code == FLOAT16:
+    elif part == FLOAT16:
         for i in range(count):
             store_as(F16, target + i * target_step, load(real, source + i * source_step))
-    elif code == FLOAT32:
+    elif part == FLOAT32:
         for i in range(count):
             store_as(F32, target + i * target_step, load(real, source + i * source_step))
     else:

@@ -1,14 +1,17 @@
 """Cosine and sine of SIMD vectors, for the exponential of complex numbers.
 
-The angle is taken to turns (1 = 2 pi) in twice the precision, so that only the rounding error that
-it comes with counts however large it is. The polynomials interpolate at Chebyshev nodes, as those
-of vector_math.py; infinity gives NaN.
+The angle is taken to quarter turns (1 = pi / 2) in twice the precision, so that the error is
+absolute, about 2**-24 (2**-53), up to 2**20 (2**49) radians. Without fma the rounding of the
+product counts as well, which is at most that of the angle itself. Above 2**22 (2**51) quarter
+turns, where the next angle is a third of a quarter further, results are just some numbers from -1
+to 1. The polynomials interpolate at Chebyshev nodes, as those of vector_math.py; infinity gives
+NaN.
 """
 
 from numba import types
 from numba.extending import intrinsic
 
-from .simd import Vector, constant, emit_call, emit_fma
+from .simd import Vector, constant, emit_fma
 from .vector_math import horner
 
 # sin(pi/2 g) = g P(g**2), cos(pi/2 g) = 1 + g**2 Q(g**2) for g in [-1/2, 1/2], highest power first.
@@ -47,10 +50,10 @@ _COS = {
         -1.23370055013616983,
     ),
 }
-# 1 / (2 pi), and what its rounding left.
-_PER_TURN = {
-    types.float32: (0.15915493667125702, 6.420638316725915e-09),
-    types.float64: (0.15915494309189535, -9.839338337591243e-18),
+# 2 / pi, and what its rounding left.
+_PER_QUARTER = {
+    types.float32: (0.6366197466850281, 2.568255326690366e-08),
+    types.float64: (0.6366197723675814, -3.935735335036497e-17),
 }
 # Adding it rounds to an integer, whose last two bits then are the last two of the number.
 _ROUND = {types.float32: 1.5 * 2**23, types.float64: 1.5 * 2**52}
@@ -71,16 +74,17 @@ def cos_sin(typingctx, angle):
     def codegen(context, builder, sig, args):
         x = args[0]
         kind = x.type
-        high, low = (constant(kind, value) for value in _PER_TURN[element])
-        turns = builder.fmul(x, high)
-        rest = emit_fma(builder, x, low, emit_fma(builder, x, high, builder.fneg(turns)))
-        turns = builder.fsub(turns, emit_call(builder, "llvm.rint", turns))
-        quarters = builder.fmul(builder.fadd(turns, rest), constant(kind, 4.0))
-        shifted = builder.fadd(quarters, constant(kind, _ROUND[element]))
-        g = builder.fsub(quarters, builder.fsub(shifted, constant(kind, _ROUND[element])))
+        high, low = (constant(kind, value) for value in _PER_QUARTER[element])
+        shifted = builder.fadd(builder.fmul(x, high), constant(kind, _ROUND[element]))
+        nearest = builder.fsub(shifted, constant(kind, _ROUND[element]))
+        g = emit_fma(builder, x, low, emit_fma(builder, x, high, builder.fneg(nearest)))
+        # Where `nearest` is far off, the polynomials must not run away.
+        one, minus_one = constant(kind, 1.0), constant(kind, -1.0)
+        g = builder.select(builder.fcmp_ordered(">", g, one), one, g)
+        g = builder.select(builder.fcmp_ordered("<", g, minus_one), minus_one, g)
         v = builder.fmul(g, g)
         sine = builder.fmul(g, horner(builder, v, _SIN[element]))
-        cosine = emit_fma(builder, v, horner(builder, v, _COS[element]), constant(kind, 1.0))
+        cosine = emit_fma(builder, v, horner(builder, v, _COS[element]), one)
         quadrant = builder.bitcast(shifted, bits)
         odd = builder.icmp_unsigned(
             "!=", builder.and_(quadrant, constant(bits, 1)), constant(bits, 0)
