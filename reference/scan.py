@@ -169,9 +169,10 @@ def dense_matrix(delta, A, B, C, D=0.0, *, reverse=False, seq_idx=None):
     l, k = len(delta), 2 if np.iscomplexobj(A) else 1
     B, C = (np.broadcast_to(a, (l, len(A))) for a in (B, C))
     seq_idx = np.zeros(l, int) if seq_idx is None else np.asarray(seq_idx)
+    segment = np.cumsum(np.diff(seq_idx, prepend=seq_idx[:1]) != 0)
     M = D * np.eye(l)
     for t, s in np.ndindex(l, l):
-        if (s >= t if reverse else s <= t) and seq_idx[s] == seq_idx[t]:
+        if (s >= t if reverse else s <= t) and segment[s] == segment[t]:
             decay = np.exp(A * (delta[t:s].sum() if reverse else delta[s + 1 : t + 1].sum()))
             M[t, s] += k * np.sum(C[t] * decay * delta[s] * B[s]).real
     return M

@@ -11,8 +11,18 @@ nothing cancels), and its error e(q), counted in roundings of half an epsilon:
 where 2 |q| is for kernels that scale q by log2(e) first. So long memory, long sums, a large
 |delta' A| (which magnifies the rounding of delta') and a very negative argument of softplus or
 silu are charged what they cost. Not charged: storing results in 16 bits, and underflow.
+
+Sizes and errors of complex numbers are moduli, and bound those of both parts. A sum, and a product
+with a real number, round each part once, which is one rounding of the modulus; other than for real
+numbers are only
+
+    |x y|, both complex     COMPLEX_PRODUCT |x y| in place of |x y|
+    |exp(q)|                (COMPLEX_FUNCTION + 2 |q| + e(q)) |exp(q)|:  the imaginary part of e(q)
+                            is an error of the phase, the real one of the size
+    Re(sum of m terms)      2 m |sum|: kernels add two real products for each term
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,9 +34,10 @@ from reference.scan_backward import ScanGrads, collect, softplus_slope
 # Roundings in an exponential, a logarithm or a division: 2 ulp, as CUDA's fast ones have.
 FUNCTION = 4
 
-# A complex product has sqrt(5) roundings (Brent, Percival, Zimmermann 2007), an exponential
-# 2 FUNCTION + 1: each at most this many times what a real one has.
-COMPLEX = 2.5
+# Brent, Percival and Zimmermann 2007; with fused operations it is 2 (Jeannerod and others 2017).
+COMPLEX_PRODUCT = math.sqrt(5)
+# An exponential, a cosine and a sine, and their products.
+COMPLEX_FUNCTION = 2 * FUNCTION + 1
 
 
 @dataclass
@@ -35,25 +46,29 @@ class Rounded:
 
     size: np.ndarray
     error: np.ndarray
+    parts: int = 1  # 2: complex
 
     @classmethod
     def of(cls, value, roundings=0.0):
         """A value known up to some relative roundings."""
-        return cls(np.abs(value), np.abs(value) * roundings)
+        return cls(np.abs(value), np.abs(value) * roundings, 2 if np.iscomplexobj(value) else 1)
 
     def __mul__(self, other):
         """The product."""
         size = self.size * other.size
-        return Rounded(size, self.error * other.size + self.size * other.error + size)
+        error = self.error * other.size + self.size * other.error
+        both = self.parts == other.parts == 2
+        error = error + (COMPLEX_PRODUCT * size if both else size)
+        return Rounded(size, error, max(self.parts, other.parts))
 
     def __add__(self, other):
         """The sum, or the difference."""
         size = self.size + other.size
-        return Rounded(size, self.error + other.error + size)
+        return Rounded(size, self.error + other.error + size, max(self.parts, other.parts))
 
     def __getitem__(self, index):
         """A part."""
-        return Rounded(self.size[index], self.error[index])
+        return Rounded(self.size[index], self.error[index], self.parts)
 
     def __setitem__(self, index, value):
         """Write a part."""
@@ -61,11 +76,12 @@ class Rounded:
 
     def cleared(self, where):
         """Zero in some places."""
-        return Rounded(np.where(where, 0, self.size), np.where(where, 0, self.error))
+        return Rounded(np.where(where, 0, self.size), np.where(where, 0, self.error), self.parts)
 
     def sum(self):
-        """The sum over the last axis."""
-        return Rounded(self.size.sum(-1), self.as_one_of(self.size.shape[-1]).sum(-1))
+        """The real part of the sum over the last axis."""
+        terms = self.parts * self.size.shape[-1]
+        return Rounded(self.size.sum(-1), self.as_one_of(terms).sum(-1))
 
     def as_one_of(self, terms):
         """Errors that add up to the error of a sum of so many terms."""
@@ -102,8 +118,7 @@ def scan_error_bound(
     p = prepare(u, delta, A, B, C, D, z, delta_bias, **options)
     f = forward(p)
     y = f.y if z is None else f.y * silu_of(p)  # (4)
-    scale = COMPLEX if p.k == 2 else 1
-    y, last = from_bdl(scale * y.error, p.layout), scale * f.last.error
+    y, last = from_bdl(y.error, p.layout), f.last.error
     return (y, last) if return_last_state else y
 
 
@@ -133,8 +148,7 @@ def scan_backward_error_bound(
     p = prepare(u, delta, A, B, C, D, z, delta_bias, **options)
     given = ScanGrads(u, delta, A, B, C, D, z, delta_bias, options.get("initial_state"))
     bounds = backward(p, to_bdl(np.asarray(dy, np.float64), p.layout), dlast_state, given)
-    scale = COMPLEX if p.k == 2 else 1
-    return collect(ScanGrads(*(e if e is None else scale * e for e in bounds)), given, p.layout)
+    return collect(bounds, given, p.layout)
 
 
 class Forward(NamedTuple):
@@ -154,15 +168,16 @@ def forward(p):
     u, A, D = Rounded.of(p.u[..., None]), Rounded.of(p.A[:, None]), Rounded.of(p.D[:, None])
     delta = Rounded.of(p.delta, delta_roundings(p))[..., None]
     q = delta * A
-    a = Rounded.of(np.exp(p.delta[..., None] * p.A[:, None]), FUNCTION + 2 * q.size + q.error)
+    function = FUNCTION if q.parts == 1 else COMPLEX_FUNCTION
+    a = Rounded.of(np.exp(p.delta[..., None] * p.A[:, None]), function + 2 * q.size + q.error)
     x = delta * Rounded.of(p.B) * u
-    before, after = (Rounded.of(np.zeros(p.B.shape)) for _ in "ab")
+    before, after = (Rounded.of(np.zeros_like(p.B)) for _ in "ab")
     h = Rounded.of(p.state)
     for t in p.order:
         before[:, :, t] = h = h.cleared(p.restart[:, t, None, None])
         after[:, :, t] = h = a[:, :, t] * h + x[:, :, t]  # (2)
     skip = D * u[..., 0]  # one term more of the sum over states, which may begin with it
-    skip = Rounded(skip.size, skip.as_one_of(p.A.shape[1]))
+    skip = Rounded(skip.size, skip.as_one_of(x.parts * p.A.shape[1]))
     y = Rounded.of(p.k) * (Rounded.of(p.C) * after).sum() + skip  # (3)
     return Forward(u, delta, a, before, after, h, y)
 
@@ -191,8 +206,9 @@ def backward(p, dout, dlast_state, given):
 
 def adjoint(p, a, source, dlast_state):
     """g (b, d, l, n) of (7), exp(delta' A) g, and the gradient (15) of the initial state."""
-    g, carried = (Rounded.of(np.zeros(p.B.shape)) for _ in "ab")
-    carry = Rounded.of(np.zeros(p.state.shape) if dlast_state is None else dlast_state)
+    g, carried = (Rounded.of(np.zeros_like(p.B)) for _ in "ab")
+    last = np.zeros_like(p.state) if dlast_state is None else np.asarray(dlast_state, p.A.dtype)
+    carry = Rounded.of(last)
     for t in reversed(p.order):
         g[:, :, t] = source[:, :, t] + carry
         carried[:, :, t] = carry = a[:, :, t] * g[:, :, t]

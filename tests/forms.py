@@ -3,9 +3,14 @@
 import numpy as np
 
 
+def _gaps(shape, dtype):
+    """What must not be read: NaN, in both parts, or a number that is nowhere else."""
+    return np.full(shape, -77 if dtype.kind == "i" else dtype.type(1) * dtype.type(np.nan), dtype)
+
+
 def sliced(x):
     """A view inside a larger array of NaN."""
-    larger = np.full([size + 3 for size in x.shape], np.nan, x.dtype)
+    larger = _gaps([size + 3 for size in x.shape], x.dtype)
     inside = larger[(slice(1, -2),) * x.ndim]
     inside[...] = x
     return inside
@@ -24,14 +29,14 @@ def channels_last(x):
 
 def every_other(x):
     """Every second element of an array that has NaN between them."""
-    larger = np.full((*x.shape[:-1], 2 * x.shape[-1]), np.nan, x.dtype)
+    larger = _gaps((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
     larger[..., ::2] = x
     return larger[..., ::2]
 
 
 def every_other_row(x):
     """The same along the first axis."""
-    larger = np.full((2 * x.shape[0], *x.shape[1:]), np.nan, x.dtype)
+    larger = _gaps((2 * x.shape[0], *x.shape[1:]), x.dtype)
     larger[::2] = x
     return larger[::2]
 

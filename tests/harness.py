@@ -3,10 +3,13 @@
 import contextlib
 from typing import NamedTuple
 
+import ml_dtypes
 import numpy as np
 from producers import Shared
 
 import selscan
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
 class Backend(NamedTuple):
@@ -25,7 +28,7 @@ class Backend(NamedTuple):
             with self.precision():
                 return jax.device_put(value)  # JAX has one order of memory
         if self.framework == "dlpack":
-            return Shared(value if value.dtype.name != "bfloat16" else to_tensor(value))
+            return Shared(value if value.dtype != BFLOAT16 else to_tensor(value))
         tensor = to_tensor(value)
         return tensor if self.name == "cpu" else tensor.cuda()
 
@@ -65,9 +68,9 @@ def to_tensor(value):
     """A NumPy array as a torch tensor on the same memory."""
     import torch
 
-    if value.dtype.name != "bfloat16":
-        return torch.from_numpy(value)
-    return torch.from_numpy(value.view(np.int16)).view(torch.bfloat16)
+    if value.dtype == BFLOAT16:  # which torch does not know from NumPy
+        return torch.from_numpy(value.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(value)
 
 
 def to_numpy(array):
@@ -78,10 +81,9 @@ def to_numpy(array):
         return to_numpy(array.array)
     if not hasattr(array, "detach"):
         return np.asarray(array)
-    tensor = array.detach().cpu()
-    if str(tensor.dtype) != "torch.bfloat16":
-        return tensor.numpy()
-    import ml_dtypes
     import torch
 
-    return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    tensor = array.detach().cpu()
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(BFLOAT16)
+    return tensor.numpy()

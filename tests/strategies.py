@@ -2,14 +2,24 @@
 
 import itertools
 
+import ml_dtypes  # noqa: F401, np.dtype("bfloat16") is known from here on
 import numpy as np
 from hypothesis import strategies as st
 
 from selscan.backends.cpu.plan import chunk_of
 
 OPTIONAL = ("D", "z", "delta_bias", "initial_state")
-DTYPES = ("float32", "float64", "mixed")
+REAL = ("float16", "bfloat16", "float32", "float64")
+HALF = ("float16", "bfloat16")
+COMPLEX = ("complex64", "complex128")
+# Of all arrays; or each array its own, with a real or a complex A.
+DTYPES = (*REAL, "mixed", *COMPLEX, "complex mixed")
+# One dtype for all arrays, in which the arithmetic is as well: no result is rounded.
+PLAIN = ("float32", "float64", *COMPLEX)
 FORMS = ("shared", "grouped", "constant")  # of B and C: (b, n, l), (b, g, n, l), (d, n)
+MAY_BE_COMPLEX = ("B", "C", "initial_state")  # where A is
+IMAGINARY = ((), *((x,) for x in MAY_BE_COMPLEX), MAY_BE_COMPLEX)  # none of them, one, all
+SEGMENTS = (None, "one", "two", "many", "every", "any")  # of seq_idx, see `segments`
 CHUNK = chunk_of(16)
 # Around the widths of vectors and the lengths of chunks.
 LENGTHS = (
@@ -27,9 +37,17 @@ LARGEST = 1500
 
 
 def quick_to_compile(case):
-    """Not one coefficient constant and the other not, in float64: 30 s for a test of their own."""
-    alike = (case["form_b"] == "constant") == (case["form_c"] == "constant")
-    return alike or case["dtype"] == "float32"
+    """Whether a problem needs one of the kernels that most tests share; each takes 5 to 15 s.
+
+    Complex A in float64 has B and C with a time axis, in float32 not both without one. One
+    coefficient constant and the other not, in float64, has a test of its own.
+    """
+    dtype, constant = case["dtype"], [case[x] == "constant" for x in ("form_b", "form_c")]
+    if dtype in (*HALF, "float32"):
+        return True
+    if dtype in ("float64", "mixed"):
+        return constant[0] == constant[1]
+    return not all(constant) if dtype == "complex64" else not any(constant)
 
 
 def make_problem(
@@ -49,8 +67,14 @@ def make_problem(
     decay=1.0,
     step=1.0,
     seed=0,
+    seq_idx=None,
+    imaginary=MAY_BE_COMPLEX,
+    out_dtype=None,
 ):
-    """A problem with numbers from `seed`; `decay` and `step` are the sizes of A and delta."""
+    """A problem with numbers from `seed`; `decay` and `step` are the sizes of A and delta.
+
+    seq_idx is one of SEGMENTS; `imaginary` names what is complex besides A, if that is.
+    """
     rng = np.random.default_rng(seed)
     g = 1 if {form_b, form_c} == {"shared", "grouped"} else g  # both have the same groups
     forms = {"shared": (b, n, l), "grouped": (b, g, n, l), "constant": (d, n)}
@@ -66,14 +90,52 @@ def make_problem(
         "delta_bias": rng.normal(size=d) if delta_softplus else rng.random(d),
         "initial_state": rng.normal(size=(b, d, n)),
     }
-    absent = set(OPTIONAL) - set(given)
-    arrays = {x: v.astype(_pick(rng, dtype)) for x, v in problem.items() if x not in absent}
+    arrays = {x: problem[x] for x in problem if x in given or x not in OPTIONAL}
+    if dtype.startswith("complex"):
+        parts = {x: rng.normal(size=problem[x].shape) for x in ("A", *imaginary) if x in arrays}
+        arrays |= {x: arrays[x] + 1j * part for x, part in parts.items()}
+    arrays = {x: v.astype(_dtype_of(x, v, dtype, rng)) for x, v in arrays.items()}
+    if seq_idx is not None:
+        arrays["seq_idx"] = segments(seq_idx, b, l, rng)
     options = {"delta_softplus": delta_softplus, "reverse": reverse}
+    options |= {} if out_dtype is None else {"out_dtype": out_dtype}
     return to_layout(arrays, layout) | options | {"layout": layout}
 
 
-def _pick(rng, dtype):
-    return rng.choice(["float32", "float64"]) if dtype == "mixed" else dtype
+def _dtype_of(name, values, dtype, rng):
+    """The dtype of one array; A, and what mamba trains in float32, may be wider than the others."""
+    is_complex = np.iscomplexobj(values)
+    if dtype.endswith("mixed"):
+        choices = COMPLEX if is_complex else REAL[2:] if name == "A" else REAL
+    elif dtype in COMPLEX:
+        choices = [dtype if is_complex else "float32" if dtype == "complex64" else "float64"]
+    elif dtype in HALF and name == "A":
+        choices = ["float32"]
+    elif dtype in HALF and name in ("D", "delta_bias", "initial_state"):
+        choices = [dtype, "float32"]
+    else:
+        choices = [dtype]
+    return np.dtype(rng.choice(choices) if len(choices) > 1 else choices[0])
+
+
+def segments(kind, b, l, rng):
+    """seq_idx (b, l) of one segment, of two or many, one for every step, or of any numbers.
+
+    Those come in any order and again later: the state restarts where the number changes.
+    """
+    dtype = np.dtype(rng.choice(["int32", "int64"]))
+    first = rng.integers(-3, 3, (b, 1))
+    if kind == "one":
+        return np.broadcast_to(first, (b, l)).astype(dtype)
+    if kind == "any":
+        # In the low 32 bits some of the 64-bit numbers are the same.
+        numbers = [-(2**31), -1, 0, 1] if dtype.itemsize == 4 else [-(2**63), -1, 0, 2**32]
+        return rng.choice(np.array(numbers, dtype), (b, l))
+    if kind == "two":
+        changes = np.arange(l) == rng.integers(1, max(l, 2), (b, 1))
+    else:
+        changes = np.ones((b, l), bool) if kind == "every" else rng.random((b, l)) < 0.3
+    return (first + np.cumsum(changes, axis=1)).astype(dtype)
 
 
 def to_layout(arrays, layout):
@@ -88,7 +150,7 @@ def to_layout(arrays, layout):
 
 def timed(problem):
     """Names of the arrays that have a time axis, the last one in layout "bdl"."""
-    names = {"u", "delta", "z", "dy"} | {x for x in "BC" if problem[x].ndim > 2}
+    names = {"u", "delta", "z", "dy", "seq_idx"} | {x for x in "BC" if problem[x].ndim > 2}
     return names & problem.keys()
 
 
@@ -97,13 +159,27 @@ def over_time(problem, change):
     return {x: change(v) if x in timed(problem) else v for x, v in problem.items()}
 
 
+def crossed(problem, k, state):
+    """A state or its gradient, (b, d, n), on its way between the steps k - 1 and k of a scan."""
+    seq_idx = problem.get("seq_idx")
+    if seq_idx is None or k in (0, seq_idx.shape[1]):
+        return state
+    return np.where((seq_idx[:, k] != seq_idx[:, k - 1])[:, None, None], 0, state)
+
+
 def with_gradients(problem, seed=1, last=True):
     """The problem of `scan_backward`: with dy, and with dlast_state if `last`."""
     rng = np.random.default_rng(seed)
     u, A = problem["u"], problem["A"]
-    d = A.shape[0]
-    dy = rng.normal(size=u.shape).astype(u.dtype)
-    dlast = rng.normal(size=(len(u), d, A.shape[1])).astype(u.dtype)
+    # That of y; float64 would make the arithmetic float64.
+    dtype = problem.get("out_dtype", "float64")
+    dy = rng.normal(size=u.shape).astype(u.dtype if dtype == "float64" else dtype)
+    dlast = rng.normal(size=(len(u), *A.shape))
+    if np.iscomplexobj(A):
+        dlast = (dlast + 1j * rng.normal(size=dlast.shape)).astype(A.dtype)
+    else:
+        dlast = dlast.astype(u.dtype)
+    problem = {x: v for x, v in problem.items() if x != "out_dtype"}
     return problem | {"dy": dy} | ({"dlast_state": dlast} if last else {})
 
 
@@ -130,14 +206,17 @@ def problems(draw, *, needed=(), without=(), **fixed):
     choose("n", st.sampled_from(STATES))
     choose("dtype", st.sampled_from(DTYPES))
     choose("layout", st.sampled_from(["bdl", "bld"]))
-    choose("form_b", st.sampled_from(FORMS))
-    choose(
-        "form_c", st.sampled_from([x for x in FORMS if quick_to_compile(options | {"form_c": x})])
-    )
+    pairs = [pair for pair in itertools.product(FORMS, FORMS) if _quick(options, *pair)]
+    choose("form_b", st.sampled_from(sorted({x for x, _ in pairs})))
+    choose("form_c", st.sampled_from([y for x, y in pairs if x == options["form_b"]]))
     choose("delta_softplus", st.booleans())
     choose("reverse", st.booleans())
     choose("decay", st.sampled_from([1, 1e-3, 16]))
     choose("step", st.sampled_from([1, 0.1, 5]))
+    choose("seq_idx", st.sampled_from(SEGMENTS))
+    choose("out_dtype", st.sampled_from([None, *REAL]))
+    if options["dtype"].startswith("complex"):
+        choose("imaginary", st.sampled_from(IMAGINARY))
     given = draw(st.sets(st.sampled_from(OPTIONAL))) | set(needed)
     options["given"] = sorted(given - set(without))
     options["seed"] = draw(st.integers(0, 2**32 - 1))
@@ -146,26 +225,35 @@ def problems(draw, *, needed=(), without=(), **fixed):
     return problem
 
 
+def _quick(options, form_b, form_c):
+    return quick_to_compile(options | {"form_b": form_b, "form_c": form_c})
+
+
 def pairwise(**factors):
     """Few choices of one value for each factor that have every pair of values of two factors.
 
-    Where a choice would be long to compile, its dtype is float32 instead.
+    No choice is long to compile; pairs that only such ones have are left out.
     """
     missing = [
         {(a, x), (c, y)}
         for a, c in itertools.combinations(factors, 2)
         for x, y in itertools.product(factors[a], factors[c])
     ]
+    missing = [pair for pair in missing if _possible(dict(pair), factors)]
     rows = []
     while missing:
         row = dict(sorted(missing[0]))
         for name in [x for x in factors if x not in row]:
-            covered = {x: _covered(missing, row | {name: x}) for x in factors[name]}
-            row[name] = max(covered, key=covered.get)
+            choices = [row | {name: x} for x in factors[name]]
+            choices = [choice for choice in choices if _possible(choice, factors)]
+            row = max(choices, key=lambda choice: sum(pair <= choice.items() for pair in missing))
         missing = [pair for pair in missing if not pair <= row.items()]
         rows.append({name: row[name] for name in factors})
-    return [row if quick_to_compile(row) else row | {"dtype": "float32"} for row in rows]
+    return rows
 
 
-def _covered(missing, row):
-    return sum(pair <= row.items() for pair in missing)
+def _possible(row, factors):
+    """Whether a part of a choice can be completed to one that is quick to compile."""
+    names = ("dtype", "form_b", "form_c")
+    completed = itertools.product(*([row[x]] if x in row else factors[x] for x in names))
+    return any(quick_to_compile(dict(zip(names, values, strict=True))) for values in completed)

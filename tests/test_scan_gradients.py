@@ -4,21 +4,36 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
-from strategies import OPTIONAL, make_problem, over_time, problems, timed, with_gradients
-from tolerances import arithmetic, assert_within, expected, expected_gradients
+from strategies import (
+    OPTIONAL,
+    PLAIN,
+    crossed,
+    make_problem,
+    over_time,
+    problems,
+    timed,
+    with_gradients,
+)
+from tolerances import (
+    arithmetic,
+    assert_same,
+    assert_within,
+    expected,
+    expected_gradients,
+    wide,
+)
 
 from selscan import ScanGrads
 
 pytestmark = pytest.mark.usefixtures("small_pieces")
 bdl = {"layout": "bdl"}
-plain = bdl | {"dtype": st.sampled_from(["float32", "float64"])}
+plain = bdl | {"dtype": st.sampled_from(PLAIN), "out_dtype": None}
 SUMMED = ("A", "B", "C", "D", "delta_bias")
 
 
-def wide(grads):
+def widened(grads):
     """Gradients in float64, to be added up exactly enough."""
-    return ScanGrads(*(x if x is None else np.float64(x) for x in grads))
+    return ScanGrads(*map(wide, grads))
 
 
 def bounds_of(problem):
@@ -35,7 +50,7 @@ def _by_name(*grads):
 
 
 def _sum(values):
-    return None if values[0] is None else sum(np.float64(x) for x in values)
+    return None if values[0] is None else sum(map(wide, values))
 
 
 def expanded(problem, names):
@@ -67,25 +82,27 @@ def test_gradients_of_a_split_sequence_are_those_of_the_whole(backend, problem, 
     first, second = halves[::-1] if problem["reverse"] else halves
     _, state = backend.scan(**{x: v for x, v in first.items() if x != "dy"})
 
+    state = crossed(problem, k, state)
     after = backend.scan_backward(**second | {"initial_state": state, "dlast_state": dlast})
-    before = backend.scan_backward(**first | {"dlast_state": after.initial_state})
+    dstate = crossed(problem, k, after.initial_state)
+    before = backend.scan_backward(**first | {"dlast_state": dstate})
 
     parts = {x: getattr(before, x) for x in ScanGrads._fields}
     for name in SUMMED:
         if name in problem and name not in timed(problem):
-            parts[name] = np.float64(parts[name]) + getattr(after, name)
-    for name in timed(problem) - {"dy"}:
+            parts[name] = wide(parts[name]) + getattr(after, name)
+    for name in timed(problem) - {"dy", "seq_idx"}:
         pair = (after, before) if problem["reverse"] else (before, after)
         parts[name] = np.concatenate([getattr(x, name) for x in pair], axis=-1)
     whole = problem | {"dlast_state": dlast}
     bounds = bounds_of(whole)
-    want = wide(backend.scan_backward(**whole))
+    want = widened(backend.scan_backward(**whole))
     assert_within(ScanGrads(**parts), want, plus(bounds, bounds), arithmetic(problem))
 
 
 @given(problems(without={"initial_state"}, **plain))
 def test_gradient_of_u_is_the_adjoint_of_the_scan(backend, problem):
-    y, _ = map(np.float64, backend.scan(**problem))
+    y = np.float64(backend.scan(**problem)[0])
     y_bound = expected(problem)[1][0]
     problem = with_gradients(problem, last=False)
     du = np.float64(backend.scan_backward(**problem).u)
@@ -100,11 +117,10 @@ def test_gradients_are_linear_in_the_gradients_of_the_results(backend, problem, 
     both = dict(one)
     for name in ("dy", "dlast_state"):
         one[name], other[name] = (np.round(16 * x[name]) / 16 for x in (one, other))
-        one[name], other[name] = (x[name].astype(problem["u"].dtype) for x in (one, other))
         both[name] = one[name] + other[name]
-    grads = [wide(backend.scan_backward(**x)) for x in (one, other)]
+    grads = [widened(backend.scan_backward(**x)) for x in (one, other)]
     bounds = plus(*map(bounds_of, (one, other, both)))
-    assert_within(plus(*grads), wide(backend.scan_backward(**both)), bounds, arithmetic(problem))
+    assert_within(plus(*grads), widened(backend.scan_backward(**both)), bounds, arithmetic(problem))
 
 
 @given(problems(**bdl))
@@ -121,17 +137,17 @@ def test_gradient_of_the_last_state_left_out_is_zero(backend, problem):
     dlast = problem.pop("dlast_state")
     zero = backend.scan_backward(**problem | {"dlast_state": np.zeros_like(dlast)})
     for name, grad in backend.scan_backward(**problem)._asdict().items():
-        assert_array_equal(grad, getattr(zero, name), err_msg=name)
+        assert_same(grad, getattr(zero, name), name)
 
 
 @given(problems(**plain))
 def test_gradients_of_B_and_C_are_sums_over_channels(backend, problem):
     problem = with_gradients(problem)
     full = expanded(problem, "BC")
-    grads = wide(backend.scan_backward(**full))
+    grads = widened(backend.scan_backward(**full))
     grads = grads._replace(**{x: collected(getattr(grads, x), problem[x]) for x in "BC"})
     bounds = bounds_of(problem)
-    want = wide(backend.scan_backward(**problem))
+    want = widened(backend.scan_backward(**problem))
     assert_within(grads, want, plus(bounds, bounds), arithmetic(problem))
 
 
@@ -143,7 +159,7 @@ def test_gradients_of_parameters_are_sums_over_the_batch(backend, problem):
         problem | {x: problem[x][i : i + 1] for x in per_entry} for i in range(len(problem["u"]))
     ]
     only = set(ScanGrads._fields) - per_entry
-    got = plus(*(wide(backend.scan_backward(**x)) for x in entries), only=only)
+    got = plus(*(widened(backend.scan_backward(**x)) for x in entries), only=only)
     want = plus(backend.scan_backward(**problem), only=only)
     bounds = plus(*[bounds_of(problem)] * 2, only=only)
     assert_within(got, want, bounds, arithmetic(problem))
@@ -157,7 +173,7 @@ def test_gradients_of_a_reverse_scan_are_those_of_the_flipped_arrays(backend, pr
     names = timed(problem)
     grads = ScanGrads(**{x: v[..., ::-1] if x in names else v for x, v in grads._asdict().items()})
     bounds = bounds_of(problem)
-    want = wide(backend.scan_backward(**problem))
+    want = widened(backend.scan_backward(**problem))
     assert_within(grads, want, plus(bounds, bounds), arithmetic(problem))
 
 
@@ -168,10 +184,11 @@ def test_gradient_of_an_argument_left_out_is_none(backend, absent):
     assert [x for x in ScanGrads._fields if getattr(grads, x) is None] == [absent]
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "complex64"])
 @pytest.mark.parametrize("name", ["dy", "dlast_state"])
-def test_a_gradient_in_float64_makes_the_arithmetic_float64(backend, name):
-    problem = with_gradients(make_problem(d=19, l=40))
-    problem[name] = np.random.default_rng(2).normal(size=problem[name].shape)
+def test_a_gradient_in_float64_makes_the_arithmetic_float64(backend, name, dtype):
+    problem = with_gradients(make_problem(d=19, l=40, dtype=dtype))
+    problem[name] = wide(problem[name]) * 1.1
     grads = backend.scan_backward(**problem)
-    assert {x.dtype.name for x in grads} == {"float32"}
+    assert [x.dtype for x in grads] == [problem[x].dtype for x in ScanGrads._fields]
     assert_within(grads, *expected_gradients(problem), np.dtype(np.float64))

@@ -5,23 +5,28 @@ import pytest
 from forms import ANY_FRAMEWORK, backwards, behind_a_byte, sliced
 from harness import Backend
 from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import DTYPES, FORMS, make_problem, over_time, pairwise, problems
-from tolerances import arithmetic, assert_within, expected
+from tolerances import arithmetic, assert_within, expected, state_dtype, wide
 
 import selscan
 
-# In float32 d_state > 8 and B, C that change with the batch go to the kernel whose lanes are
-# states, if the state is contiguous; all else to the one whose lanes are channels.
+# In float32 d_state > 8, real A, and B, C that change with the batch go to the kernel whose lanes
+# are states, if the state is contiguous float32; all else to the one whose lanes are channels.
 STATES = (1, 3, 8, 16, 17, 40)
+# What is complex besides A: the state always, B and C perhaps.
+COMPLEX_STATE = (("initial_state",), ("B", "initial_state"), ("C", "initial_state", "B"))
 CASES = pairwise(
     n=STATES,
     dtype=DTYPES,
+    imaginary=COMPLEX_STATE,
     form_b=FORMS,
     form_c=FORMS,
     given=((), ("D", "z"), ("delta_bias",), ("D", "z", "delta_bias")),
     delta_softplus=(False, True),
 )
+OTHERS = (("float16", 17), ("bfloat16", 3), ("complex64", 3), ("complex64", 17))
 # b, d, g: rows of four channels and rests, several blocks, several runs, two threads.
 SHAPES = ((1, 1, 1), (1, 3, 1), (2, 5, 5), (3, 16, 2), (2, 34, 2), (1, 300, 1), (3, 1400, 2))
 
@@ -53,7 +58,7 @@ def test_scan_step_with_any_two_options_matches_the_reference(backend, case):
     assert_matches_reference(backend, step_problem(b=2, d=34, g=2, **case))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64", "complex64"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_scan_step_of_any_shape_matches_the_reference(backend, shape, dtype):
     b, d, g = shape
@@ -63,7 +68,11 @@ def test_scan_step_of_any_shape_matches_the_reference(backend, shape, dtype):
     )
 
 
-@given(problem=problems(needed={"initial_state"}, l=1, layout="bdl", reverse=False))
+one_step = {"l": 1, "layout": "bdl", "reverse": False, "seq_idx": None, "out_dtype": None}
+one_step["imaginary"] = st.sampled_from(COMPLEX_STATE)
+
+
+@given(problem=problems(needed={"initial_state"}, **one_step))
 def test_scan_step_of_any_problem_matches_the_reference(backend, problem):
     b, d, _ = problem["u"].shape
     ambiguous = b == d and 2 in (problem["B"].ndim, problem["C"].ndim)
@@ -72,9 +81,9 @@ def test_scan_step_of_any_problem_matches_the_reference(backend, problem):
 
 
 @pytest.mark.parametrize("form", ANY_FRAMEWORK)
-@pytest.mark.parametrize("n", STATES)
-def test_scan_step_reads_and_writes_a_strided_state_in_place(backend, form, n):
-    problem = step_problem(d=34, g=2, n=n)
+@pytest.mark.parametrize(("dtype", "n"), [*(("float32", n) for n in STATES), *OTHERS])
+def test_scan_step_reads_and_writes_a_strided_state_in_place(backend, form, dtype, n):
+    problem = step_problem(d=34, g=2, n=n, dtype=dtype)
     assert_matches_reference(backend, problem, state=form(problem["initial_state"]))
 
 
@@ -113,8 +122,20 @@ def test_scan_step_repeated_is_the_scan(backend, form_b, form_c, n):
     for t in range(7):
         step = step_of(over_time(problem, lambda x, t=t: x[..., t : t + 1]))
         outputs.append(backend.scan_step(**step | {"state": state})[0])
-    got, want = (np.stack(outputs, axis=-1), state), (np.float64(y), np.float64(last))
+    got, want = (np.stack(outputs, axis=-1), state), (wide(y), wide(last))
     assert_within(got, want, tuple(2 * x for x in bounds), np.dtype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [3, 16])
+def test_scan_step_repeated_is_the_scan_in_every_dtype(backend, dtype, n):
+    problem = make_problem(d=6, g=2, n=n, l=7, dtype=dtype)
+    problem["initial_state"] = problem["initial_state"].astype(state_dtype(problem))
+    state, outputs = problem["initial_state"].copy(), []
+    for t in range(7):
+        step = step_of(over_time(problem, lambda x, t=t: x[..., t : t + 1]))
+        outputs.append(backend.scan_step(**step | {"state": state})[0])
+    assert_within((np.stack(outputs, axis=-1), state), *expected(problem), arithmetic(problem))
 
 
 @pytest.mark.parametrize("name", ["B", "C"])
