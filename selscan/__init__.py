@@ -8,6 +8,7 @@
 array([0.5  , 0.803, 0.987, 1.099], dtype=float32)
 """
 
+from . import paths as paths
 from .api import BackendInfo, ScanGrads, list_backends, scan, scan_backward, scan_step, use
 from .errors import BackendUnavailable, SlowPathWarning
 

@@ -3,6 +3,7 @@
 import contextlib
 import doctest
 import importlib.util
+import operator
 import re
 import textwrap
 from pathlib import Path
@@ -15,6 +16,8 @@ import selscan
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts)]
+# Public names, those of public modules with the module before them.
+PUBLIC = [*selscan.__all__, *(f"paths.{name}" for name in selscan.paths.__all__)]
 OPTIONAL = ("torch", "jax", "cupy")
 
 FENCE = re.compile(
@@ -76,11 +79,12 @@ def test_readme_shows_python():
     assert list(python_blocks(README.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("name", selscan.__all__)
+@pytest.mark.parametrize("name", PUBLIC)
 def test_the_examples_in_a_public_docstring_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {"selscan": selscan, "np": np}
-    for test in doctest.DocTestFinder().find(getattr(selscan, name), name, globs=namespace):
+    public = operator.attrgetter(name)(selscan)
+    for test in doctest.DocTestFinder().find(public, name, globs=namespace):
         if library := missing_library("".join(example.source for example in test.examples)):
             pytest.skip(f"{test.name}: {library} is not installed")
         run_examples(test)
@@ -88,9 +92,9 @@ def test_the_examples_in_a_public_docstring_run(name, tmp_path, monkeypatch):
 
 def test_the_api_page_lists_the_public_names():
     page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\.\. auto\w+:: selscan\.(\w+)$", page, re.M)
+    listed = re.findall(r"^\.\. auto\w+:: selscan\.([\w.]+)$", page, re.M)
 
-    assert sorted(listed) == sorted(selscan.__all__)
+    assert sorted(listed) == sorted(PUBLIC)
 
 
 @pytest.mark.parametrize(

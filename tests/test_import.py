@@ -55,6 +55,10 @@ def test_an_error_of_the_contract_comes_without_a_large_library():
     assert heavy_after(code) == []
 
 
+def test_paths_come_with_selscan_and_without_a_large_library():
+    assert heavy_after("assert selscan.paths.cross(2, 3).draw()") == []
+
+
 def test_calls_with_numpy_arrays_import_numba_only():
     assert heavy_after(SCAN) == ["llvmlite", "numba"]
 

@@ -1,4 +1,4 @@
 """Operations: scan (forward, backward, step) on arrays and exchange (frameworks).
 
-Every check that a user meets is in contract, with dtypes, memory, hints and messages.
+Every check that a user meets is in contract, with dtypes, memory and hints.
 """

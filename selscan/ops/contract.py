@@ -7,10 +7,10 @@ import functools
 import math
 from dataclasses import dataclass
 
+from ..messages import describe, fail
 from . import hints
 from .dtypes import COMPLEX, REAL, arithmetic, check_dtype, check_dtypes, one_of
 from .memory import overlaps_itself
-from .messages import describe, fail
 
 LAYOUTS = ("bdl", "bld")
 # In the order in which they are passed on.

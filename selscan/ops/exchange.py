@@ -11,9 +11,9 @@ import weakref
 
 import numpy as np
 
+from ..messages import describe, describe_kind, foreign, is_tracer, library_of
 from . import dlpack
 from .arrays import DTYPES, NumPyArrays, numpy_dtype
-from .messages import describe, describe_kind, foreign, is_tracer, library_of
 
 ALIGNMENT = 64  # bytes; XLA copies an array that starts elsewhere
 # enum DLDeviceType of dlpack.h

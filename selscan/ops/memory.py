@@ -1,6 +1,6 @@
 """Which bytes an array lies on: what a kernel updates in place shares them with nothing."""
 
-from .messages import fail
+from ..messages import fail
 
 _SIZES = {
     "float16": 2,

@@ -9,10 +9,10 @@ import functools
 from typing import Any, NamedTuple
 
 from .. import backends
+from ..messages import foreign
 from . import contract, memory
 from .arrays import Layout, Output
 from .frameworks import framework_of
-from .messages import foreign
 
 GRADIENT_OF = {name: f"d{name}" for name in contract.ARGUMENTS if name != "seq_idx"}
 UPSTREAM = ("dy", "dlast_state")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import BackendUnavailable
+from .errors import BackendUnavailable
 
 # How a framework makes an array of something.
 _MAKERS = {"numpy": "numpy.asarray", "torch": "torch.as_tensor", "jax": "jax.numpy.asarray"}

@@ -1,0 +1,172 @@
+"""Paths over maps of pixels, and moving arrays along them, as literal loops.
+
+Pixel (i, j) of an h x w map has the number i w + j. A path has k routes of l steps; p[r, t] is the
+pixel that route r visits at step t, or -1: padding. For x (b, d, h, w), or (b, k, d, h, w) with a
+map for each route,
+
+    gather:   x'[b, r, d, t] = x[b, (r,) d, p[r, t]],   0 at padding                      (16)
+    scatter:  y[b, r, d, q]  = y'[b, r, d, t] with p[r, t] = q,   0 where there is no t   (17)
+              and their sum over r if merged
+
+Each is the adjoint of the other.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Path(NamedTuple):
+    """Routes over a map; `selscan.paths.Path` has the same names, so either will do."""
+
+    table: np.ndarray  # (k, l)
+    height: int
+    width: int
+    joined: bool = False
+
+
+def unidirectional(height, width):
+    """Rows (Liu et al. 2024)."""
+    return path([rows(height, width)], height, width)
+
+
+def bidirectional(height, width):
+    """Rows, and the same backward (Zhu et al. 2024)."""
+    forward = rows(height, width)
+    return path([forward, forward[::-1]], height, width)
+
+
+def cross(height, width):
+    """Rows, columns, and both backward (Liu et al. 2024)."""
+    row, column = rows(height, width), columns(height, width)
+    return path([row, column, row[::-1], column[::-1]], height, width)
+
+
+def window(height, width, size):
+    """Windows of size x size, and the same backward (Huang et al. 2024)."""
+    forward = windows(height, width, size)
+    return path([forward, forward[::-1]], height, width)
+
+
+def atrous(height, width, step=2):
+    """Every step-th row and column from (i, j), columns first where i is odd (Pei et al. 2024)."""
+    routes = []
+    for j in range(step):
+        for i in range(step):
+            down, right = range(i, up_to(height, step), step), range(j, up_to(width, step), step)
+            if i % 2 == 0:
+                route = [pixel(row, column, height, width) for row in down for column in right]
+            else:
+                route = [pixel(row, column, height, width) for column in right for row in down]
+            routes.append(route)
+    return path(routes, height, width)
+
+
+def of(height, width, *names, joined=False):
+    """Routes by name: "h", "v", "w<size>", with "_flip" for the same backward."""
+    routes = []
+    for name in names:
+        shape, _, flip = name.partition("_")
+        if shape == "h":
+            route = rows(height, width)
+        elif shape == "v":
+            route = columns(height, width)
+        else:
+            route = windows(height, width, int(shape[1:]))
+        routes.append(route[::-1] if flip else route)
+    return path(routes, height, width, joined)
+
+
+def rows(height, width):
+    """Row by row."""
+    return [i * width + j for i in range(height) for j in range(width)]
+
+
+def columns(height, width):
+    """Column by column."""
+    return [i * width + j for j in range(width) for i in range(height)]
+
+
+def windows(height, width, size):
+    """Windows row by row and row by row in each, over the map padded to multiples of size."""
+    route = []
+    for top in range(0, height, size):
+        for left in range(0, width, size):
+            for i in range(top, top + size):
+                for j in range(left, left + size):
+                    route.append(pixel(i, j, height, width))
+    return route
+
+
+def pixel(i, j, height, width):
+    """The number of pixel (i, j), -1 outside the map."""
+    return i * width + j if i < height and j < width else -1
+
+
+def up_to(n, step):
+    """n, or the next multiple of step."""
+    return n + -n % step
+
+
+def path(routes, height, width, joined=False):
+    """The Path of routes of any length; the shorter ones end in padding."""
+    l = max(map(len, routes))
+    table = np.array([route + [-1] * (l - len(route)) for route in routes], np.int32)
+    return Path(table, height, width, joined)
+
+
+def gather(x, path):
+    """The pixels of maps in the order of each route, equation (16).
+
+    Parameters
+    ----------
+    x : array, (b, d, h, w), or (b, k, d, h, w) with a map for each route
+    path : Path
+
+    Returns
+    -------
+    array, (b, k, d, l), of x's dtype
+
+    Examples
+    --------
+    >>> gather(np.array([[[[10, 11], [12, 13]]]]), window(2, 2, 3))[0, 1, 0]
+    array([ 0,  0,  0,  0, 13, 12,  0, 11, 10])
+    """
+    x = np.asarray(x)
+    k, l = path.table.shape
+    gathered = np.zeros((x.shape[0], k, x.shape[-3], l), x.dtype)
+    for r, t in np.ndindex(k, l):
+        if path.table[r, t] >= 0:
+            i, j = divmod(int(path.table[r, t]), path.width)
+            gathered[:, r, :, t] = x[:, :, i, j] if x.ndim == 4 else x[:, r, :, i, j]
+    return gathered
+
+
+def scatter(y, path, merge=True):
+    """Each route put back in place, equation (17).
+
+    Parameters
+    ----------
+    y : array, (b, k, d, l)
+    path : Path
+    merge : bool
+        Whether the routes are added up.
+
+    Returns
+    -------
+    array, (b, d, h, w), or (b, k, d, h, w) for merge=False, of y's dtype
+
+    Examples
+    --------
+    >>> scatter(np.array([[[[1, 2, 3, 4]], [[10, 20, 30, 40]]]]), bidirectional(2, 2))
+    array([[[[41, 32],
+             [23, 14]]]])
+    """
+    y = np.asarray(y)
+    b, k, d, l = y.shape
+    placed = np.zeros((b, k, d, path.height, path.width), y.dtype)
+    for r, t in np.ndindex(k, l):
+        if path.table[r, t] >= 0:
+            i, j = divmod(int(path.table[r, t]), path.width)
+            placed[:, r, :, i, j] = y[:, r, :, t]
+    return placed.sum(axis=1, dtype=y.dtype) if merge else placed

@@ -1,0 +1,189 @@
+"""Path: routes over a map of pixels as a table.
+
+Pixel (row i, column j) of a map has the number i * width + j. Each of the k routes is a row of the
+table: pixels in the order in which a scan visits them, -1 where it takes a step without a pixel
+(padding). All routes of a table are equally long; shorter ones end in padding.
+"""
+
+import functools
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .checks import check_routes, checked_flag, checked_size, checked_table
+from .orders import table_of
+from .runs import find_runs
+
+# How many paths the makers keep: models ask for the same few at every call.
+KEPT = 64
+
+
+# Compared by content, not by the generated methods: arrays have no single truth value.
+@dataclass(frozen=True, eq=False, repr=False)
+class Path:
+    """Routes over a map of pixels; immutable, and equal where the content is equal.
+
+    Parameters
+    ----------
+    table : numpy.ndarray, (k, l), any integer dtype
+        The pixels of each of k routes in visiting order, -1 for padding. Pixel i * width + j is in
+        row i, column j. A route visits a pixel at most once, and need not visit every pixel.
+    height, width : int
+        Size of the map.
+    joined : bool
+        Whether the routes are one sequence, scanned one after the other without a reset.
+
+    Attributes
+    ----------
+    table : numpy.ndarray, (k, l), int32
+        A read-only copy, C-contiguous.
+    inverse : numpy.ndarray, (k, height * width), int32
+        The position of each pixel in each route, -1 where the route does not visit it; read-only.
+
+    Raises
+    ------
+    ValueError
+        An entry out of range, a pixel visited twice by a route, sizes that int32 cannot hold.
+    TypeError
+        Not a NumPy array of integers, a size that is not an integer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from selscan.paths import Path
+    >>> path = Path(np.array([[0, 1, 3, 2], [3, -1, 1, -1]]), height=2, width=2)
+    >>> path
+    <Path: 2 routes of 4 steps over 2 x 2 pixels>
+    >>> path.inverse
+    array([[ 0,  1,  3,  2],
+           [-1,  2, -1,  0]], dtype=int32)
+    """
+
+    table: np.ndarray
+    height: int
+    width: int
+    joined: bool = False
+    inverse: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        height, width = checked_size("Path", self.height, self.width)
+        joined = checked_flag("Path", "joined", self.joined)
+        table, inverse = checked_table("Path", self.table, height * width)
+        # Straight into the dictionary, since the fields of a frozen dataclass cannot be assigned.
+        vars(self).update(table=table, height=height, width=width, joined=joined, inverse=inverse)
+
+    @staticmethod
+    def of(height, width, *routes, joined=False):
+        """Routes by name.
+
+        Parameters
+        ----------
+        height, width : int
+            Size of the map.
+        *routes : str
+            ``"h"`` goes row by row, ``"v"`` column by column. ``"w7"``, or any other number, pads
+            the map at the bottom and on the right to multiples of 7 and goes through windows of
+            7 x 7 pixels row by row, and through the pixels of each row by row. A name with
+            ``"_flip"`` at the end is that route in reverse, padding included.
+        joined : bool
+            Whether the routes are one sequence, scanned one after the other without a reset.
+
+        Returns
+        -------
+        Path
+            Routes shorter than the longest end in padding.
+
+        Raises
+        ------
+        ValueError
+            A name that is none of these, sizes that int32 cannot hold.
+        TypeError
+            A name that is not a string, a size that is not an integer.
+
+        Examples
+        --------
+        >>> from selscan.paths import Path
+        >>> Path.of(2, 3, "h_flip", "v", "w2").table
+        array([[ 5,  4,  3,  2,  1,  0, -1, -1],
+               [ 0,  3,  1,  4,  2,  5, -1, -1],
+               [ 0,  1,  3,  4,  2, -1,  5, -1]], dtype=int32)
+        """
+        height, width = checked_size("Path.of", height, width)
+        joined = checked_flag("Path.of", "joined", joined)
+        check_routes("Path.of", height, width, routes)
+        return path_of(height, width, routes, joined)
+
+    @property
+    def routes(self):
+        """The number of routes, k."""
+        return self.table.shape[0]
+
+    @property
+    def length(self):
+        """The number of steps of a route, padding included, l."""
+        return self.table.shape[1]
+
+    @functools.cached_property
+    def runs(self):
+        """The table as stretches of constant stride, for kernels that compute addresses.
+
+        ``runs.table`` (r, 4) has start, stride, count and position of each, ``runs.first`` (k + 1,)
+        the first run of each route, ``runs.mean_length`` the steps of a run on average.
+        """
+        return find_runs(self.table)
+
+    def draw(self):
+        """The path as a picture.
+
+        Each route has a panel with an arrow for each move from pixel to pixel, from light to dark
+        as the route goes on; the bar below it is the sequence that is scanned. Where that is
+        padding the bar is empty, and the arrow across it is dashed.
+
+        Returns
+        -------
+        str
+            The text of an SVG file; equal paths have equal pictures.
+
+        Examples
+        --------
+        >>> from selscan import paths
+        >>> paths.cross(3, 4).draw()[:4]
+        '<svg'
+        """
+        from .drawing import draw  # here, since few programs draw, and all import this file
+
+        return draw(self.table, self.height, self.width, self.joined)
+
+    def __repr__(self):
+        k, l = self.table.shape
+        text = f"{k} route{'s' * (k > 1)} of {l} step{'s' * (l > 1)} over"
+        joined = ", joined" * self.joined
+        return f"<Path: {text} {self.height} x {self.width} pixels{joined}>"
+
+    @functools.cached_property
+    def _hash(self):
+        return hash((self.height, self.width, self.joined, self.table.tobytes()))
+
+    # Paths are keys of caches: hashed once, and compared entry by entry only where hashes agree.
+    def __hash__(self):
+        return self._hash
+
+    def __eq__(self, other):
+        if not isinstance(other, Path):
+            return NotImplemented
+        return self is other or (
+            self._hash == other._hash
+            and (self.height, self.width, self.joined) == (other.height, other.width, other.joined)
+            and np.array_equal(self.table, other.table)
+        )
+
+    # Pickled as the call that makes it: arrays forget in a pickle that they are read-only, and
+    # the hash of bytes holds in one process only.
+    def __reduce__(self):
+        return Path, (self.table, self.height, self.width, self.joined)
+
+
+@functools.lru_cache(KEPT)
+def path_of(height, width, routes, joined=False):
+    """`Path.of` for arguments that are checked; the same object as long as it is kept."""
+    return Path(table_of(height, width, routes), height, width, joined)

@@ -1,0 +1,52 @@
+"""Paths: those of the makers, and routes that no maker has."""
+
+import inspect
+
+import numpy as np
+from hypothesis import strategies as st
+
+from selscan.paths import MAKERS, Path
+
+SIZES = st.integers(1, 17)
+
+
+def extra(maker):
+    """The arguments of a maker after height and width."""
+    return [2] * (len(inspect.signature(maker).parameters) - 2)
+
+
+@st.composite
+def made_by(draw, name, sizes=SIZES):
+    """The arguments of a maker; windows and steps may be larger than the map."""
+    return draw(sizes), draw(sizes), *(draw(sizes) for _ in extra(MAKERS[name]))
+
+
+@st.composite
+def tables(draw, largest=12):
+    """A table (k, l) over a map (1, pixels): any pixels in any order, padding anywhere."""
+    pixels, k, l = draw(st.integers(1, largest)), draw(st.integers(1, 3)), draw(st.integers(1, 15))
+    table = np.full((k, l), -1)
+    for row in table:
+        visits = draw(st.lists(st.integers(0, pixels - 1), unique=True, max_size=min(pixels, l)))
+        row[draw(st.permutations(range(l)))[: len(visits)]] = visits
+    return table, pixels
+
+
+@st.composite
+def routes(draw):
+    """Paths over small maps by name, in any number, joined or not."""
+    names = draw(st.lists(st.sampled_from(["h", "v", "w2", "w3", "w3_flip", "v_flip"]), min_size=1))
+    size = st.integers(1, 4)
+    return Path.of(draw(size), draw(size), *names[:3], joined=draw(st.booleans()))
+
+
+@st.composite
+def paths(draw):
+    """Paths over small maps: of the makers, by name, of any table."""
+    if draw(st.booleans()):
+        return draw(routes())
+    if draw(st.booleans()):
+        name = draw(st.sampled_from(sorted(MAKERS)))
+        return MAKERS[name](*draw(made_by(name, st.integers(1, 4))))
+    table, pixels = draw(tables())
+    return Path(table, 1, pixels, draw(st.booleans()))
