@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from harness import Backend
 from strategies import make_problem, with_gradients
-from test_scan import assert_matches_reference
+from test_scan import Checked
 
 from selscan.backends import cpu
 
@@ -43,10 +43,10 @@ def test_one_element_that_is_slightly_wrong_is_noticed(after_launch, name, frame
         if name in addresses:
             first_element(addresses[name])[0] *= 1.001
 
-    assert_matches_reference(Backend("cpu", framework), make_problem())
+    Checked(make_problem()).assert_matches_reference(Backend("cpu", framework))
     after_launch(change)
-    with pytest.raises(AssertionError, match=r"1 of \d+ elements are wrong"):
-        assert_matches_reference(Backend("cpu", framework), make_problem())
+    with pytest.raises(AssertionError, match=r"1 of \d+ numbers are wrong"):
+        Checked(make_problem()).assert_matches_reference(Backend("cpu", framework))
 
 
 @pytest.mark.parametrize("framework", ["numpy", "torch"])
