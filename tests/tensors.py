@@ -1,6 +1,7 @@
 """Problems as torch tensors that want gradients."""
 
 import pytest
+from harness import to_tensor
 from strategies import make_problem
 
 import selscan
@@ -15,7 +16,7 @@ forward_mode = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecat
 def tensors_of(wanted=INPUTS, **options):
     """Tensors by name, which want a gradient or not, and the options of a scan."""
     problem = make_problem(**options)
-    tensors = {x: torch.from_numpy(problem[x]) for x in INPUTS if x in problem}
+    tensors = {x: to_tensor(problem[x]) for x in INPUTS if x in problem}
     tensors = {x: v.requires_grad_(x in wanted) for x, v in tensors.items()}
     return tensors, {x: v for x, v in problem.items() if x not in INPUTS}
 

@@ -32,9 +32,3 @@ def test_results_are_where_the_arrays_are_whatever_the_default_device():
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["True"]
-
-
-@pytest.mark.filterwarnings("ignore:.torch.jit.trace. is deprecated")
-def test_torch_jit_trace_is_refused():
-    with pytest.raises(RuntimeError, match=r"^scan: torch\.jit\.trace is not supported: it would"):
-        torch.jit.trace(lambda u: call("scan", "torch", u=u)[0], (torch.ones(2, 4, 5),))

@@ -5,6 +5,7 @@ import functools
 import forms
 import numpy as np
 import pytest
+from harness import to_tensor
 from strategies import OPTIONAL, make_problem
 from tensors import (
     INPUTS,
@@ -173,7 +174,7 @@ def results_of(tensors, options):
 def test_tensors_without_data_have_the_strides_of_those_with(form, layout, kind):
     problem = make_problem(dtype="mixed", layout=layout, l=6)
     arrays = {x: form(problem[x]) for x in INPUTS}
-    tensors = {x: torch.from_numpy(v).requires_grad_() for x, v in arrays.items()}
+    tensors = {x: to_tensor(v).requires_grad_() for x, v in arrays.items()}
     options = {x: v for x, v in problem.items() if x not in INPUTS}
     to = FakeTensorMode().from_tensor if kind == "fake" else _to_meta
     empty = {x: to(v) for x, v in tensors.items()}
