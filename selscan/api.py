@@ -127,9 +127,11 @@ def scan(
     (2, 8, 64)
     """
     inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx)
-    if route := _torch_route(u):
+    if _is_tensor(u):
+        from .torch_route import scan as of_tensors
+
         options = delta_softplus, reverse, layout, out_dtype, backend
-        return route.scan(inputs, *options, return_last_state)
+        return of_tensors(inputs, *options, return_last_state)
     framework = ops.framework_for("scan", u, "u")
     options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, framework)
     if return_last_state is not True and return_last_state is not False:
@@ -201,9 +203,11 @@ def scan_backward(
     array([[[3., 2., 1.]]], dtype=float32)
     """
     inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx)
-    if route := _torch_route(u):
+    if _is_tensor(u):
+        from .torch_route import scan_backward as of_tensors
+
         options = delta_softplus, reverse, layout, backend
-        return ScanGrads(*route.scan_backward(inputs, dy, dlast_state, *options))
+        return ScanGrads(*of_tensors(inputs, dy, dlast_state, *options))
     framework = ops.framework_for("scan_backward", u, "u")
     options = ops.switches("scan_backward", delta_softplus, reverse, layout)
     if framework.borrows:
@@ -273,8 +277,10 @@ def scan_step(
     array([[4., 4.]], dtype=float32)
     """
     inputs = (u, delta, A, B, C, D, z, delta_bias)
-    if route := _torch_route(state):
-        return route.scan_step(state, inputs, delta_softplus, backend)
+    if _is_tensor(state):
+        from .torch_route import scan_step as of_tensors
+
+        return of_tensors(state, inputs, delta_softplus, backend)
     framework = ops.framework_for("scan_step", state, "state")
     memory = state
     if framework.borrows:
@@ -290,11 +296,7 @@ def scan_step(
     return y, new
 
 
-def _torch_route(array):
-    """The module for torch tensors if the array is one: it imports torch, which is loaded then."""
+def _is_tensor(array):
+    """Whether an array is one of torch, which is loaded then."""
     torch = sys.modules.get("torch")
-    if torch is None or not isinstance(array, torch.Tensor):
-        return None
-    from . import torch_route
-
-    return torch_route
+    return torch is not None and isinstance(array, torch.Tensor)

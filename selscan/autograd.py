@@ -8,7 +8,9 @@ import contextlib
 from types import SimpleNamespace
 
 import torch
+from torch import is_grad_enabled
 from torch.autograd import forward_ad
+from torch.compiler import is_compiling
 
 from . import torch_ops
 from .ops import scan as ops
@@ -35,7 +37,7 @@ _TENSORS = frozenset((torch.Tensor, torch.nn.Parameter, type(None)))
 def ordinary(tensors):
     """Whether nothing but autograd has to know what is done to these, the first of them given."""
     return (
-        not torch.compiler.is_compiling()
+        not is_compiling()
         and _transform() is None
         and not _dispatch_modes()
         and not _function_modes()
@@ -47,12 +49,12 @@ def ordinary(tensors):
 
 def transforming():
     """Whether a transform of torch.func is at work, and not in a compiler's hands."""
-    return not torch.compiler.is_compiling() and _transform() is not None
+    return not is_compiling() and _transform() is not None
 
 
 def records(tensors):
     """Whether autograd has to see what is done to these, None among them."""
-    if torch.is_grad_enabled():
+    if is_grad_enabled():
         for x in tensors:
             if x is not None and x.requires_grad:
                 return True
@@ -185,7 +187,7 @@ def incoming(call, inputs, dy, dlast_state):
     if dy is None:
         dy = torch.zeros_like(inputs[0])
     for x in (dy, dlast_state):
-        if x is not None and not torch.compiler.is_compiling() and _is_batched(x):
+        if x is not None and not is_compiling() and _is_batched(x):
             raise vmap_error(call.function)  # of torch.autograd.grad(..., is_grads_batched=True)
     if dlast_state is not None:
         dlast_state = dlast_state.resolve_conj().resolve_neg()

@@ -5,9 +5,15 @@ a mode, a subclass, meta tensors  the operator too, so that they see it
 a transform of torch.func         a Function around the operator
 a gradient may be asked for       a Function around the kernel
 otherwise                         the kernel
+
+A compiled function guards, call after call, all that was looked at while it was traced, and most of
+all that one module was found under two names: 1 us each. So what is traced here and in autograd.py
+imports the functions of torch that it needs, and leaves the module itself to api.py.
 """
 
 import torch
+from torch import is_tensor
+from torch.compiler import is_compiling
 
 from . import backends, torch_ops
 from .autograd import (
@@ -26,7 +32,7 @@ from .torch_ops import FRAMEWORK
 
 def scan(inputs, delta_softplus, reverse, layout, out_dtype, backend, return_last_state):
     """y, or (y, last_state), recorded if a gradient may be asked for."""
-    if torch.compiler.is_compiling():
+    if is_compiling():
         flags = delta_softplus, reverse, return_last_state
         is_dtype = out_dtype is None or isinstance(out_dtype, torch.dtype)
         if isinstance(layout, str) and is_dtype and fits(inputs, 5, flags, backend):
@@ -51,11 +57,11 @@ def scan(inputs, delta_softplus, reverse, layout, out_dtype, backend, return_las
 def fits(arrays, needed, flags, backend):
     """Whether arguments fit the schema of an operator; the first `needed` arrays must be given.
 
-    torch.compile guards, call after call, all that was looked at while it traced: so this looks at
-    the arguments alone. Those that do not fit are looked at again, where the errors are raised.
+    It looks at the arguments alone, to leave few guards. Those that do not fit are looked at again,
+    where the errors are raised.
     """
     for i, x in enumerate(arrays):
-        if not (isinstance(x, torch.Tensor) or (x is None and i >= needed)):
+        if not (is_tensor(x) or (x is None and i >= needed)):
             return False
     for flag in flags:
         if flag is not True and flag is not False:
@@ -71,7 +77,7 @@ def scan_step(state, inputs, delta_softplus, backend):
         if not records(arrays):
             return ops.step(request, state, inputs)
         return as_scan(state, inputs, delta_softplus, backend, direct=True)
-    if not (torch.compiler.is_compiling() and fits(arrays, 6, (delta_softplus,), backend)):
+    if not (is_compiling() and fits(arrays, 6, (delta_softplus,), backend)):
         contract.check_flags("scan_step", delta_softplus=delta_softplus)
         check_arrays("scan_step", (*inputs, state), backend, contract.STEP_ARGUMENTS)
     if records(arrays) or transforming():
@@ -110,7 +116,7 @@ def scan_backward(inputs, dy, dlast_state, delta_softplus, reverse, layout, back
 def check_arrays(function, inputs, backend, names=contract.ARGUMENTS):
     """What the schema of an operator would refuse in words of its own."""
     ops.check_arrays(function, FRAMEWORK, names, inputs)
-    if not torch.compiler.is_compiling():
+    if not is_compiling():
         for name, signature in zip(names, FRAMEWORK.signatures(inputs), strict=True):
             if signature is not None:
                 FRAMEWORK.layout(function, name, signature)

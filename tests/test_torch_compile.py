@@ -155,6 +155,25 @@ def test_a_step_with_gradients_gives_a_new_state():
     assert_equal(got, want)
 
 
+@pytest.mark.parametrize("name", ["scan", "scan_step"])
+def test_no_module_is_guarded_under_two_names(name):
+    """Each would cost a call of the compiled function 1 us."""
+    kinds = []
+
+    def keep(guards):
+        kinds.extend(x.guard_type for x in guards)
+        return [True] * len(guards)
+
+    tensors, options = tensors_of((), l=1)
+    arguments = tensors | options if name == "scan" else step_of(tensors, options)
+    function = getattr(selscan, name)
+    torch.compile(lambda x: function(**x), backend="eager", options={"guard_filter_fn": keep})(
+        arguments
+    )
+    assert "TENSOR_MATCH" in kinds
+    assert not {"DUPLICATE_INPUT", "OBJECT_ALIASING"} & set(kinds)
+
+
 def test_scan_backward_gives_the_same_bits():
     tensors, options = tensors_of(())
     dy = random_like(tensors["u"])

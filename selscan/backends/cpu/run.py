@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import warnings
+from ctypes import addressof, c_char
 
 import numba
 import numpy as np
@@ -34,10 +35,10 @@ def run(plan, addresses):
     """Call the kernel of a linked plan on operands at these addresses (by name)."""
     workers = _workers(plan)
     scratch = workspace(plan.scratch * workers + 64)
-    address = scratch.__array_interface__["data"][0]
+    address = _start(scratch)
     args = plan.fill(addresses, workers, (address + 63) & ~63)
     with _turns if workers > 1 and threading_layer() == "workqueue" else _NO_TURNS:
-        _launch()(plan.entry, args.__array_interface__["data"][0], workers)
+        _launch()(plan.entry, _start(args), workers)
 
 
 def link(plan, kernel, load, store):
@@ -57,6 +58,11 @@ _NO_TURNS = contextlib.nullcontext()
 def workspace(size):
     """Uninitialised bytes for the tiles of a call."""
     return np.empty(size, np.uint8)
+
+
+def _start(array):
+    """The address of a new array, not an empty one; __array_interface__ takes 0.7 us longer."""
+    return addressof(c_char.from_buffer(array))
 
 
 def threading_layer():
