@@ -106,7 +106,11 @@ class Scan(torch.autograd.Function):
         *inputs, states = ctx.saved_tensors
         if dy is None and dlast_state is None:
             return (None,) * (2 + len(inputs))
-        request = ctx.call
+        request, states = ctx.call, states.contiguous()
+        # Hooks on saved tensors, and `x.data = ...`, may have changed strides or dtypes.
+        found = torch_ops.FRAMEWORK.signatures(inputs)
+        if found != request.signatures:
+            request = request._replace(signatures=found)
         dy, dlast_state = incoming(request, inputs, dy, dlast_state)
         if ordinary((dy, dlast_state)):
             gradients = backward(request, inputs, dy, dlast_state, states)
@@ -160,6 +164,7 @@ class OperatorScan(torch.autograd.Function):
         if dy is None and dlast_state is None:
             return (None,) * (1 + len(inputs))
         dy, dlast_state = incoming(ctx.call, inputs, dy, dlast_state)
+        states = states.contiguous()  # hooks on saved tensors may have changed strides
         return None, *operator_backward(ctx.call, inputs, dy, dlast_state, states), None
 
 

@@ -88,7 +88,7 @@ def scan_step(state, inputs, delta_softplus, backend):
 def as_scan(state, inputs, delta_softplus, backend, direct):
     """A step as a scan of length 1, which has a gradient; the state returned is a new tensor."""
     u, delta, A, B, C, D, z, delta_bias = inputs
-    batch = state.shape[0]
+    batch, dtype = state.shape[0], state.dtype
     B, C = (x if x.dim() == 2 and x.shape[0] != batch else x.unsqueeze(-1) for x in (B, C))
     u, delta, z = (x if x is None else x.unsqueeze(-1) for x in (u, delta, z))
     inputs = (u, delta, A, B, C, D, z, delta_bias, state, None)
@@ -98,7 +98,7 @@ def as_scan(state, inputs, delta_softplus, backend, direct):
         y, state = Scan.apply(request, True, *inputs)
     else:
         y, state = operator_scan(torch_ops.Call("scan_step", options, backend), inputs)
-    return y.squeeze(-1), state
+    return y.squeeze(-1), state.to(dtype)
 
 
 def scan_backward(inputs, dy, dlast_state, delta_softplus, reverse, layout, backend):

@@ -6,7 +6,10 @@ Each row: what is given (as in bad_shapes.py), and the message of the TypeError 
 REAL = "float16, bfloat16, float32 or float64"
 NAMED = "Pass a name such as 'float32'."
 BACKENDS = "one of cpu, cupy, numba_cuda"
-APART = "in other memory than state, which is updated in place; got an array that overlaps it"
+APART = (
+    "in other memory than state, which is updated in place; got one that overlaps it or lies "
+    "between its elements"
+)
 WHOLE = "an array with memory for each of its elements"
 
 # For every function that has the option, and NumPy arrays: TypeError.

@@ -237,20 +237,23 @@ def test_a_full_disk_costs_a_warning_and_leaves_nothing(cache, directory, monkey
 @pytest.fixture
 def readable():
     """A directory that this process cannot write, not even when the tests run as root."""
-    folder = Path(tempfile.mkdtemp())
+    root = os.geteuid() == 0
+    folder = Path(tempfile.mkdtemp(dir="/tmp" if root else None))  # which nobody can reach, too
     Store(lambda: folder / "selscan").put(KEY, COMPILED)
-    if root := os.geteuid() == 0:
-        for path in (folder, folder / "selscan", folder / f"selscan/{KEY}.kernel"):
-            os.chown(path, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
     (folder / "selscan").chmod(0o500)
     folder.chmod(0o500)
-    yield folder
-    if root:
-        os.seteuid(0)
-    folder.chmod(0o700)
-    (folder / "selscan").chmod(0o700)
-    shutil.rmtree(folder)
+    try:
+        if root:
+            for path in (folder, folder / "selscan", folder / f"selscan/{KEY}.kernel"):
+                os.chown(path, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        yield folder
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+        (folder / "selscan").chmod(0o700)
+        shutil.rmtree(folder)
 
 
 def test_a_home_that_can_only_be_read_costs_a_warning(readable):

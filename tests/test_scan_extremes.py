@@ -159,3 +159,23 @@ def test_softplus_is_the_identity_above_20(backend, dtype):
     assert_array_equal(results[0][delta > 20], delta[delta > 20])
     assert_array_equal(slope[delta > 20], 1)
     assert_within(results, *expected(problem), arithmetic(problem))
+
+
+def overflowing(sign):
+    """A problem with D whose gradient is a sum of two infinities, the second of a sign."""
+    u, B = np.full((2, 1, 300), 100, np.float32), np.ones((2, 1, 300), np.float32)
+    dy = np.full_like(u, 3e38) * np.float32([1, sign])[:, None, None]
+    A, D = np.zeros((1, 1), np.float32), np.ones(1, np.float32)
+    return {"dy": dy, "u": u, "delta": u * 0, "A": A, "B": B, "C": B, "D": D}
+
+
+def test_sums_of_parts_of_gradients_overflow_without_a_warning(backend):
+    assert np.isposinf(backend.scan_backward(**overflowing(1)).D).all()
+    assert np.isnan(backend.scan_backward(**overflowing(-1)).D).all()
+
+
+def test_sums_of_parts_are_rounded_to_infinity_without_a_warning(backend):
+    problem = overflowing(1)
+    problem["dy"], problem["D"] = problem["dy"] * 0 + 600, problem["D"].astype(np.float16)
+
+    assert np.isposinf(backend.scan_backward(**problem).D).all()

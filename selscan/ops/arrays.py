@@ -137,10 +137,11 @@ class NumPyArrays(Framework):
     @staticmethod
     def sum_parts(parts, array):
         """array = the sum over the first axis of `parts`, in their dtype, rounded once."""
-        if parts.dtype == array.dtype:
-            np.sum(parts, axis=0, out=array)
-        else:
-            array[...] = np.sum(parts, axis=0)
+        with np.errstate(all="ignore"):
+            if parts.dtype == array.dtype:
+                np.sum(parts, axis=0, out=array)
+            else:
+                array[...] = np.sum(parts, axis=0)
 
     @staticmethod
     def fill(array, values):
@@ -263,10 +264,11 @@ class TorchArrays(Framework):
         return address
 
     def sum_parts(self, parts, array):
-        if parts.dtype == array.dtype:
-            np.sum(parts.numpy(), axis=0, out=array.numpy())
-        else:
-            array.copy_(self._from_numpy(np.sum(parts.numpy(), axis=0)))
+        with np.errstate(all="ignore"):
+            if parts.dtype == array.dtype:
+                np.sum(parts.numpy(), axis=0, out=array.numpy())
+            else:
+                array.copy_(self._from_numpy(np.sum(parts.numpy(), axis=0)))
 
     @staticmethod
     def fill(array, values):

@@ -137,9 +137,10 @@ class JaxArrays(GuestArrays):
 
     def _check_dtype(self, function, name, dtype):
         if dtype.char in "dD" and not self._jax.config.jax_enable_x64:
+            allowed = "float32" if name == "out_dtype" else "float32, complex64"
             raise TypeError(
-                f"{function}: {name} must be float32, complex64 or narrower while jax_enable_x64 "
-                f"is off; got {dtype}."
+                f"{function}: {name} must be {allowed} or narrower while jax_enable_x64 is off; "
+                f"got {dtype}."
             )
 
     def hand_out(self, like, arrays):

@@ -48,4 +48,10 @@ def check_apart(function, addresses, target, spans):
         address = addresses[name]
         if address + first < high and low < address + last:
             expected = "in other memory than state, which is updated in place"
-            fail(function, name, expected, "an array that overlaps it", " Pass a copy.")
+            fail(
+                function,
+                name,
+                expected,
+                "one that overlaps it or lies between its elements",
+                " Pass a copy.",
+            )

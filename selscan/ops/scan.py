@@ -9,7 +9,7 @@ import functools
 from typing import Any, NamedTuple
 
 from .. import backends
-from ..messages import foreign
+from ..messages import fail, foreign
 from . import contract, memory
 from .arrays import Layout, Output
 from .frameworks import framework_of
@@ -165,6 +165,7 @@ class BackwardCall(NamedTuple):
 
     plan: Any
     given: tuple  # (index, name) of the inputs, dy and dlast_state
+    states: Layout  # of the states that the forward kept
     gradients: tuple  # (name of the input, Output)
     direct: tuple  # (name of the input, result) that the kernel writes itself
     partial: tuple  # (name of the input, result, Output) summed over the leading axis afterwards
@@ -189,7 +190,8 @@ def _prepare_backward(request, incoming):
     names = (*contract.ARGUMENTS, *UPSTREAM)
     given = tuple((i, n) for i, n in enumerate(names) if n in layouts or n in upstream)
     if problem.empty:
-        return BackwardCall(None, given, tuple(gradients.items()), (), ())
+        states = framework.output((0,), problem.real).layout
+        return BackwardCall(None, given, states, tuple(gradients.items()), (), ())
     operands = {name: (x, problem.axes[name]) for name, x in layouts.items()}
     operands["dy"] = upstream["dy"], problem.axes["u"]
     if "dlast_state" in upstream:
@@ -218,7 +220,21 @@ def _prepare_backward(request, incoming):
             moved = tuple(None if a is None else a + 1 for a in axes[1:])
             operands[result] = part.layout, (0, *moved)
     plan = backend.backward_plan(problem, operands, {r: p.layout.steps[0] for _, r, p in partial})
-    return BackwardCall(plan, given, tuple(gradients.items()), tuple(direct), tuple(partial))
+    states = states_output(request, problem).layout
+    gradients = tuple(gradients.items())
+    return BackwardCall(plan, given, states, gradients, tuple(direct), tuple(partial))
+
+
+def _check_states(request, expected, states):
+    """What was kept by the forward, and may have gone through anybody's hands since."""
+    function, framework, _, found, _ = request
+    [got] = framework.signatures((states,))
+    layout = framework.layout(function, "states", got)
+    if layout != expected:
+        wanted = f"{expected.shape}, {expected.dtype} and without gaps, as the forward made them"
+        fail(function, "states", wanted, f"{layout.shape}, {layout.dtype}, steps {layout.steps}")
+    devices = {"u": framework.device(found[0]), "states": framework.device(got)}
+    contract.check_devices(function, devices)
 
 
 def backward(request, inputs, dy, dlast_state, states=None):
@@ -231,6 +247,8 @@ def backward(request, inputs, dy, dlast_state, states=None):
     if states is None and any(s and framework.is_wide(s) for s in incoming):
         request = request._replace(options=request.options._replace(wide=True))
     call = _prepare_backward(request, incoming)
+    if states is not None:
+        _check_states(request, call.states, states)
     allocate, address = framework.allocate, framework.address
     gradients = {name: allocate(output) for name, output in call.gradients}
     if call.plan is None:
