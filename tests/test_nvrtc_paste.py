@@ -135,4 +135,4 @@ def test_every_listed_kernel_is_a_plain_name_in_a_file_that_can_be_pasted(listed
         assert paste.paste(file, folder)
         assert len(set(names)) == len(names)
         for name in names:
-            assert re.fullmatch(r"\w+(<[\w, -]+>)?", name, re.ASCII)
+            assert re.fullmatch(r"\w+(<(?:[\w, -]|Complex<\w+>)+>)?", name, re.ASCII)

@@ -9,4 +9,9 @@ CASES = (
     "emulator.demos.check_scan",
     "emulator.demos.check_warp",
     "emulator.demos.check_atomics",
+    "emulator.scan_cases.check_sequential",
+    "emulator.scan_cases.check_along_time",
+    "emulator.scan_cases.check_whole_warps",
+    "emulator.scan_cases.check_general",
+    "emulator.scan_cases.check_step",
 )

@@ -3,7 +3,48 @@
 Nothing else is compiled for users, and the checks of compiled code walk through this list.
 """
 
-INSTANCES = {}  # {"scan.cu": ("scan_forward<float, 16>", ...)}
+FORWARD, STEP = "scan_forward.cu", "scan_step.cu"
+
+# Elements that kernels load as vectors; all other dtypes and mixtures go through Any.
+ELEMENTS = {"float16": "__half", "bfloat16": "__nv_bfloat16", "float32": "float"}
+# Of A and the states; by the dtype that Problem.state_dtype has.
+NUMBERS = {
+    "float32": "float",
+    "float64": "double",
+    "complex64": "Complex<float>",
+    "complex128": "Complex<double>",
+}
+LANES = (1, 2, 8, 32)  # threads along time
+GENERAL_LANES = (1, 8, 32)  # the same for Any
+
+
+def forward_name(element, number, lanes, one_state):
+    """The instance of scan_forward.cu for an element (None: Any) and a number, by their dtypes."""
+    kind = ELEMENTS.get(element, "Any")
+    return f"scan_forward<{kind}, {NUMBERS[number]}, {lanes}, {str(one_state).lower()}>"
+
+
+def step_name(number):
+    """The instance of scan_step.cu."""
+    return f"scan_step<{NUMBERS[number]}>"
+
+
+INSTANCES = {
+    FORWARD: (
+        *(
+            forward_name(element, "float32", lanes, one_state)
+            for element in ELEMENTS
+            for lanes in LANES
+            for one_state in (False, True)
+        ),
+        *(
+            forward_name(None, number, lanes, False)
+            for number in NUMBERS
+            for lanes in GENERAL_LANES
+        ),
+    ),
+    STEP: tuple(map(step_name, NUMBERS)),
+}
 
 
 def listed(instances, file, name):

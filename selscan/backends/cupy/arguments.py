@@ -1,0 +1,169 @@
+"""The struct that a kernel takes: from a problem to its bytes (csrc/arguments.cuh).
+
+`Arguments` holds all but the addresses, so that a call with known shapes only fills those in. Pure
+functions: neither CuPy nor a device is needed.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .plan import Shape, channel_blocks
+
+# Codes and sizes of dtypes in memory: enum Dtype of csrc/numbers.cuh.
+DTYPES = (
+    "float16", "bfloat16", "float32", "float64", "complex64", "complex128", "int32", "int64",
+)  # fmt: skip
+SIZES = dict(zip(DTYPES, (2, 2, 4, 8, 8, 16, 4, 8), strict=True))
+# enum Access.
+CHANNELS, CHANNEL_VECTORS, TIME, TIME_VECTORS = range(4)
+VECTOR = 4  # elements along time, or states of B and C, that are loaded at once
+
+STEPS = ("batch", "channel", "state", "time")
+OPERAND = np.dtype(
+    [("data", "u8"), *((step, "i8") for step in STEPS), ("dtype", "i4"), ("access", "i4")],
+    align=True,
+)
+_SEQUENCES = ("u", "delta", "z", "B", "C", "y")
+_ROWS = ("A", "D", "delta_bias")
+
+
+def _struct(operands, wide, integers):
+    fields = [*((x, OPERAND) for x in operands), *((x, "i8") for x in wide)]
+    return np.dtype([*fields, *((x, "i4") for x in integers)], align=True)
+
+
+FORWARD = _struct(
+    (*_SEQUENCES, *_ROWS, "initial_state", "last_state", "seq_idx"),
+    (),
+    (
+        "channels", "length", "states", "groups", "channel_blocks", "parts", "staged", "softplus",
+        "reverse", "constant_b", "constant_c",
+    ),
+)  # fmt: skip
+STEP = _struct(
+    (*_SEQUENCES, *_ROWS, "state"),
+    ("rows",),
+    ("channels", "states", "groups", "lanes", "softplus", "constant_b", "constant_c"),
+)
+
+
+class Vectors(NamedTuple):
+    """How an operand is reached if its address is a multiple of `alignment`, and if not."""
+
+    alignment: int
+    aligned: int
+    otherwise: int
+
+
+class Arguments:
+    """A struct without addresses; `fill` adds those."""
+
+    def __init__(self, dtype, operands, integers):
+        self._template = np.zeros((), dtype)
+        self._operands = frozenset(x for x in dtype.names if dtype[x] == OPERAND)
+        self._vectors = {}
+        for name, (layout, axes) in operands.items():
+            field = self._template[name]
+            field["dtype"] = DTYPES.index(layout.dtype)
+            for step, value in zip(STEPS, steps_of(layout, axes), strict=True):
+                field[step] = value
+        for name, value in integers.items():
+            self._template[name] = value
+
+    def reach(self, name, vectors):
+        """Decide on the access of an operand when its address is known."""
+        self._vectors[name] = vectors
+
+    def fill(self, addresses):
+        """The struct with addresses by name; those that the kernel has no use for are ignored."""
+        struct = self._template.copy()
+        for name, address in addresses.items():
+            if name in self._operands:
+                struct[name]["data"] = address
+        for name, vectors in self._vectors.items():
+            aligned = int(struct[name]["data"]) % vectors.alignment == 0
+            struct[name]["access"] = vectors.aligned if aligned else vectors.otherwise
+        return struct
+
+
+def steps_of(layout, axes):
+    """Bytes between neighbours along batch, channel, state and time; 0 where there are none."""
+    found = (
+        None if axis is None or layout.shape[axis] == 1 else layout.steps[axis] for axis in axes
+    )
+    return tuple(0 if step is None else step for step in found)
+
+
+def forward_arguments(problem, operands, element, mapping):
+    """Arguments of scan_forward; `operands`: name -> (Layout, axes)."""
+    arguments = Arguments(
+        FORWARD,
+        operands,
+        {
+            "channels": problem.dim,
+            "length": problem.length,
+            "states": problem.d_state,
+            "groups": problem.groups,
+            "channel_blocks": channel_blocks(problem, mapping),
+            "parts": mapping.parts,
+            "staged": mapping.staged,
+            "softplus": problem.softplus,
+            "reverse": problem.reverse,
+            "constant_b": problem.constant_b,
+            "constant_c": problem.constant_c,
+        },
+    )
+    shape = Shape.of(problem.state_dtype, mapping.lanes)
+    for name in operands.keys() & set(_SEQUENCES):
+        constant = {"B": problem.constant_b, "C": problem.constant_c}.get(name, False)
+        if not constant:
+            vectors = vectors_of(problem, name, operands[name], element, shape, mapping.staged)
+            arguments.reach(name, vectors)
+    return arguments
+
+
+def vectors_of(problem, name, operand, element, shape, staged):
+    """How the kernel reaches u, delta, z, y, B or C."""
+    layout, axes = operand
+    size = SIZES[layout.dtype]
+    batch, channel, state, time = steps_of(layout, axes)
+    if problem.length > 1 and time == size:
+        rows = (batch, channel, state)
+        whole = problem.length % VECTOR == 0
+        return _vectors(element and whole, rows, size, VECTOR, TIME_VECTORS, TIME)
+    if name in "BC":
+        rows, step, count = (batch, channel, time), state, VECTOR
+        whole = problem.d_state % VECTOR == 0 and staged % VECTOR == 0
+    else:
+        rows, step, count = (batch, time), channel, shape.channels
+        whole = problem.dim // problem.groups % count == 0
+    whole = whole and element and step == size
+    return _vectors(whole, rows, size, count, CHANNEL_VECTORS, CHANNELS)
+
+
+def _vectors(possible, steps, size, count, aligned, otherwise):
+    """`aligned` where all steps are whole vectors of `count` elements."""
+    if not possible or any(step % (count * size) for step in steps):
+        return Vectors(1, otherwise, otherwise)
+    return Vectors(count * size, aligned, otherwise)
+
+
+def step_arguments(problem, operands, lanes):
+    """Arguments of scan_step; the state is the operand `initial_state`."""
+    operands = {"state" if name == "initial_state" else name: x for name, x in operands.items()}
+    operands.pop("last_state", None)  # the state again, which is updated in place
+    return Arguments(
+        STEP,
+        operands,
+        {
+            "rows": problem.batch * problem.dim,
+            "channels": problem.dim,
+            "states": problem.d_state,
+            "groups": problem.groups,
+            "lanes": lanes,
+            "softplus": problem.softplus,
+            "constant_b": problem.constant_b,
+            "constant_c": problem.constant_c,
+        },
+    )

@@ -1,0 +1,66 @@
+"""From a problem to a launch: which kernel, on how many blocks, with which argument.
+
+`forward_plan` and `step_plan` are pure functions of shapes, strides, dtypes and the device's
+properties; `Plan.launch` starts the kernel, by a function with CuPy's interface.
+"""
+
+from typing import NamedTuple
+
+from . import arguments, instances, plan
+
+_STEP_THREADS = 128
+_MOST_LANES = 32
+
+
+class Plan(NamedTuple):
+    """A launch without its addresses."""
+
+    file: str
+    name: str  # of the instance
+    grid: int
+    block: int
+    shared: int  # bytes
+    arguments: arguments.Arguments
+
+    def launch(self, function, addresses):
+        """Start function(grid, block, args, shared_mem) on operands at these addresses."""
+        struct = self.arguments.fill(addresses)
+        function((self.grid,), (self.block,), (struct,), shared_mem=self.shared)
+
+
+def forward_plan(problem, operands, device, mapping=None):
+    """Plan of scan_forward; `operands`: name -> (Layout, axes). A mapping may be forced."""
+    y_dtype = operands["y" if "y" in operands else "u"][0].dtype
+    element = plan.element_of(problem, y_dtype)
+    mapping = mapping or plan.choose(problem, element, device)
+    number = problem.state_dtype
+    single = element is not None and problem.d_state == 1
+    return Plan(
+        instances.FORWARD,
+        instances.forward_name(element, number, mapping.lanes, single),
+        problem.batch * problem.groups * plan.channel_blocks(problem, mapping),
+        32 * mapping.warps,
+        plan.shared_bytes(problem, mapping),
+        arguments.forward_arguments(problem, operands, element, mapping),
+    )
+
+
+def step_plan(problem, operands):
+    """Plan of scan_step: as many lanes for a row as it has states."""
+    lanes = 1
+    while lanes < min(problem.d_state, _MOST_LANES):
+        lanes *= 2
+    blocks = -(-problem.batch * problem.dim * lanes // _STEP_THREADS)
+    if blocks > plan.MOST_BLOCKS:
+        raise ValueError(
+            f"scan_step: b * d must be below 2**31 * {_STEP_THREADS // lanes} on a GPU; got "
+            f"{problem.batch * problem.dim}."
+        )
+    return Plan(
+        instances.STEP,
+        instances.step_name(problem.state_dtype),
+        blocks,
+        _STEP_THREADS,
+        0,
+        arguments.step_arguments(problem, operands, lanes),
+    )

@@ -1,0 +1,65 @@
+"""The structs of kernels' arguments, in C++ and in Python."""
+
+import numpy as np
+import pytest
+
+from selscan.backends.cupy import arguments
+from selscan.backends.cupy.paste import SOURCES
+
+from . import Module
+
+STRUCTS = {"ForwardArguments": arguments.FORWARD, "StepArguments": arguments.STEP}
+
+
+def offsets(struct, dtype):
+    """The size of a struct, and the offset of each field, as the compiler has them."""
+    fields = "".join(
+        f"*out++ = (const char*)&p.{name} - (const char*)&p;\n" for name in dtype.names
+    )
+    code = f"""
+#include "arguments.cuh"
+extern "C" __global__ void offsets(long long* out) {{
+  {struct} p;
+  *out++ = sizeof p;
+  {fields}
+}}
+"""
+    found = np.full(1 + len(dtype.names), -1)
+    kernel = Module(code, ["offsets"], options=(f"-I{SOURCES}",)).get_function("offsets")
+    kernel((1,), (1,), (found,))
+    return found.tolist()
+
+
+@pytest.mark.parametrize("struct", STRUCTS)
+def test_structs_have_the_same_fields_at_the_same_places(struct):
+    dtype = STRUCTS[struct]
+
+    assert offsets(struct, dtype) == [dtype.itemsize, *(dtype.fields[x][1] for x in dtype.names)]
+
+
+def test_operands_have_the_same_fields_at_the_same_places():
+    dtype = arguments.OPERAND
+
+    assert offsets("Operand", dtype) == [dtype.itemsize, *(dtype.fields[x][1] for x in dtype.names)]
+
+
+def test_codes_of_dtypes_and_accesses_are_those_of_the_kernels():
+    names = ", ".join(name.upper() for name in arguments.DTYPES)
+    code = f"""
+#include "arguments.cuh"
+#include "numbers.cuh"
+extern "C" __global__ void codes(int* out) {{
+  for (const int code : {{{names}}}) *out++ = code;
+  *out++ = ELEMENTS_ALONG_CHANNELS;
+  *out++ = VECTORS_ALONG_CHANNELS;
+  *out++ = ELEMENTS_ALONG_TIME;
+  *out++ = VECTORS_ALONG_TIME;
+}}
+"""
+    found = np.full(len(arguments.DTYPES) + 4, -1, np.int32)
+    Module(code, ["codes"], options=(f"-I{SOURCES}",)).get_function("codes")((1,), (1,), (found,))
+
+    accesses = (
+        arguments.CHANNELS, arguments.CHANNEL_VECTORS, arguments.TIME, arguments.TIME_VECTORS,
+    )  # fmt: skip
+    assert found.tolist() == [*range(len(arguments.DTYPES)), *accesses]
