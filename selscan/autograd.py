@@ -106,13 +106,13 @@ class Scan(torch.autograd.Function):
         *inputs, states = ctx.saved_tensors
         if dy is None and dlast_state is None:
             return (None,) * (2 + len(inputs))
-        request, states = ctx.call, states.contiguous()
-        # Hooks on saved tensors, and `x.data = ...`, may have changed strides or dtypes.
-        found = torch_ops.FRAMEWORK.signatures(inputs)
-        if found != request.signatures:
-            request = request._replace(signatures=found)
+        request = ctx.call
+        states = states.contiguous()  # hooks on saved tensors may have changed strides
         dy, dlast_state = incoming(request, inputs, dy, dlast_state)
         if ordinary((dy, dlast_state)):
+            found = torch_ops.FRAMEWORK.signatures(inputs)
+            if found != request.signatures:  # hooks again, or x.data = ...
+                request = request._replace(signatures=found)
             gradients = backward(request, inputs, dy, dlast_state, states)
         else:
             call = torch_ops.Call.of(request)
