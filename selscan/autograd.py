@@ -23,7 +23,7 @@ def _nothing(*_):
 
 _functorch = torch._C._functorch
 _transform = getattr(_functorch, "peek_interpreter_stack", _nothing)
-_is_batched = getattr(_functorch, "is_legacy_batchedtensor", _nothing)
+is_batched = getattr(_functorch, "is_legacy_batchedtensor", _nothing)
 _tracing = getattr(torch._C, "_get_tracing_state", _nothing)
 # Without these there is always a mode: slower, but right.
 _dispatch_modes = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 1)
@@ -192,7 +192,7 @@ def incoming(call, inputs, dy, dlast_state):
     if dy is None:
         dy = torch.zeros_like(inputs[0])
     for x in (dy, dlast_state):
-        if x is not None and not is_compiling() and _is_batched(x):
+        if x is not None and not is_compiling() and is_batched(x):
             raise vmap_error(call.function)  # of torch.autograd.grad(..., is_grads_batched=True)
     if dlast_state is not None:
         dlast_state = dlast_state.resolve_conj().resolve_neg()
@@ -234,13 +234,18 @@ def recorded_backward(dy, dlast_state, states, *arguments):
 
 
 def apply_here(function, call, *arguments):
+    """`apply_at_this_level` of a function without forward mode."""
+    if _transform() is not None and getattr(forward_ad, "_current_level", 0) >= 0:
+        no_forward_mode(SimpleNamespace(call=call))
+    return apply_at_this_level(function, call, *arguments)
+
+
+def apply_at_this_level(function, *arguments):
     """function.apply, also where a transform of torch.func has reached the operator already."""
     if _transform() is None:
-        return function.apply(call, *arguments)
-    if getattr(forward_ad, "_current_level", 0) >= 0:
-        no_forward_mode(SimpleNamespace(call=call))
+        return function.apply(*arguments)
     with _single_level():
-        return super(torch.autograd.Function, function).apply(call, *arguments)
+        return super(torch.autograd.Function, function).apply(*arguments)
 
 
 def refuse(*_):
@@ -250,7 +255,7 @@ def refuse(*_):
     )
 
 
-def look_at(operator, kernel, recorded):
+def look_at(operator, kernel, recorded, vmap=None):
     """Have autograd see an operator: `recorded` is called if a gradient may be asked for."""
     count = sum("Tensor" in str(x.type) for x in operator._schema.arguments)  # they come first
 
@@ -264,11 +269,11 @@ def look_at(operator, kernel, recorded):
         with torch._C._AutoDispatchBelowAutograd():
             return operator(*arguments)
 
-    def vmap(info, in_dims, *_):
+    def refuse_vmap(info, in_dims, *_):
         raise vmap_error(kernel.__name__)
 
     torch_ops.LIBRARY.impl(kernel.__name__, call, "Autograd")
-    torch.library.register_vmap(operator, vmap, lib=torch_ops.LIBRARY)
+    torch.library.register_vmap(operator, vmap or refuse_vmap, lib=torch_ops.LIBRARY)
 
 
 look_at(torch_ops.SCAN, torch_ops.scan, recorded_scan)

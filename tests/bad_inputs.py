@@ -11,12 +11,14 @@ import warnings
 from typing import NamedTuple
 
 import bad_arrays
+import bad_moves
 import bad_options
 import bad_shapes
 import ml_dtypes
 import numpy as np
 import pytest
-from calls import INPUTS, arguments, array
+from calls import EVERY as FUNCTIONS
+from calls import arguments, array
 from numpy.lib.stride_tricks import as_strided
 
 import selscan
@@ -72,6 +74,7 @@ class Group(NamedTuple):
 BOTH = ("numpy", "torch")
 SCANS = ("scan", "scan_backward")
 EVERY = (*SCANS, "scan_step")
+MOVES = ("gather", "scatter")
 B_AND_C = ("B", "C")
 TORCH = ("torch",)
 SECTIONS = {
@@ -112,6 +115,16 @@ SECTIONS = {
         Group(bad_options.STATES, ValueError, ("scan_step",)),
         Group(bad_options.STATES_TENSORS, ValueError, ("scan_step",), TORCH),
     ],
+    "Moving maps along a path": [
+        Group(bad_moves.MAPS, ValueError, ("gather",), BOTH),
+        Group(bad_moves.SEQUENCES, ValueError, ("scatter",), BOTH),
+        Group(bad_moves.HUGE, ValueError, MOVES),
+        Group(bad_moves.DTYPES, TypeError, MOVES, names=("x", "y")),
+        Group(bad_moves.TENSORS, TypeError, MOVES, TORCH, names=("x", "y")),
+        Group(bad_moves.NOT_ARRAYS, TypeError, MOVES),
+        Group(bad_moves.PATHS, TypeError, MOVES, BOTH),
+        Group(bad_moves.FLAGS, TypeError, ("scatter",), BOTH),
+    ],
 }
 
 
@@ -133,7 +146,7 @@ def parameters(function):
 
 def right_values(function, framework, layout=None):
     """Arguments of a call that works, by name."""
-    if function not in INPUTS:
+    if function not in FUNCTIONS:
         return {}
     right = arguments(function, framework, **({"layout": layout} if layout else {}))
     if "seq_idx" in right:
@@ -143,7 +156,7 @@ def right_values(function, framework, layout=None):
 
 def helpers(given, framework):
     """What else stands in `given`, by name."""
-    names = {"np": np, "ml_dtypes": ml_dtypes, "as_strided": as_strided}
+    names = {"np": np, "ml_dtypes": ml_dtypes, "as_strided": as_strided, "selscan": selscan}
     names["ones"] = functools.partial(array, framework)
     if framework == "torch" or "torch." in given:
         names["torch"] = pytest.importorskip("torch")

@@ -35,12 +35,16 @@ STEP_SHAPES = {
     "z": (2, 4),
     "delta_bias": (4,),
 }
+# k = 4 routes of 15 steps over maps of 3 x 5 pixels, and d = 6.
+PATH = selscan.paths.cross(3, 5)
+MOVED_SHAPES = {"gather": {"x": (2, 6, 3, 5)}, "scatter": {"y": (2, 4, 6, 15)}}
 TIMED = ("u", "delta", "B", "C", "z", "dy")
 INPUTS = {
     "scan": tuple(name for name in SHAPES if not name.startswith("d") or name.startswith("delta")),
     "scan_backward": tuple(SHAPES),
     "scan_step": tuple(STEP_SHAPES),
 }
+EVERY = INPUTS | {name: tuple(shapes) for name, shapes in MOVED_SHAPES.items()}
 OPTIONS = {
     "scan": {
         "delta_softplus": True,
@@ -59,6 +63,8 @@ OPTIONS = {
         "backend": None,
     },
     "scan_step": {"delta_softplus": True, "backend": None},
+    "gather": {"path": PATH},
+    "scatter": {"path": PATH, "merge": True},
 }
 FRAMEWORKS = ("numpy", "torch")
 
@@ -75,16 +81,19 @@ def array(framework, shape, dtype="float32"):
     return np.ones(shape, dtype)
 
 
+def shapes_of(function):
+    """Of right values of the arguments that are arrays."""
+    return MOVED_SHAPES.get(function, STEP_SHAPES if function == "scan_step" else SHAPES)
+
+
 def argument(function, name, framework="numpy", dtype="float32"):
     """A right value of one argument."""
-    shapes = STEP_SHAPES if function == "scan_step" else SHAPES
-    return array(framework, shapes[name], dtype)
+    return array(framework, shapes_of(function)[name], dtype)
 
 
 def arguments(function, framework="numpy", **replaced):
     """All arguments of a public function, `replaced` in place of some."""
-    shapes = STEP_SHAPES if function == "scan_step" else SHAPES
-    shapes = {name: shapes[name] for name in INPUTS[function]}
+    shapes = {name: shapes_of(function)[name] for name in EVERY[function]}
     layout = replaced.get("layout")
     if isinstance(layout, str) and layout == "bld":
         shapes |= {name: s[:1] + s[:0:-1] for name, s in shapes.items() if name in TIMED}

@@ -2,12 +2,12 @@
 
 import pytest
 from bad_inputs import cases, keywords, parameters
-from calls import INPUTS, refused
+from calls import EVERY, refused
 from errors_page import PAGE, page
 
 import selscan
 
-ARGUMENTS = [(function, name) for function in (*INPUTS, "use") for name in parameters(function)]
+ARGUMENTS = [(function, name) for function in (*EVERY, "use") for name in parameters(function)]
 
 
 def name_of(case):
@@ -17,7 +17,7 @@ def name_of(case):
 @pytest.mark.parametrize("case", cases(), ids=name_of)
 def test_a_bad_input_is_refused_with_its_message(case):
     given = case.arguments()
-    if case.function in INPUTS:
+    if case.function in EVERY:
         message = refused(case.error, case.function, case.framework, **given)
     else:
         with pytest.raises(case.error) as caught:

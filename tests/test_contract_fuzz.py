@@ -6,14 +6,14 @@ import types
 import numpy as np
 import pytest
 from bad_inputs import parameters
-from calls import INPUTS, call, refused
+from calls import EVERY, call, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
 import selscan
 
-EVERYTHING = [(function, name) for function in INPUTS for name in parameters(function)]
+EVERYTHING = [(function, name) for function in EVERY for name in parameters(function)]
 # A string may be right in the place of these.
 NAMED = ("layout", "backend")
 INJECTIONS = [

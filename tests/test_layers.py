@@ -18,8 +18,8 @@ LAYERS = (
     ("ops",),
     ("torch_ops",),
     ("autograd",),
-    ("torch_route",),
-    ("api",),
+    ("torch_route", "torch_paths"),
+    ("api", "api_paths"),
     ("nn",),
     ("models", "compat"),
     ("selscan",),  # selscan/__init__.py, the public face
@@ -29,11 +29,12 @@ LAYERS = (
     ("__main__",),
 )
 RANK = {unit: rank for rank, row in enumerate(LAYERS) for unit in row}
+FURTHER_UP = ("nn", "models", "compat")
 # These import torch and numba inside functions only.
 COMMAND_LINE = ("machine", "bench", "check", "__main__")
 
 HOMES = {
-    "torch": ("torch_ops", "autograd", "torch_route", "nn", "models", "compat", *COMMAND_LINE),
+    "torch": ("torch_ops", "autograd", "torch_route", "torch_paths", *FURTHER_UP, *COMMAND_LINE),
     "cupy": ("backends.cupy",),
     "cupyx": ("backends.cupy",),
     "jax": (),  # looked up in sys.modules

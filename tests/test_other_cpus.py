@@ -31,11 +31,10 @@ class Target(NamedTuple):
 
 # Without the kernel of a step, which takes as long to compile as the forward and has nothing new.
 VECTORS = ("test_simd.py", "test_vector_math.py")
+KERNELS = ("test_this_cpu.py", "test_gather_plan.py")
 TARGETS = {
-    "SSE2": Target("generic", "", (128, False, False), (*VECTORS, "test_this_cpu.py")),
-    "AVX2": Target(
-        "haswell", "+avx,+avx2,+fma", (256, True, False), (*VECTORS, "test_this_cpu.py")
-    ),
+    "SSE2": Target("generic", "", (128, False, False), (*VECTORS, *KERNELS)),
+    "AVX2": Target("haswell", "+avx,+avx2,+fma", (256, True, False), (*VECTORS, *KERNELS)),
     "AVX-512F alone": Target(
         "haswell", "+avx,+avx2,+fma,+avx512f", (512, True, False), VECTORS[1:]
     ),

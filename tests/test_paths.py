@@ -257,3 +257,13 @@ def test_replace_joins_the_routes():
 )
 def test_the_repr_of_a_path_is_short(path, text):
     assert repr(path) == text
+
+
+@given(path=paths())
+def test_a_path_is_read_from_its_text(path):
+    assert Path.from_text(path.text) == path
+    assert Path.from_text(path.text) is Path.from_text(path.text)
+
+
+def test_the_text_of_a_regular_path_is_short():
+    assert len(MAKERS["cross"](56, 56).text) < 1000

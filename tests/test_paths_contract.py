@@ -261,3 +261,16 @@ def test_a_path_need_not_visit_anything(joined):
 
     assert (path.inverse == -1).all()
     assert path.draw()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "cross", "2 2 0 1 4 ?", MAKERS["cross"](2, 2).text[:-8], "\ud800", "1 " * 6]
+)
+def test_a_text_that_is_no_path_is_refused(text):
+    with pytest.raises(ValueError, match=r"^Path.from_text: text must be the text of a path; got "):
+        Path.from_text(text)
+
+
+def test_a_text_must_be_a_string():
+    with pytest.raises(TypeError, match=r"^Path.from_text: text must be a string; got None.$"):
+        Path.from_text(None)

@@ -1,6 +1,6 @@
 """The parts of compare.py: each has `measure(options) -> rows` and `tables(rows) -> texts`."""
 
-from bench.parts import accuracy, forms, growth, memory, overhead, start, step, time
+from bench.parts import accuracy, forms, growth, memory, overhead, paths, start, step, time
 
 PARTS = {
     "time": time,
@@ -9,6 +9,7 @@ PARTS = {
     "accuracy": accuracy,
     "growth": growth,
     "step": step,
+    "paths": paths,
     "overhead": overhead,
     "start": start,
 }

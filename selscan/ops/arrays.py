@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 
 
 class Layout(NamedTuple):
@@ -170,7 +171,7 @@ class NumPyArrays(Framework):
 
 
 def numpy_dtype(name):
-    """The dtype of one of DTYPES."""
+    """The dtype of one of DTYPES or INTEGERS."""
     if name != "bfloat16":
         return np.dtype(name)
     try:
@@ -204,7 +205,7 @@ class TorchArrays(Framework):
         self._increment_version = torch.autograd.graph.increment_version
         self._dtype = torch.dtype
         self._wide = (torch.float64, torch.complex128)
-        self._by_name = {name: getattr(torch, name) for name in DTYPES}
+        self._by_name = {name: getattr(torch, name) for name in DTYPES + INTEGERS}
         self._names = {dtype: name for name, dtype in self._by_name.items()}
 
     def owns(self, array):
@@ -243,7 +244,7 @@ class TorchArrays(Framework):
     def dtype_name(self, dtype):
         """The name of a torch dtype, or of a string that names one; None otherwise."""
         if isinstance(dtype, str):
-            return dtype if dtype in self._by_name else None
+            return dtype if dtype in DTYPES else None
         return str(dtype).removeprefix("torch.") if isinstance(dtype, self._dtype) else None
 
     @staticmethod

@@ -18,7 +18,7 @@ ARGUMENTS = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state
 STEP_ARGUMENTS = (*ARGUMENTS[:8], "state")
 REQUIRED = ("u", "delta", "A", "B", "C", "state", "dy")
 # Limit of b * d * l * n: no size and no step of bytes comes near the end of 64 bits.
-_LARGEST = 2**50
+LARGEST = 2**50
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +187,7 @@ def _check_shape(function, layouts, name, expected, wanted, hint=hints.broadcast
 def _check_size(function, *sizes):
     """Refuse what no memory could hold, before a product of sizes leaves 64 bits."""
     product = math.prod(sizes)
-    if product >= _LARGEST:
+    if product >= LARGEST:
         fail(function, "b * d * l * n", "below 2**50", product)
 
 

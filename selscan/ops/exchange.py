@@ -13,7 +13,7 @@ import numpy as np
 
 from ..messages import describe, describe_kind, foreign, is_tracer, library_of
 from . import dlpack
-from .arrays import DTYPES, NumPyArrays, numpy_dtype
+from .arrays import DTYPES, INTEGERS, NumPyArrays, numpy_dtype
 
 ALIGNMENT = 64  # bytes; XLA copies an array that starts elsewhere
 # enum DLDeviceType of dlpack.h
@@ -167,7 +167,7 @@ class DLPackArrays(GuestArrays):
 
     def borrow(self, function, names, arrays):
         if self._from_dlpack is None:
-            name = "state" if "state" in names else "u"
+            name = "state" if "state" in names else names[0]
             raise TypeError(
                 f"{function}: {name} must be an array of a library that takes results back; got "
                 f"{self.title}, and neither its __array_namespace__() nor the module "
@@ -188,7 +188,8 @@ class DLPackArrays(GuestArrays):
 
     def _check_dtype(self, function, name, dtype):
         """A result may have this dtype: see, before any work, whether it would be taken back."""
-        if dtype in self._taken or dtype.name not in DTYPES or self._from_dlpack is None:
+        known = dtype.name in DTYPES + INTEGERS
+        if dtype in self._taken or not known or self._from_dlpack is None:
             return
         try:
             self.hand_out(None, [aligned(64).view(dtype)])

@@ -1,10 +1,12 @@
 """What a path must look like: every check on sizes, names and tables."""
 
+import operator
 import re
 
 import numpy as np
 
 from ..messages import describe, fail
+from .constant import constant
 from .orders import window_size
 
 # Pixel numbers and positions are int32, the positions of joined routes too.
@@ -20,7 +22,7 @@ def checked_integer(function, name, value):
     numbers = isinstance(value, int | np.integer)
     if not numbers or isinstance(value, bool | np.timedelta64):
         raise TypeError(f"{function}: {name} must be {expected}; got {describe(value)}.")
-    value = int(value)
+    value = operator.index(value)  # int() of a size would leave it unknown to torch.compile
     if not 1 <= value <= LARGEST:
         fail(function, name, expected, describe(value))
     return value
@@ -42,6 +44,13 @@ def checked_flag(function, name, value):
     return value
 
 
+def checked_text(function, text):
+    """A string."""
+    if not isinstance(text, str):
+        raise TypeError(f"{function}: text must be a string; got {describe(text)}.")
+    return text
+
+
 def checked_tile(function, name, height, width, value, copies):
     """The size of windows or the step of an atrous path, for a table with so many padded maps."""
     value = checked_integer(function, name, value)
@@ -52,6 +61,7 @@ def checked_tile(function, name, height, width, value, copies):
     return value
 
 
+@constant
 def check_routes(function, height, width, routes):
     """Names of routes."""
     expected = "names such as 'h', 'v', 'w7' or 'w7_flip', at least one"

@@ -4,11 +4,10 @@ A maker takes height and width, and perhaps a size. It returns the same object a
 arguments, as long as that is among the last few that were asked for.
 """
 
-import functools
-
 from .checks import checked_size, checked_tile
+from .constant import kept
 from .orders import atrous_table
-from .path import KEPT, Path, path_of
+from .path import Path, path_of
 
 
 def unidirectional(height, width):
@@ -113,7 +112,7 @@ def atrous(height, width, step=2):
     return atrous_of(height, width, checked_tile("atrous", "step", height, width, step, 1))
 
 
-@functools.lru_cache(KEPT)
+@kept
 def atrous_of(height, width, step):
     """`atrous` for arguments that are checked."""
     return Path(atrous_table(height, width, step), height, width)

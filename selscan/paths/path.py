@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .checks import check_routes, checked_flag, checked_size, checked_table
+from ..messages import describe, fail
+from .checks import check_routes, checked_flag, checked_size, checked_table, checked_text
+from .constant import kept
 from .orders import table_of
 from .runs import find_runs
-
-# How many paths the makers keep: models ask for the same few at every call.
-KEPT = 64
+from .text import parse, text_of
 
 
 # Compared by content, not by the generated methods: arrays have no single truth value.
@@ -39,6 +39,9 @@ class Path:
         A read-only copy, C-contiguous.
     inverse : numpy.ndarray, (k, height * width), int32
         The position of each pixel in each route, -1 where the route does not visit it; read-only.
+    text : str
+        The path as text, which `Path.from_text` reads: it stands for the path in a graph of
+        ``torch.compile`` or ``torch.export``.
 
     Raises
     ------
@@ -64,13 +67,16 @@ class Path:
     width: int
     joined: bool = False
     inverse: np.ndarray = field(init=False)
+    text: str = field(init=False)
 
     def __post_init__(self):
         height, width = checked_size("Path", self.height, self.width)
         joined = checked_flag("Path", "joined", self.joined)
         table, inverse = checked_table("Path", self.table, height * width)
+        text = text_of(table, height, width, joined)
         # Straight into the dictionary, since the fields of a frozen dataclass cannot be assigned.
-        vars(self).update(table=table, height=height, width=width, joined=joined, inverse=inverse)
+        vars(self).update(table=table, height=height, width=width, joined=joined)
+        vars(self).update(inverse=inverse, text=text)
 
     @staticmethod
     def of(height, width, *routes, joined=False):
@@ -112,6 +118,35 @@ class Path:
         joined = checked_flag("Path.of", "joined", joined)
         check_routes("Path.of", height, width, routes)
         return path_of(height, width, routes, joined)
+
+    @staticmethod
+    def from_text(text):
+        """The path of a `text`.
+
+        Parameters
+        ----------
+        text : str
+            The attribute `text` of a path.
+
+        Returns
+        -------
+        Path
+            The same object again for the same text, as long as that is among the last few.
+
+        Raises
+        ------
+        ValueError
+            Not the text of a path.
+        TypeError
+            Not a string.
+
+        Examples
+        --------
+        >>> from selscan.paths import Path, cross
+        >>> Path.from_text(cross(4, 5).text) == cross(4, 5)
+        True
+        """
+        return path_from(checked_text("Path.from_text", text))
 
     @property
     def routes(self):
@@ -183,7 +218,16 @@ class Path:
         return Path, (self.table, self.height, self.width, self.joined)
 
 
-@functools.lru_cache(KEPT)
+@kept
 def path_of(height, width, routes, joined=False):
     """`Path.of` for arguments that are checked; the same object as long as it is kept."""
     return Path(table_of(height, width, routes), height, width, joined)
+
+
+@kept
+def path_from(text):
+    """`Path.from_text` for a string."""
+    try:
+        return Path(*parse(text))
+    except Exception:  # whatever the many steps of unpacking raise
+        fail("Path.from_text", "text", "the text of a path", describe(text))

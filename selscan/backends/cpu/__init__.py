@@ -2,6 +2,7 @@
 
 Read simd.py first, then tiles.py, coefficients.py, forward.py, backward.py. `plan.py` turns a
 checked problem into the argument array described in layout.py, `run.py` starts the threads.
+routes.py and gather.py, with gather_plan.py, move images along paths.
 """
 
 import numpy as np
@@ -11,6 +12,8 @@ from . import plan, run, simd
 from .backward import compile_backward
 from .coefficients import SHARED
 from .forward import compile_forward
+from .gather import compile_gather, compile_merge, compile_place
+from .gather_plan import RoutesPlan
 from .jit import source_version
 from .plan import backward_plan, backward_slices, forward_plan, states_size, step_plan
 from .planes import REAL_STATES
@@ -18,6 +21,7 @@ from .step import compile_step
 from .tiles import compile_load, compile_store
 
 __all__ = [
+    "RoutesPlan",
     "backward_plan",
     "backward_slices",
     "detail",
@@ -32,6 +36,9 @@ _COMPILERS = {
     "forward": compile_forward,
     "backward": compile_backward,
     "step": compile_step,
+    "gather": compile_gather,
+    "place": compile_place,
+    "merge": compile_merge,
     "load_tile": compile_load,
     "store_tile": compile_store,
 }
@@ -51,7 +58,8 @@ def kernel(name, real=_FLOAT32, kinds=(REAL_STATES, SHARED, SHARED)):
 def launch(plan, addresses):
     """Run the kernel of a plan on operands at these addresses (by name)."""
     if plan.entry is None:
-        tiles = (kernel(name, plan.real, ()) for name in ("load_tile", "store_tile"))
+        names = () if isinstance(plan, RoutesPlan) else ("load_tile", "store_tile")
+        tiles = (kernel(name, plan.real, ()) for name in names)
         run.link(plan, kernel(plan.kernel, plan.real, plan.kinds), *tiles)
     run.run(plan, addresses)
 

@@ -41,14 +41,17 @@ def run(plan, addresses):
         _launch()(plan.entry, _start(args), workers)
 
 
-def link(plan, kernel, load, store):
-    """Compile what a plan calls, where that is not done, and give it the addresses."""
-    entries = {kernel: _KERNEL, load: _TILE, store: _TILE}
+def link(plan, kernel, *tiles):
+    """Compile what a plan calls, where that is not done, and give it the addresses.
+
+    `tiles` are load_tile and store_tile, for the kernels that call them.
+    """
+    entries = {kernel: _KERNEL} | dict.fromkeys(tiles, _TILE)
     if not entries.keys() <= _addresses.keys():
         _compile(entries, f"{plan.kernel} kernel for {plan.real.dtype}")
         _addresses.update({entry: address_of(entry) for entry in entries})
-    plan.template[at.LOAD_TILE] = _addresses[load]
-    plan.template[at.STORE_TILE] = _addresses[store]
+    for slot, tile in zip((at.LOAD_TILE, at.STORE_TILE), tiles, strict=False):
+        plan.template[slot] = _addresses[tile]
     plan.entry = _addresses[kernel]
 
 

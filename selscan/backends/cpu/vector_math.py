@@ -264,7 +264,7 @@ def add_pair(typingctx, address, x, y):
 # Transpose.
 
 
-def _emit_transpose(builder, rows):
+def emit_transpose(builder, rows):
     """Square transpose in registers: log2(w) rounds of exchanging off-diagonal blocks."""
     w, block = len(rows), 1
     lanes = range(w)
@@ -294,7 +294,7 @@ def transpose(typingctx, real, source, source_step, target, target_step):
         for _ in range(vector.width):
             rows.append(simd.emit_load(builder, vector.llvm, src))
             src = builder.add(src, src_step)
-        for row in _emit_transpose(builder, rows):
+        for row in emit_transpose(builder, rows):
             simd.emit_store(builder, row, dst)
             dst = builder.add(dst, dst_step)
         return context.get_dummy_value()
@@ -325,7 +325,7 @@ def transpose_part(typingctx, real, source, source_step, rows, columns, target, 
             src = builder.add(src, src_step)
         all_lanes = ir.Constant(ir.IntType(64), vector.width)
         written = builder.select(builder.icmp_signed("!=", pad, zero), all_lanes, n_rows)
-        for i, row in enumerate(_emit_transpose(builder, lanes)):
+        for i, row in enumerate(emit_transpose(builder, lanes)):
             inside = builder.icmp_signed("<", ir.Constant(ir.IntType(64), i), n_columns)
             count = builder.select(inside, written, zero)
             simd.emit_store_first(builder, row, dst, count)

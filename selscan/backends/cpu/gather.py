@@ -1,0 +1,191 @@
+"""Entry points that move arrays along a path.
+
+    gather   sequence[b, k, d, l] = plane[b, (k,) d, p[k, l]],   0 at padding
+    place    plane[b, k, d, p[k, l]] = sequence[b, k, d, l],     0 where a route does not come
+    merge    the sum of that over k, in the order of the routes
+
+A worker owns planes and sequences of the result: a task is a block of channels of one batch element
+on one route, for `merge` on all of them. Neighbouring tasks are the routes of the same block, so
+that a map that all routes read comes from memory once. Nothing is written by two tasks.
+
+What comes in is read where it stands if its planes (or sequences) have no gaps. Otherwise they are
+copied to scratch first ("staged"), several channels at a time where channels are neighbours.
+"""
+
+from numba import carray
+
+from . import gather_plan as at
+from .elements import get, put
+from .jit import kernel
+from .jit import merge as copied
+from .routes import (
+    add_groups,
+    add_table,
+    clear,
+    field,
+    gather_groups,
+    gather_table,
+    move,
+    scatter_groups,
+    scatter_table,
+    turn,
+)
+from .simd import as_pointer, itemsize
+
+
+@copied
+def stage(element, args, scratch, b, r, d, count):
+    """Where `count` channels from d on have their planes, one after the other in STAGE_STEP."""
+    size, rows, columns = itemsize(element), args[at.ROWS], args[at.COLUMNS]
+    step_d, step_h, step_w = args[at.STEP_D], args[at.STEP_H], args[at.STEP_W]
+    source = args[at.SOURCE] + b * args[at.STEP_B] + r * args[at.STEP_R] + d * step_d
+    if not args[at.STAGE_STEP]:
+        return source
+    for i in range(rows):
+        line, target = source + i * step_h, scratch + i * columns * size
+        if count > 1:
+            turn(element, line, step_w, target, args[at.STAGE_STEP], columns, count, True)
+        else:
+            move(element, line, step_w, target, size, columns)
+    return scratch
+
+
+@copied
+def tasks_of(args, worker):
+    """The first task of a worker, and the one behind its last."""
+    tasks, workers = args[at.TASKS], args[at.WORKERS]
+    return tasks * worker // workers, tasks * (worker + 1) // workers
+
+
+@copied
+def of_route(args, r, name):
+    """A field of ROUTES."""
+    return field(args[at.ROUTES], r * at.ROUTE_FIELDS + name)
+
+
+@copied
+def gather_block(element, args, sources, b, r, d, count):
+    """One route of `count` channels whose planes begin at `sources`."""
+    length = args[at.LENGTH]
+    size = length * itemsize(element)
+    sequence = args[at.RESULT] + ((b * args[at.K] + r) * args[at.DIM] + d) * size
+    for i in range(count):
+        plane, target = sources + i * args[at.STAGE_STEP], sequence + i * size
+        if of_route(args, r, at.BY_GROUPS):
+            first, last = of_route(args, r, at.FIRST), of_route(args, r, at.LAST)
+            gather_groups(element, args[at.GROUPS], first, last, plane, target)
+        else:
+            table, padded = args[at.TABLE] + 4 * r * length, of_route(args, r, at.PADDED)
+            gather_table(element, table, length, padded, plane, target)
+
+
+@copied
+def place_block(element, args, sources, b, r, d, count):
+    length, pixels = args[at.LENGTH], args[at.PIXELS]
+    size = pixels * itemsize(element)
+    planes = args[at.RESULT] + ((b * args[at.K] + r) * args[at.DIM] + d) * size
+    for i in range(count):
+        sequence, plane = sources + i * args[at.STAGE_STEP], planes + i * size
+        if not of_route(args, r, at.COVERS):
+            clear(element, plane, pixels)
+        if of_route(args, r, at.BY_GROUPS):
+            first, last = of_route(args, r, at.FIRST), of_route(args, r, at.LAST)
+            scatter_groups(element, args[at.GROUPS], first, last, sequence, plane)
+        else:
+            table, padded = args[at.TABLE] + 4 * r * length, of_route(args, r, at.PADDED)
+            scatter_table(element, table, length, padded, sequence, plane)
+
+
+@copied
+def merge_block(element, total, args, sources, strip, planes, r, count):
+    """Add one route of `count` channels to the sums at `planes`."""
+    length, pixels = args[at.LENGTH], args[at.PIXELS]
+    first, last = of_route(args, r, at.FIRST), of_route(args, r, at.LAST)
+    table, padded = args[at.TABLE] + 4 * r * length, of_route(args, r, at.PADDED)
+    for i in range(count):
+        sequence = sources + i * args[at.STAGE_STEP]
+        plane = planes + i * pixels * itemsize(total)
+        if of_route(args, r, at.FRESH):  # there is nothing to add to yet
+            if of_route(args, r, at.BY_GROUPS):
+                scatter_groups(element, args[at.GROUPS], first, last, sequence, plane)
+            else:
+                scatter_table(element, table, length, padded, sequence, plane)
+        elif of_route(args, r, at.BY_GROUPS):
+            add_groups(element, total, args[at.GROUPS], first, last, sequence, plane, strip)
+        else:
+            add_table(element, total, table, length, padded, sequence, plane)
+
+
+def compile_gather(version, element):
+    """For numbers of one size, whatever they mean."""
+
+    @kernel
+    def gather(address, worker):
+        if not version:  # part of the key of Numba's cache
+            return
+        args = carray(as_pointer(address), at.END)
+        scratch = args[at.SCRATCH] + worker * args[at.SCRATCH_STEP]
+        sources, staged = scratch, -1
+        begin, end = tasks_of(args, worker)
+        for task in range(begin, end):
+            block = task // args[at.K]
+            r, b = task - block * args[at.K], block // args[at.BLOCKS]
+            d = (block - b * args[at.BLOCKS]) * args[at.BLOCK]
+            count = min(args[at.BLOCK], args[at.DIM] - d)
+            if args[at.STEP_R] or staged != block:
+                sources, staged = stage(element, args, scratch, b, r, d, count), block
+            gather_block(element, args, sources, b, r, d, count)
+
+    return gather
+
+
+def compile_place(version, element):
+    """For numbers of one size, whatever they mean."""
+
+    @kernel
+    def place(address, worker):
+        if not version:
+            return
+        args = carray(as_pointer(address), at.END)
+        scratch = args[at.SCRATCH] + worker * args[at.SCRATCH_STEP]
+        begin, end = tasks_of(args, worker)
+        for task in range(begin, end):
+            block = task // args[at.K]
+            r, b = task - block * args[at.K], block // args[at.BLOCKS]
+            d = (block - b * args[at.BLOCKS]) * args[at.BLOCK]
+            count = min(args[at.BLOCK], args[at.DIM] - d)
+            sources = stage(element, args, scratch, b, r, d, count)
+            place_block(element, args, sources, b, r, d, count)
+
+    return place
+
+
+def compile_merge(version, element, total):
+    """For numbers of one format, added up in the type `total`."""
+
+    @kernel
+    def merge(address, worker):
+        if not version:
+            return
+        args = carray(as_pointer(address), at.END)
+        pixels, wide = args[at.PIXELS], itemsize(total)
+        scratch = args[at.SCRATCH] + worker * args[at.SCRATCH_STEP]
+        strip, sums = scratch + args[at.STRIP], scratch + args[at.SUMS]
+        begin, end = tasks_of(args, worker)
+        for task in range(begin, end):
+            b = task // args[at.BLOCKS]
+            d = (task - b * args[at.BLOCKS]) * args[at.BLOCK]
+            count = min(args[at.BLOCK], args[at.DIM] - d)
+            plane = args[at.RESULT] + (b * args[at.DIM] + d) * pixels * itemsize(element)
+            planes = sums if args[at.SUMS] else plane
+            if not args[at.COVERED]:
+                clear(total, planes, count * pixels)
+            for r in range(args[at.K]):
+                sources = stage(element, args, scratch, b, r, d, count)
+                merge_block(element, total, args, sources, strip, planes, r, count)
+            if args[at.SUMS]:
+                for i in range(count * pixels):
+                    value = get(total, total, sums, i * wide)
+                    put(element, plane, i * itemsize(element), value)
+
+    return merge

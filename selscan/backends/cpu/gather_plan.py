@@ -1,0 +1,180 @@
+"""From a checked gather or scatter to the argument array of its kernel: pure functions of shapes.
+
+Kernels take one int64 array, with the names below. The source is the array that comes in: maps of
+ROWS x COLUMNS, or sequences, which are maps of one row. The result is in C order.
+"""
+
+import functools
+
+import numpy as np
+
+from .formats import BF16, F16, F32, F64
+
+(
+    SOURCE,  # addresses
+    RESULT,
+    GROUPS,  # (g, GROUP_FIELDS), int64
+    TABLE,  # int32
+    ROUTES,  # (k, ROUTE_FIELDS), int64
+    SCRATCH,  # worker i owns [SCRATCH + i SCRATCH_STEP, ...)
+    SCRATCH_STEP,
+    STRIP,  # bytes from there to room for a turned plane
+    SUMS,  # and to the sums; 0: they are kept in the result
+    WORKERS,
+    TASKS,
+    K,
+    DIM,
+    ROWS,
+    COLUMNS,
+    LENGTH,
+    PIXELS,
+    STEP_B,  # bytes between neighbours of the source; STEP_R is 0 where all routes read one map
+    STEP_R,
+    STEP_D,
+    STEP_H,
+    STEP_W,
+    STAGE_STEP,  # bytes between the planes of a block in scratch; 0: read where they stand
+    BLOCK,  # channels of a task
+    BLOCKS,
+    COVERED,  # every pixel is visited by a fresh route
+    END,
+) = range(27)
+
+# Fields of GROUPS: a run (paths/runs.py) or up to LARGEST equal ones side by side, each one pixel
+# to the right, or where their number is negative to the left, of the one before it.
+START = 0  # the first pixel of the leftmost run; -1: padding
+(STRIDE, COUNT, POSITION, SIDE_BY_SIDE, GROUP_FIELDS) = range(1, 6)
+LARGEST = 64
+
+# Fields of ROUTES. A fresh route comes to no pixel that a route before it has visited.
+(BY_GROUPS, FIRST, LAST, COVERS, FRESH, PADDED, ROUTE_FIELDS) = range(7)
+
+LONG = 16  # steps of a run of neighbours, or runs and steps of a group, that are worth a loop
+LINE = 64  # bytes of a cache line
+STAGED = 1 << 19  # bytes of planes in scratch: half of a second-level cache
+
+# Markers of elements by their size, for kernels that only copy.
+_COPIED = (np.int8(0), np.int16(0), np.int32(0), np.int64(0), np.complex128(0))
+COPIED = {x.itemsize: x for x in _COPIED}
+# Markers of what is stored and of what is added up, for kernels that add.
+ADDED = {
+    "float16": (F16, F32),
+    "bfloat16": (BF16, F32),
+    **{x.dtype.name: (x, x) for x in (F32, F64, np.complex64(0), np.complex128(0))},
+    # Signed or not, the bits of a sum are the same.
+    **{f"{sign}{x.dtype.name}": (x, x) for x in _COPIED[:4] for sign in ("", "u")},
+}
+
+
+class RoutesPlan:
+    """Sizes, steps and scratch of one kernel call; `fill` adds the addresses."""
+
+    def __init__(self, moved):
+        path, dim, merged = moved.path, moved.dim, moved.kernel == "merge"
+        stored, total = ADDED[moved.dtype]
+        rows, columns = (path.height, path.width) if moved.kernel == "gather" else (1, path.length)
+        block, stage_step = staging(moved.steps, rows, columns, dim, stored.itemsize)
+        blocks = -(-dim // block)
+        self.kernel = moved.kernel
+        self.real = stored if merged else COPIED[stored.itemsize]
+        self.kinds = (total,) if merged else ()
+        self.entry = None  # the address of the compiled kernel, once it is known
+        self.tasks = moved.batch * blocks * (1 if merged else path.routes)
+        self.elements = moved.batch * dim * path.table.size
+        self.scratch = block * stage_step
+        sizes = {
+            TASKS: self.tasks,
+            K: path.routes,
+            DIM: dim,
+            ROWS: rows,
+            COLUMNS: columns,
+            LENGTH: path.length,
+            PIXELS: path.height * path.width,
+            STAGE_STEP: stage_step,
+            BLOCK: block,
+            BLOCKS: blocks,
+            **dict(zip((STEP_B, STEP_R, STEP_D, STEP_H, STEP_W), moved.steps, strict=True)),
+        }
+        groups, routes, sizes[COVERED] = walks(path, stored.itemsize == total.itemsize)
+        if merged:
+            turned = groups[groups[:, SIDE_BY_SIDE] != 1]
+            turned = np.abs(turned[:, COUNT] * turned[:, SIDE_BY_SIDE]).max(initial=1)
+            sizes[STRIP] = self._reserve(int(turned) * stored.itemsize)
+            if stored.itemsize != total.itemsize:
+                sizes[SUMS] = self._reserve(block * sizes[PIXELS] * total.itemsize)
+        self.arrays = groups, path.table, routes  # kept: kernels have their addresses
+        sizes |= zip((GROUPS, TABLE, ROUTES), (x.ctypes.data for x in self.arrays), strict=True)
+        self.template = np.zeros(END, np.int64)
+        for slot, value in (sizes | {SCRATCH_STEP: self.scratch}).items():
+            self.template[slot] = value
+
+    def _reserve(self, size):
+        """Room at the end of the scratch of a worker, where it begins."""
+        start = self.scratch
+        self.scratch += round_up(size)
+        return start
+
+    def fill(self, addresses, workers, scratch):
+        """The argument array: `addresses` by name, `scratch` aligned to 64 bytes."""
+        args = self.template.copy()
+        args[SOURCE], args[RESULT] = addresses["source"], addresses["result"]
+        args[WORKERS], args[SCRATCH] = workers, scratch
+        return args
+
+
+@functools.lru_cache(64)
+def walks(path, fresh):
+    """GROUPS, ROUTES, and whether the fresh routes visit every pixel; none is without `fresh`."""
+    visited = path.inverse >= 0
+    before = np.logical_or.accumulate(visited, axis=0)
+    routes = np.zeros((path.routes, ROUTE_FIELDS), np.int64)
+    routes[:, COVERS] = visited.all(axis=1)
+    routes[:, PADDED] = (path.table < 0).any(axis=1)
+    routes[0, FRESH] = fresh
+    routes[1:, FRESH] = fresh & ~(visited[1:] & before[:-1]).any(axis=1)
+    groups = []
+    for route, first, last in zip(routes, path.runs.first, path.runs.first[1:], strict=False):
+        own = groups_of(path.runs.table[first:last].tolist())
+        route[BY_GROUPS] = 2 * sum(map(worth, own)) >= path.length
+        if route[BY_GROUPS]:
+            route[FIRST], route[LAST] = len(groups), len(groups) + len(own)
+            groups += own
+    covered = visited[routes[:, FRESH] > 0].any(axis=0).all()
+    return np.array(groups, np.int64).reshape(-1, GROUP_FIELDS), routes, covered
+
+
+def worth(group):
+    """The steps of a group that the table would not take as fast."""
+    start, stride, count, _, n = group
+    fast = start < 0 or abs(stride) == 1 if n == 1 else abs(n) >= LONG
+    return abs(n) * count if fast and count >= LONG else 0
+
+
+def groups_of(runs):
+    """The groups of one route from its runs, as lists."""
+    groups = []
+    for start, stride, count, position in runs:
+        last = groups[-1] if groups else [None] * GROUP_FIELDS
+        n = last[SIDE_BY_SIDE]
+        alike = count > 1 and last[STRIDE : COUNT + 1] == [stride, count] and abs(n) < LARGEST
+        if alike and n > 0 and start == last[START] + n:
+            last[SIDE_BY_SIDE] += 1
+        elif alike and (n < 0 or n == 1) and start == last[START] - 1:
+            last[START], last[SIDE_BY_SIDE] = start, -abs(n) - 1
+        else:
+            groups.append([start, stride, count, position, 1])
+    return groups
+
+
+def staging(steps, rows, columns, dim, size):
+    """Channels of a task, and STAGE_STEP."""
+    _, _, step_d, step_h, step_w = steps
+    if (columns == 1 or step_w == size) and (rows == 1 or step_h == columns * size):
+        return 1, 0
+    stage_step = round_up(rows * columns * size) + LINE  # one more: not all in one set of a cache
+    neighbours = min(dim, LINE // size, STAGED // stage_step) if step_d == size else 1
+    return max(1, neighbours), stage_step
+
+
+def round_up(size):
+    return -(-size // LINE) * LINE

@@ -1,0 +1,75 @@
+"""Gather and scatter along a path, for arrays of one framework.
+
+As in scan.py, what depends on shapes, strides, dtypes and the path only is computed once and
+cached. Neither has a gradient of its own here: that of each is the other.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+from .. import backends
+from ..messages import foreign
+from . import contract, memory, path_contract
+from .arrays import Output
+
+_CACHED_SHAPES = 512
+
+
+class Request(NamedTuple):
+    """A call without its data."""
+
+    function: str  # "gather" or "scatter"
+    framework: Any
+    backend: Any  # module
+    signature: Any  # of the array
+    path: Any
+    merge: bool  # of a scatter
+
+
+def name_of(function):
+    """The name of the array in messages."""
+    return "x" if function == "gather" else "y"
+
+
+def request(function, framework, array, path, merge=True):
+    """Look at the arguments."""
+    check_options(function, path, merge)
+    if not framework.owns(array):
+        raise foreign(function, name_of(function), array, None)
+    [signature] = framework.signatures((array,))
+    backend = backends.choose(function, None, framework.device(signature))
+    return Request(function, framework, backend, signature, path, merge)
+
+
+def check_options(function, path, merge):
+    path_contract.check_path(function, path)
+    if merge is not True and merge is not False:
+        contract.check_flags(function, merge=merge)
+
+
+def check(request):
+    """The Moved, and the Output; sizes may be symbolic."""
+    function, framework, _, signature, path, merge = request
+    layout = memory.in_64_bits(framework.layout(function, name_of(function), signature))
+    if function == "gather":
+        moved = path_contract.check_gather(layout, path)
+    else:
+        moved = path_contract.check_scatter(layout, path, merge)
+    return moved, framework.output(moved.shape, moved.dtype)
+
+
+@functools.lru_cache(maxsize=_CACHED_SHAPES)
+def _prepare(request) -> tuple[Any, Output]:
+    moved, output = check(request)
+    return None if moved.empty else request.backend.RoutesPlan(moved), output
+
+
+def run(request, array):
+    """The result, a new array in C order."""
+    plan, output = _prepare(request)
+    framework = request.framework
+    result = framework.allocate(output)
+    if plan is not None:
+        addresses = {"source": framework.address(array), "result": framework.address(result)}
+        request.backend.launch(plan, addresses)
+    return result

@@ -1,0 +1,23 @@
+"""A path as text: it stands for the path in the graphs of torch.compile and torch.export."""
+
+import binascii
+import zlib
+
+import numpy as np
+
+
+def text_of(table, height, width, joined):
+    """Sizes, and the table (k, l) packed: as differences along a route, of which most are equal."""
+    routes, length = table.shape
+    steps = np.diff(table, axis=1, prepend=np.int32(0)).astype("<i4")
+    packed = binascii.b2a_base64(zlib.compress(steps.tobytes(), 1), newline=False).decode()
+    return f"{height} {width} {int(joined)} {routes} {length} {packed}"
+
+
+def parse(text):
+    """The arguments of `text_of`; ValueError for any other text."""
+    *sizes, packed = text.split(" ")
+    height, width, joined, routes, length = map(int, sizes)
+    steps = zlib.decompress(binascii.a2b_base64(packed, strict_mode=True))
+    steps = np.frombuffer(steps, "<i4").reshape(routes, length)
+    return np.cumsum(steps, axis=1, dtype=np.int32), height, width, bool(joined)

@@ -1,0 +1,131 @@
+"""Gather and scatter for torch tensors: operators, derivatives, and the way that a call takes.
+
+    selscan::gather     (x, path) -> y
+    selscan::scatter    (y, path, merge) -> x
+
+`path` is the text of a path there (paths/text.py): a graph can hold a text, and not a Path. Calls
+take the same ways as those of a scan (torch_route.py). Both functions are linear, so that the
+forward derivative of each is itself, and the backward one is the other.
+"""
+
+import torch
+from torch.compiler import is_compiling
+
+from . import backends
+from .autograd import apply_at_this_level, is_batched, look_at, ordinary, records, transforming
+from .ops import gather as ops
+from .paths import Path
+from .torch_ops import FRAMEWORK, _define, _empty, run_as_it_is
+
+
+def gather(x, path):
+    """`selscan.gather` of a tensor."""
+    return move(x, "gather", path, True)
+
+
+def scatter(y, path, merge):
+    """`selscan.scatter` of a tensor."""
+    return move(y, "scatter", path, merge)
+
+
+def move(x, function, path, merge):
+    """Either of them, recorded if a gradient may be asked for."""
+    ops.check_options(function, path, merge)
+    # is_batched: of torch.autograd.grad(..., is_grads_batched=True), of which torch makes a loop.
+    if is_compiling() or is_batched(x):
+        return operate(x, function, path.text, merge)
+    if ordinary((x,)):
+        request = ops.request(function, FRAMEWORK, x, path, merge)
+        return Move.apply(x, function, path, merge) if records((x,)) else ops.run(request, x)
+    FRAMEWORK.layout(function, ops.name_of(function), FRAMEWORK.signatures((x,))[0])
+    if transforming():
+        return Move.apply(x, function, path, merge)
+    return operate(x, function, path.text, merge)
+
+
+def operate(x, function, text, merge):
+    """By an operator."""
+    return GATHER(x, text) if function == "gather" else SCATTER(x, text, merge)
+
+
+class Move(torch.autograd.Function):
+    """A gather or a scatter."""
+
+    @staticmethod
+    @run_as_it_is
+    def forward(x, function, path, merge):
+        if ordinary((x,)):
+            return ops.run(ops.request(function, FRAMEWORK, x, path, merge), x)
+        with torch._C._AutoDispatchBelowAutograd():
+            return operate(x, function, path.text, merge)
+
+    @staticmethod
+    @run_as_it_is
+    def setup_context(ctx, inputs, output):
+        x, *ctx.options = inputs
+        ctx.shared = x.dim() == 4  # one map for all routes
+
+    @staticmethod
+    @run_as_it_is
+    def backward(ctx, dy):
+        function, path, _ = ctx.options
+        back = "scatter" if function == "gather" else "gather"
+        dx = move(dy.resolve_conj().resolve_neg(), back, path, ctx.shared)
+        return dx, None, None, None
+
+    @staticmethod
+    def jvp(ctx, dx, *_):
+        return move(dx, *ctx.options)
+
+    @staticmethod
+    def vmap(info, in_dims, x, function, path, merge):
+        return mapped(lambda x: move(x, function, path, merge), x, in_dims[0])
+
+
+def mapped(call, x, axis):
+    """The rule of vmap: what is mapped over becomes part of the batch."""
+    x = x.movedim(axis, 0)
+    return call(x.flatten(0, 1)).unflatten(0, x.shape[:2]), 0
+
+
+def run(function, x, text, merge=True):
+    """The kernel of an operator."""
+    return ops.run(ops.request(function, FRAMEWORK, x, Path.from_text(text), merge), x)
+
+
+def fake(function, x, text, merge=True):
+    """A result without data; sizes may be symbolic, so nothing is cached by them."""
+    [signature] = FRAMEWORK.signatures((x,))
+    device = FRAMEWORK.device(signature)
+    # Tensors on no device are described as on the CPU.
+    backend = backends.choose(function, None, "cpu" if device == "meta" else device)
+    path = Path.from_text(text)
+    request = ops.Request(function, FRAMEWORK, backend, signature, path, merge)
+    return _empty(ops.check(request)[1], x)
+
+
+def operator(function, arguments):
+    """Define an operator, and what autograd and vmap do with it."""
+
+    def kernel(*given):
+        return run(function, *given)
+
+    def recorded(x, text, merge=True):
+        return apply_at_this_level(Move, x, function, Path.from_text(text), merge)
+
+    def vmap(info, in_dims, x, text, merge=True):
+        return mapped(lambda x: operate(x, function, text, merge), x, in_dims[0])
+
+    kernel.__name__ = function
+    found = _define(kernel, lambda *given: fake(function, *given), no_flops, arguments, "Tensor")
+    look_at(found, kernel, recorded, vmap)
+    return found
+
+
+def no_flops(*_, **__):
+    """Nothing is multiplied, and sums are not counted anywhere in torch."""
+    return 0
+
+
+GATHER = operator("gather", "Tensor x, str path")
+SCATTER = operator("scatter", "Tensor y, str path, bool merge")
