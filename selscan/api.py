@@ -55,9 +55,9 @@ def scan(
     Parameters
     ----------
     u, delta : array, (b, d, l), float16, bfloat16, float32 or float64
-        Input and step size; with ``layout="bld"`` (b, l, d). All arrays come from one library:
-        NumPy, torch, JAX, or another one with DLPack; they are on the CPU. Their dtypes mix
-        freely, and any strides are read in place.
+        Input and step size; with ``layout="bld"`` (b, l, d). All arrays come from one library,
+        NumPy, torch, JAX, CuPy, Numba or another one with DLPack, and are on one device. Their
+        dtypes mix freely, and any strides are read in place.
     A : array, (d, n), float32, float64, complex64 or complex128
         Decay rates, with negative real parts for a stable scan. The number of states has no
         limit.
@@ -187,7 +187,7 @@ def scan_backward(
     Raises
     ------
     ValueError, TypeError, BackendUnavailable
-        As `scan` does.
+        As `scan` does. On CUDA there are no gradients yet: BackendUnavailable.
 
     Notes
     -----

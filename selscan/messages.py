@@ -2,10 +2,13 @@
 
 import numpy as np
 
-from .errors import BackendUnavailable
-
 # How a framework makes an array of something.
-_MAKERS = {"numpy": "numpy.asarray", "torch": "torch.as_tensor", "jax": "jax.numpy.asarray"}
+_MAKERS = {
+    "numpy": "numpy.asarray",
+    "torch": "torch.as_tensor",
+    "jax": "jax.numpy.asarray",
+    "cupy": "cupy.asarray",
+}
 ANY_ARRAY = "a NumPy array, a torch tensor, a JAX array or another one with DLPack"
 
 
@@ -52,23 +55,14 @@ def is_tracer(kind):
 def foreign(function, name, value, framework):
     """The error for something that is not an array, or not one of u's framework."""
     kind, got = type(value), describe(value)
-    if framework is None and _on_cuda(value):
-        return BackendUnavailable(
-            f"{function}: {name} is {got} on a CUDA device, and this version works on the CPU "
-            "only. Copy the arrays to NumPy, or to torch on the CPU."
-        )
     expected = ANY_ARRAY if framework is None else framework.title
     if framework is not None and hasattr(kind, "__dlpack__"):
         expected += " like state" if function == "scan_step" else " like u"
     maker = _MAKERS.get("numpy" if framework is None else framework.name)
     hint = _hint(name, kind, maker)
+    if framework is None and not hint and hasattr(kind, "__cuda_array_interface__"):
+        hint = f" Pass cupy.asarray({name})."
     return TypeError(f"{function}: {name} must be {expected}; got {got}.{hint}")
-
-
-def _on_cuda(value):
-    # jax.Array has the attribute on every device, but a value on CUDA only.
-    name = "__cuda_array_interface__"
-    return hasattr(type(value), name) and hasattr(value, name)
 
 
 def _hint(name, kind, maker):

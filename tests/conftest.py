@@ -3,14 +3,17 @@
 import os
 import weakref
 
+import devices as fakes
 import hypothesis
 import numpy as np
 import pytest
 from harness import Backend
 
 import selscan
+from selscan import backends
 from selscan.backends import NOT_YET
 from selscan.backends.cpu import plan, run
+from selscan.backends.cupy import nvrtc as nvrtc_loader
 from selscan.backends.cupy.compiler import find_nvrtc
 from selscan.ops import arrays, exchange
 from selscan.ops import scan as ops
@@ -42,22 +45,22 @@ def pytest_runtest_makereport(item):
 
 
 def _backends():
-    """Every backend with each of its frameworks; those not usable skip and say why."""
+    """Every backend with each of its frameworks."""
     for info in [x for x in selscan.list_backends() if x.name not in NOT_YET]:
         for framework in FRAMEWORKS[info.name]:
-            marks = [] if info.name == "cpu" else [pytest.mark.gpu]
-            if not info.usable:
-                marks.append(pytest.mark.skip(reason=f"{info.name}: {info.reason}"))
-            yield pytest.param((info.name, framework), marks=marks, id=f"{info.name}-{framework}")
+            marks = () if info.name == "cpu" else (pytest.mark.gpu,)
+            yield pytest.param((info, framework), marks=marks, id=f"{info.name}-{framework}")
 
 
 @pytest.fixture(scope="session", params=_backends())
 def backend(request):
     """A usable backend, fed with the arrays of one framework."""
-    name, framework = request.param
+    info, framework = request.param
+    if not info.usable:
+        pytest.skip(f"{info.name}: {info.reason}")
     if framework == "torch":
         pytest.importorskip("torch")
-    return Backend(name, framework)
+    return Backend(info.name, framework)
 
 
 @pytest.fixture(scope="session")
@@ -142,6 +145,30 @@ def guards(allocator):
     yield
     overruns, allocator.overruns = allocator.overruns, 0
     assert not overruns, "a kernel wrote before or behind its memory"
+
+
+@pytest.fixture
+def devices(monkeypatch, tmp_path):
+    """GPUs whose kernels do nothing, and torch tensors that pass for ones on them."""
+    pytest.importorskip("torch")
+    found = fakes.install(monkeypatch, tmp_path)
+    fakes.put_tensors_on(monkeypatch, found)
+    yield found
+    backends._import.cache_clear()
+
+
+@pytest.fixture
+def missing(monkeypatch):
+    """What the CUDA backend misses on this machine, and says so."""
+    reason = "the cupy backend needs CuPy: pip install it"
+
+    def check():
+        raise selscan.BackendUnavailable(f"selscan: {reason}.")
+
+    monkeypatch.setattr(nvrtc_loader, "check", check)
+    backends._import.cache_clear()
+    yield reason
+    backends._import.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import ml_dtypes
 import numpy as np
+import pytest
 from producers import Shared
 
 import selscan
@@ -46,6 +47,8 @@ class Backend(NamedTuple):
 
     def scan_backward(self, **problem):
         """ScanGrads; dy and dlast_state are part of the problem."""
+        if self.name == "cupy":
+            pytest.skip("gradients on CUDA are not part of this version")
         return selscan.ScanGrads(*self._call(selscan.scan_backward, problem))
 
     def scan_step(self, state, **problem):
@@ -59,6 +62,9 @@ class Backend(NamedTuple):
         given = {x: self.array(v) for x, v in arguments.items()}
         with self.precision():
             results = function(**given, backend=self.name)
+        if self.name != "cpu":  # the device has copies
+            for x in inputs:
+                inputs[x][...] = to_numpy(given[x])
         changed = [x for x, copy in before.items() if inputs[x].tobytes() != copy]
         assert not changed, f"inputs were written: {changed}"
         return tuple(map(to_numpy, results))

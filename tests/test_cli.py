@@ -116,9 +116,7 @@ def test_bench_draws_progress_on_a_terminal_only(monkeypatch, stream, drawn):
     monkeypatch.setattr(sys, "stderr", stream)
     run(*QUICK)
 
-    assert (
-        f"1/{3 * sum(x.usable for x in selscan.list_backends())} vim" in stream.getvalue()
-    ) == drawn
+    assert ("1/3 vim" in stream.getvalue()) == drawn  # the CPU's operations
     assert bool(stream.getvalue()) == drawn
 
 

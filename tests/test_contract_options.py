@@ -19,16 +19,13 @@ def test_a_cpu_backend_is_refused_for_cuda_arrays():
         backends.choose("scan", "cpu", "cuda:1")
 
 
-@pytest.mark.parametrize(
-    ("name", "library"), [("cupy", "CUDA through CuPy"), ("numba_cuda", "CUDA through Numba")]
-)
-def test_a_backend_that_is_not_part_of_this_version_says_so(name, library):
+def test_a_backend_that_is_not_part_of_this_version_says_so():
     with pytest.raises(selscan.BackendUnavailable) as error:
-        backends.choose("scan", name, "cuda:0")
+        backends.choose("scan", "numba_cuda", "cuda:0")
 
     assert str(error.value) == (
-        f"scan: backend {name!r} cannot be used: {library} is not part of this version; "
-        "move the arrays to the CPU."
+        "scan: backend 'numba_cuda' cannot be used: CUDA through Numba is not part of this "
+        "version; move the arrays to the CPU."
     )
 
 

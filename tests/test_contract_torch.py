@@ -25,15 +25,12 @@ def test_a_tensor_among_numpy_arrays_is_refused(name):
     assert message == f"scan_backward: {name} must be a NumPy array like u; got a torch.Tensor."
 
 
-def test_cuda_tensors_are_refused(monkeypatch):
+def test_cuda_tensors_are_refused_where_something_is_missing(monkeypatch, missing):
     monkeypatch.setattr(arrays.TorchArrays, "device", staticmethod(lambda signature: "cuda:0"))
 
     message = refused(selscan.BackendUnavailable, "scan", "torch")
 
-    assert message == (
-        "scan: backend 'cupy' cannot be used: CUDA through CuPy is not part of this version; "
-        "move the arrays to the CPU."
-    )
+    assert message == f"scan: backend 'cupy' cannot be used: {missing}."
 
 
 def test_tensors_on_an_unknown_device_are_refused(monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from selscan.backends.cupy import arguments, instances, launch, plan
+from selscan.backends.cupy import arguments, instances, launches, plan
 from selscan.ops import contract
 from selscan.ops.arrays import Layout, dense_steps
 
@@ -106,14 +106,14 @@ def test_too_many_states_for_shared_memory_are_refused():
     with pytest.raises(
         ValueError, match=r"^scan: d_state must be small enough .* got 60000 states"
     ):
-        launch.forward_plan(problem, operands, H200)
+        launches.forward_plan(problem, operands, H200)
 
 
 def test_more_rows_than_a_grid_has_blocks_are_refused():
     problem, operands = problem_of(2**31, 1, 1, 1, 1)
 
     with pytest.raises(ValueError, match=r"b \* g below 2\*\*31; got .* b = 2147483648, g = 1"):
-        launch.forward_plan(problem, operands, H200)
+        launches.forward_plan(problem, operands, H200)
 
 
 def test_a_small_gpu_gets_blocks_that_fit():
@@ -150,9 +150,9 @@ def test_every_instance_is_in_the_list_and_the_list_is_short():
                 for shape in ((1, 64, 2048), (128, 512, 196)):
                     b, d, l = shape
                     problem, operands = problem_of(b, d, l, n, 1, dtype=dtype, A=A)
-                    assert launch.forward_plan(problem, operands, H200).name in listed
+                    assert launches.forward_plan(problem, operands, H200).name in listed
                     assert (
-                        launch.step_plan(problem, operands).name
+                        launches.step_plan(problem, operands).name
                         in (instances.INSTANCES[instances.STEP])
                     )
 
@@ -165,7 +165,7 @@ ALIGNED = dict.fromkeys(("u", "delta", "z", "B", "C", "y"), 1 << 20)
 def access_of(name, addresses=(), **options):
     shape = options.pop("shape", (2, 8, 64, 16, 1))
     problem, operands = problem_of(*shape, **options)
-    made = launch.forward_plan(problem, operands, H200)
+    made = launches.forward_plan(problem, operands, H200)
     return int(made.arguments.fill(ALIGNED | dict(addresses))[name]["access"])
 
 
@@ -198,7 +198,7 @@ def test_steps_along_axes_of_one_element_count_as_nothing():
 
 def test_a_filled_struct_leaves_the_plan_as_it_was():
     problem, operands = problem_of(2, 8, 64, 16, 1)
-    made = launch.forward_plan(problem, operands, H200)
+    made = launches.forward_plan(problem, operands, H200)
     first = made.arguments.fill({"u": 64, "y": 128, "states": 7}).copy()
     made.arguments.fill({"u": 1, "delta": 3})
 
@@ -210,9 +210,9 @@ def test_a_filled_struct_leaves_the_plan_as_it_was():
 
 def test_a_plan_is_launched_with_one_struct():
     problem, operands = problem_of(2, 8, 64, 16, 1)
-    made, calls = launch.forward_plan(problem, operands, H200), []
-    made.launch(lambda *args, **options: calls.append((args, options)), {"u": 64})
+    made, calls = launches.forward_plan(problem, operands, H200), []
+    made.launch(lambda *args: calls.append(args), {"u": 64}, 7)
 
-    [((grid, block, (struct,)), options)] = calls
-    assert (grid, block, options) == ((made.grid,), (made.block,), {"shared_mem": made.shared})
+    [(grid, block, (struct,), shared, stream)] = calls
+    assert (grid, block, shared, stream) == ((made.grid,), (made.block,), made.shared, 7)
     assert struct.dtype == arguments.FORWARD

@@ -149,9 +149,9 @@ def test_kernels_read_the_inputs_and_write_the_results_in_place(guest, monkeypat
     launched, allocated = [], []
     launch, allocate = cpu.launch, exchange.GuestArrays.allocate
 
-    def spy(plan, addresses):
+    def spy(plan, addresses, stream):
         launched.append(dict(addresses))
-        launch(plan, addresses)
+        launch(plan, addresses, stream)
 
     def keep(output):
         allocated.append(allocate(output))

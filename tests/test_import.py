@@ -15,7 +15,7 @@ import selscan
 ROOT = Path(__file__).parents[1]
 HEAVY = ("cupy", "jax", "jaxlib", "llvmlite", "ml_dtypes", "numba", "torch")
 # Modules of ours that only arrays of other libraries need.
-GUESTS = ("selscan.autograd", "selscan.ops.dlpack", "selscan.ops.exchange")
+GUESTS = ("selscan.autograd", "selscan.ops.cuda", "selscan.ops.dlpack", "selscan.ops.exchange")
 # Modules that need a library which may be missing.
 NEEDS = {
     f"selscan.{name}": "torch" for name in ("autograd", "torch_ops", "torch_route", "torch_paths")

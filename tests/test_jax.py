@@ -162,19 +162,28 @@ def test_an_array_on_a_gpu_is_told_by_its_platform(platform, device):
 @pytest.mark.parametrize(
     ("device", "expected"),
     [
-        (
-            "cuda:0",
-            "scan: backend 'cupy' cannot be used: CUDA through CuPy is not part of this version; "
-            "move the arrays to the CPU.",
-        ),
+        ("cuda:0", "scan: backend 'cupy' cannot be used: {}."),
         ("tpu:0", "scan: no backend works on tpu arrays; move them to the CPU."),
     ],
 )
-def test_arrays_on_other_devices_are_refused(device, expected, monkeypatch):
+def test_arrays_on_other_devices_are_refused(device, expected, monkeypatch, missing):
     there = staticmethod(lambda name, array: exchange.Elsewhere(device))
     monkeypatch.setattr(exchange.JaxArrays, "_view", there)
 
-    assert refused(selscan.BackendUnavailable, "scan", "jax") == expected
+    assert refused(selscan.BackendUnavailable, "scan", "jax") == expected.format(missing)
+
+
+def test_arrays_on_a_gpu_are_refused_where_one_can_be_used(monkeypatch, devices):
+    there = staticmethod(lambda name, array: exchange.Elsewhere("cuda:0"))
+    monkeypatch.setattr(exchange.JaxArrays, "_view", there)
+
+    message = refused(selscan.BackendUnavailable, "scan", "jax")
+
+    assert message == (
+        "scan: a JAX array on cuda:0 cannot be used in this version; pass torch tensors or CuPy "
+        "arrays, or move the arrays to the CPU."
+    )
+    assert devices.launches == []
 
 
 TWO_DEVICES = """

@@ -28,7 +28,16 @@ def fake_cupy(driver=13000, runtime=13020, failure=None):
             calls.append(("load", image))
 
         def get_function(self, name):
-            return SimpleNamespace(name=name, ptr=1234, module=self)
+            return Function(name)
+
+    class Function:
+        ptr = 1234
+
+        def __init__(self, name):
+            self.name = name
+
+        def __call__(self, grid, block, args, shared_mem=0, stream=None):
+            calls.append(("launch", self.name, grid, block, args, shared_mem, stream))
 
     class Device(nullcontext):
         def __init__(self, number):
@@ -38,7 +47,10 @@ def fake_cupy(driver=13000, runtime=13020, failure=None):
             calls.append(("device", number))
 
     runtime_api = SimpleNamespace(
-        driverGetVersion=lambda: driver, runtimeGetVersion=lambda: runtime, getDeviceCount=count
+        getDevice=lambda: 0,
+        driverGetVersion=lambda: driver,
+        runtimeGetVersion=lambda: runtime,
+        getDeviceCount=count,
     )
     driver_api = SimpleNamespace(
         CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES=1,
@@ -65,8 +77,24 @@ def test_a_function_is_loaded_on_its_device_with_all_the_shared_memory(install_c
 
     function = gpu.load(b"machine code", "_Z1k", 3)
 
-    assert function.name == "_Z1k"
+    assert callable(function)
     assert cupy.calls == [("device", 3), ("load", b"machine code"), ("set", 1234, 8, 232400)]
+
+
+@pytest.mark.parametrize(("device", "guard"), [(0, []), (3, [("device", 3)])])
+@pytest.mark.parametrize(("stream", "passed"), [(None, None), (0, (0,)), (77, (77,))])
+def test_a_function_is_launched_on_its_device_and_on_a_stream(
+    install_cupy, device, guard, stream, passed
+):
+    cupy = install_cupy()
+    function = gpu.load(b"machine code", "_Z1k", device)
+    cupy.calls.clear()
+
+    function((2,), (32,), ("struct",), 100, stream)
+
+    assert cupy.calls == [*guard, ("launch", "_Z1k", (2,), (32,), ("struct",), 100, passed)]
+    given = cupy.calls[-1][-1]
+    assert given is None or given.ptr == stream
 
 
 def test_the_driver_and_the_capability_are_numbers(install_cupy):

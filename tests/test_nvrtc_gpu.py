@@ -34,7 +34,7 @@ def launch(cupy, function, x, y_size, grid, block, factor=1.0, shared_mem=0):
     x, y = cupy.asarray(x), cupy.full(y_size, np.nan, x.dtype)
     arguments = np.zeros((), ARGUMENTS)
     arguments[()] = (x.data.ptr, y.data.ptr, x.size, factor)
-    function((grid,), (block,), (arguments[()],), shared_mem=shared_mem)
+    function((grid,), (block,), (arguments,), shared_mem=shared_mem)
     return cupy.asnumpy(y)
 
 

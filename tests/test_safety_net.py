@@ -23,8 +23,8 @@ def after_launch(monkeypatch):
     def install(change):
         launch = cpu.launch
 
-        def changed(plan, addresses):
-            launch(plan, addresses)
+        def changed(plan, addresses, stream):
+            launch(plan, addresses, stream)
             change(addresses)
 
         monkeypatch.setattr(cpu, "launch", changed)
@@ -51,7 +51,7 @@ def test_one_element_that_is_slightly_wrong_is_noticed(after_launch, name, frame
 
 @pytest.mark.parametrize("framework", ["numpy", "torch"])
 def test_elements_left_unwritten_are_noticed(monkeypatch, framework):
-    monkeypatch.setattr(cpu, "launch", lambda plan, addresses: None)
+    monkeypatch.setattr(cpu, "launch", lambda plan, addresses, stream: None)
     y, last = Backend("cpu", framework).scan(**make_problem())
     grads = Backend("cpu", framework).scan_backward(**with_gradients(make_problem()))
     for result in (y, last, *grads):

@@ -1,6 +1,17 @@
 """The parts of compare.py: each has `measure(options) -> rows` and `tables(rows) -> texts`."""
 
-from bench.parts import accuracy, forms, growth, memory, overhead, paths, start, step, time
+from bench.parts import (
+    accuracy,
+    forms,
+    growth,
+    launch,
+    memory,
+    overhead,
+    paths,
+    start,
+    step,
+    time,
+)
 
 PARTS = {
     "time": time,
@@ -11,5 +22,6 @@ PARTS = {
     "step": step,
     "paths": paths,
     "overhead": overhead,
+    "launch": launch,
     "start": start,
 }

@@ -14,7 +14,6 @@ NAMES = ("cpu", "cupy", "numba_cuda")
 DEVICES = {"cpu": "cpu", "cupy": "cuda", "numba_cuda": "cuda"}
 _FIRST = {DEVICES[name]: name for name in reversed(NAMES)}
 NOT_YET = {
-    "cupy": "CUDA through CuPy is not part of this version; move the arrays to the CPU",
     "numba_cuda": "CUDA through Numba is not part of this version; move the arrays to the CPU",
 }
 
@@ -99,7 +98,7 @@ def choose(function, requested, device):
 
 
 def load(function, name):
-    """Import a backend, or raise BackendUnavailable with the reason."""
+    """The module of a backend that works here, or BackendUnavailable with the reason."""
     module, reason = _import(name)
     if module is None:
         raise BackendUnavailable(f"{function}: backend {name!r} cannot be used: {reason}.")
@@ -112,9 +111,18 @@ def _import(name):
     if name in NOT_YET:
         return None, NOT_YET[name]
     try:
-        return importlib.import_module(f".{name}", __name__), ""
+        module = importlib.import_module(f".{name}", __name__)
+        module.check()
+        return module, ""
+    except BackendUnavailable as error:
+        return None, str(error).removeprefix("selscan: ").removesuffix(".")
     except Exception as error:
         return None, f"{type(error).__name__}: {error}"
+
+
+def usable(name):
+    """Whether a backend works here."""
+    return _import(name)[0] is not None
 
 
 def list_backends():

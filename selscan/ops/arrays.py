@@ -1,55 +1,15 @@
 """Any array, seen the same way: shape, byte steps, dtype name, address.
 
 One small class for each framework, all with the same methods: NumPy and torch here, JAX and DLPack
-in exchange.py. frameworks.py finds the one that an array belongs to.
+in exchange.py, what is on a GPU in cuda.py. frameworks.py finds the one that an array belongs to.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 
+from .layouts import Layout, Output, dense_order, dense_steps
+
 DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
-
-
-class Layout(NamedTuple):
-    """An array without its data."""
-
-    shape: tuple
-    steps: tuple  # bytes
-    dtype: str
-
-
-class Output(NamedTuple):
-    """An array to allocate: dense, its axes in any order in memory."""
-
-    layout: Layout
-    recipe: tuple  # how the framework allocates it
-
-
-def dense_order(shape, steps):
-    """Axes from the largest step to the smallest if the array is dense, else in their own order.
-
-    Outputs are allocated in the memory order of the input they belong to, as
-    ``torch.empty_like`` and ``numpy.empty_like`` do.
-    """
-    order = sorted(range(len(shape)), key=lambda i: (-abs(steps[i]), i))
-    expected = None
-    for i in reversed(order):
-        if shape[i] != 1:
-            if steps[i] != (expected or steps[i]) or steps[i] <= 0:
-                return tuple(range(len(shape)))
-            expected = steps[i] * shape[i]
-    return tuple(order)
-
-
-def dense_steps(shape, order, unit):
-    """Steps of a dense array whose axes run from slowest to fastest as in `order`."""
-    steps = [0] * len(shape)
-    for i in reversed(order):
-        steps[i] = unit
-        unit *= max(1, shape[i])
-    return tuple(steps)
 
 
 class Framework:
@@ -61,6 +21,13 @@ class Framework:
     @staticmethod
     def check_out_dtype(function, dtype):
         """Refuse one of the supported dtypes that this framework cannot hold at present."""
+
+    def on(self, device):
+        """The framework of arrays on a device, where they are not all on one."""
+        return self
+
+    def stream(self):
+        """The CUDA stream that kernels are launched on, an integer; on the CPU there are none."""
 
     def signatures(self, arrays):
         """`signature` of each array; None for None, and () for what is not one of these."""
@@ -198,6 +165,7 @@ class TorchArrays(Framework):
     title = "a torch tensor"
 
     def __init__(self, torch):
+        self._torch, self._on = torch, {"cpu": self}
         self._tensor = torch.Tensor
         self._strided = torch.strided
         self._empty = torch.empty_strided
@@ -207,6 +175,14 @@ class TorchArrays(Framework):
         self._wide = (torch.float64, torch.complex128)
         self._by_name = {name: getattr(torch, name) for name in DTYPES + INTEGERS}
         self._names = {dtype: name for name, dtype in self._by_name.items()}
+
+    def on(self, device):
+        found = self._on.get(device)
+        if found is None:
+            from .cuda import CudaTensors
+
+            found = self._on.setdefault(device, CudaTensors(self._torch, device))
+        return found
 
     def owns(self, array):
         return isinstance(array, self._tensor)

@@ -38,6 +38,7 @@ class Problem:
     constant_c: bool
     softplus: bool
     reverse: bool
+    device: str  # "cpu", "cuda:0", ...
 
     @property
     def empty(self):
@@ -78,7 +79,7 @@ def check_out_dtype(function, name, given):
     return name
 
 
-def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=False):
+def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=False, device="cpu"):
     """Check layouts (name -> Layout) and return the Problem; `wide` asks for float64 arithmetic."""
     check_dtypes(function, layouts)
     sequence = "(b, l, d)" if layout == "bld" else "(b, d, l)"
@@ -120,10 +121,11 @@ def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=F
         constant_c=groups["C"] is None,
         softplus=softplus,
         reverse=reverse,
+        device=device,
     )
 
 
-def check_step(function, layouts, softplus):
+def check_step(function, layouts, softplus, device="cpu"):
     """The same for one step: no time axis anywhere, and `initial_state` is the state."""
     check_dtypes(function, {"state" if n == "initial_state" else n: x for n, x in layouts.items()})
     state, steps = layouts["initial_state"].shape, layouts["initial_state"].steps
@@ -169,6 +171,7 @@ def check_step(function, layouts, softplus):
         constant_c=groups["C"] is None,
         softplus=softplus,
         reverse=False,
+        device=device,
     )
 
 

@@ -11,6 +11,8 @@ import weakref
 
 import numpy as np
 
+from .. import backends
+from ..errors import BackendUnavailable
 from ..messages import describe, describe_kind, foreign, is_tracer, library_of
 from . import dlpack
 from .arrays import DTYPES, INTEGERS, NumPyArrays, numpy_dtype
@@ -21,6 +23,14 @@ _DEVICES = {
     2: "cuda", 3: "cuda_host", 4: "opencl", 7: "vulkan", 8: "metal", 9: "vpi", 10: "rocm",
     11: "rocm_host", 12: "ext_dev", 13: "cuda_managed", 14: "oneapi", 15: "webgpu", 16: "hexagon",
 }  # fmt: skip
+
+
+def place(array):
+    """The device of an array: "cpu", "cuda:0", ..."""
+    kind, index = array.__dlpack_device__()
+    if kind == dlpack.CPU:
+        return "cpu"
+    return f"{_DEVICES.get(int(kind), f'DLPack device {int(kind)}')}:{index}"
 
 
 class Elsewhere:
@@ -83,8 +93,12 @@ class GuestArrays(NumPyArrays):
     def signature(array):
         return array.shape, array.strides, array.dtype, array.device
 
-    @staticmethod
-    def layout(function, name, signature):
+    def layout(self, function, name, signature):
+        if signature[3] != "cpu":
+            raise BackendUnavailable(
+                f"{function}: {self.title} on {signature[3]} cannot be used in this version; pass "
+                "torch tensors or CuPy arrays, or move the arrays to the CPU."
+            )
         return NumPyArrays.layout(function, name, signature[:3])
 
     @staticmethod
@@ -181,10 +195,10 @@ class DLPackArrays(GuestArrays):
 
     @staticmethod
     def _view(name, array):
-        kind, index = array.__dlpack_device__()
-        if kind == dlpack.CPU:
+        device = place(array)
+        if device == "cpu":
             return dlpack.view(array, in_place=name == "state")
-        return Elsewhere(f"{_DEVICES.get(int(kind), f'DLPack device {int(kind)}')}:{index}")
+        return Elsewhere(device)
 
     def _check_dtype(self, function, name, dtype):
         """A result may have this dtype: see, before any work, whether it would be taken back."""
@@ -238,6 +252,16 @@ def _way_back(array, module):
     return None
 
 
+def _on_cuda(array):
+    """Whether an array is CuPy's, or one on a GPU that there is a backend for."""
+    if library_of(type(array)) == "cupy":
+        return True
+    try:
+        return place(array).startswith("cuda:") and backends.usable("cupy")
+    except Exception:  # where it is borrowed, this will be told
+        return False
+
+
 _jax_arrays = None  # made when the first JAX array comes
 _dlpack_arrays = weakref.WeakKeyDictionary()  # by class
 
@@ -247,6 +271,10 @@ def framework_of(array):
     global _jax_arrays
     kind, jax = type(array), sys.modules.get("jax")
     if jax is None or not isinstance(array, jax.Array):
+        if _on_cuda(array):
+            from . import cuda
+
+            return cuda.framework_of(array)
         if kind not in _dlpack_arrays:
             _dlpack_arrays[kind] = DLPackArrays(array)
         return _dlpack_arrays[kind]

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 
+from ..messages import library_of
 from .arrays import NumPyArrays, TorchArrays
 
 _NUMPY = NumPyArrays()
@@ -29,4 +30,8 @@ def framework_of(array):
         from . import exchange
 
         return exchange.framework_of(array)
+    if library_of(kind) == "numba" and hasattr(kind, "__cuda_array_interface__"):
+        from . import cuda
+
+        return cuda.framework_of(array)
     return None

@@ -8,6 +8,7 @@ import functools
 from typing import Any, NamedTuple
 
 from .. import backends
+from ..errors import BackendUnavailable
 from ..messages import foreign
 from . import contract, memory, path_contract
 from .arrays import Output
@@ -37,7 +38,13 @@ def request(function, framework, array, path, merge=True):
     if not framework.owns(array):
         raise foreign(function, name_of(function), array, None)
     [signature] = framework.signatures((array,))
-    backend = backends.choose(function, None, framework.device(signature))
+    device = framework.device(signature)
+    backend = backends.choose(function, None, device)
+    if not hasattr(backend, "RoutesPlan"):
+        raise BackendUnavailable(
+            f"{function}: paths on {device} are not part of this version; move the array to the "
+            "CPU."
+        )
     return Request(function, framework, backend, signature, path, merge)
 
 

@@ -9,6 +9,7 @@ import functools
 from typing import Any, NamedTuple
 
 from .. import backends
+from ..errors import BackendUnavailable
 from ..messages import fail, foreign
 from . import contract, memory
 from .arrays import Layout, Output
@@ -61,8 +62,9 @@ def framework_for(function, array, name):
 def request(function, framework, inputs, options, backend, names=contract.ARGUMENTS):
     """Look at the inputs; an error names the first that is not an array of the framework."""
     found = signatures(function, framework, names, inputs)
-    module = backends.choose(function, backend, framework.device(found[0]))
-    return Request(function, framework, module, found, options)
+    device = framework.device(found[0])
+    module = backends.choose(function, backend, device)
+    return Request(function, framework.on(device), module, found, options)
 
 
 def signatures(function, framework, names, arrays):
@@ -107,7 +109,7 @@ def check_forward(request):
     """The layouts of the inputs, the Problem, y and the last state; sizes may be symbolic."""
     function, framework, _, found, options = request
     layouts = _layouts(function, framework, contract.ARGUMENTS, found)
-    problem = contract.check(function, layouts, *options[:4])
+    problem = contract.check(function, layouts, *options[:4], framework.device(found[0]))
     y = framework.like(layouts["u"], options.out_dtype)
     return layouts, problem, y, framework.output(problem.state_shape, problem.state_dtype)
 
@@ -154,9 +156,9 @@ def forward(request, inputs, *, keep_states=False, want_last=False, want_y=True)
         addresses["y"] = address(y)
     if want_last:
         addresses["last_state"] = address(last_state)
-    if keep_states:
+    if keep_states and call.states.layout.shape != (0,):
         addresses["states"] = address(states)
-    request.backend.launch(call.plan, addresses)
+    request.backend.launch(call.plan, addresses, framework.stream())
     return y, last_state, states
 
 
@@ -173,11 +175,17 @@ class BackwardCall(NamedTuple):
 
 def check_backward(request, incoming):
     """Layouts by name of the inputs and of dy and dlast_state, the Problem, and the gradients."""
-    function, framework, _, found, options = request
+    function, framework, backend, found, options = request
+    if not hasattr(backend, "backward_plan"):
+        device = framework.device(found[0])
+        raise BackendUnavailable(
+            f"{function}: gradients on {device} are not part of this version; move the arrays to "
+            "the CPU."
+        )
     names = (*contract.ARGUMENTS, *UPSTREAM)
     layouts = _layouts(function, framework, names, found + incoming)
     upstream = {n: layouts.pop(n) for n in UPSTREAM if n in layouts}
-    problem = contract.check(function, layouts, *options[:4])
+    problem = contract.check(function, layouts, *options[:4], framework.device(found[0]))
     contract.check_gradients(function, upstream, problem)
     gradients = {n: framework.like(x) for n, x in layouts.items() if n in GRADIENT_OF}
     return layouts, upstream, problem, gradients
@@ -267,7 +275,7 @@ def backward(request, inputs, dy, dlast_state, states=None):
     parts = [(name, result, allocate(output)) for name, result, output in call.partial]
     for _, result, part in parts:
         addresses[result] = address(part)
-    backend.launch(call.plan, addresses)
+    backend.launch(call.plan, addresses, framework.stream())
     for name, _, part in parts:
         framework.sum_parts(part, gradients[name])
     return tuple(gradients.get(name) for name in GRADIENT_OF)
@@ -278,7 +286,7 @@ def check_step(request):
     function, framework, _, found, softplus = request
     layouts = _layouts(function, framework, contract.STEP_ARGUMENTS, found)
     layouts["initial_state"] = layouts.pop("state")
-    problem = contract.check_step(function, layouts, softplus)
+    problem = contract.check_step(function, layouts, softplus, framework.device(found[0]))
     return layouts, problem, framework.like(layouts["u"])
 
 
@@ -331,5 +339,5 @@ def step(request, state, inputs):
     if call.plan is not None:
         addresses["y"] = address(y)
         addresses["last_state"] = addresses["initial_state"] if new is state else address(new)
-        request.backend.launch(call.plan, addresses)
+        request.backend.launch(call.plan, addresses, framework.stream())
     return y, new

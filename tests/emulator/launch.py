@@ -83,7 +83,7 @@ class Kernel:
             )
         self._most_dynamic = size
 
-    def __call__(self, grid, block, args, shared_mem=0):
+    def __call__(self, grid, block, args, shared_mem=0, stream=None):  # there are no streams
         grid = self._extent("grid", grid, MOST_BLOCKS)
         block = self._extent("block", block, MOST_THREADS)
         if np.prod(block) > MOST_THREADS[0]:

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 from tolerances import arithmetic, assert_within, expected
 
-from selscan.backends.cupy import launch, plan
+from selscan.backends.cupy import launches, plan
 from selscan.backends.cupy.paste import SOURCES, paste
 from selscan.ops import contract
 from selscan.ops.frameworks import framework_of
@@ -53,7 +53,7 @@ def planned(softplus, reverse, layout, out_dtype, mapping, wide, inputs):
     operands = {name: (x, problem.axes[name]) for name, x in layouts.items()}
     operands["y"] = y.layout, problem.axes["u"]
     operands["last_state"] = last.layout, contract.STATE_AXES
-    plan = launch.forward_plan(problem, operands, DEVICE, mapping)
+    plan = launches.forward_plan(problem, operands, DEVICE, mapping)
     outputs = {"y": poisoned(framework, y), "last_state": poisoned(framework, last)}
     addresses = {name: framework.address(x) for name, x in (inputs | outputs).items()}
     return plan, outputs["y"], outputs["last_state"], addresses
@@ -68,11 +68,11 @@ def step(state, *, delta_softplus=False, **inputs):
     output = framework.like(layouts["u"])
     operands["y"] = output.layout, problem.axes["u"]
     operands["last_state"] = operands["initial_state"]
-    plan, y = launch.step_plan(problem, operands), poisoned(framework, output)
+    plan, y = launches.step_plan(problem, operands), poisoned(framework, output)
     addresses = {name: framework.address(x) for name, x in inputs.items()}
     plan.launch(
         function(plan.file, plan.name),
-        addresses | {"y": framework.address(y), "state": framework.address(state)},
+        addresses | {"y": framework.address(y), "initial_state": framework.address(state)},
     )
     return y, state
 

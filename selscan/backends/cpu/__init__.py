@@ -24,6 +24,7 @@ __all__ = [
     "RoutesPlan",
     "backward_plan",
     "backward_slices",
+    "check",
     "detail",
     "forward_plan",
     "kernel",
@@ -55,13 +56,17 @@ def kernel(name, real=_FLOAT32, kinds=(REAL_STATES, SHARED, SHARED)):
     return found
 
 
-def launch(plan, addresses):
-    """Run the kernel of a plan on operands at these addresses (by name)."""
+def launch(plan, addresses, stream=None):
+    """Run the kernel of a plan on operands at these addresses (by name); there are no streams."""
     if plan.entry is None:
         names = () if isinstance(plan, RoutesPlan) else ("load_tile", "store_tile")
         tiles = (kernel(name, plan.real, ()) for name in names)
         run.link(plan, kernel(plan.kernel, plan.real, plan.kinds), *tiles)
     run.run(plan, addresses)
+
+
+def check():
+    """Raise BackendUnavailable where no kernel can run: it can wherever this could be imported."""
 
 
 def detail():

@@ -24,6 +24,7 @@ OPERAND = np.dtype(
     [("data", "u8"), *((step, "i8") for step in STEPS), ("dtype", "i4"), ("access", "i4")],
     align=True,
 )
+_LAST = OPERAND.itemsize // 8 - 1
 _SEQUENCES = ("u", "delta", "z", "B", "C", "y")
 _ROWS = ("A", "D", "delta_bias")
 
@@ -57,34 +58,51 @@ class Vectors(NamedTuple):
 
 
 class Arguments:
-    """A struct without addresses; `fill` adds those."""
+    """A struct without addresses; `fill` adds those.
+
+    It is filled as 64-bit words, which takes a tenth of the time that fields by name take: an
+    operand's first word is its address, and its last its dtype and, in the upper half, its access.
+    """
 
     def __init__(self, dtype, operands, integers):
-        self._template = np.zeros((), dtype)
-        self._operands = frozenset(x for x in dtype.names if dtype[x] == OPERAND)
-        self._vectors = {}
+        template = np.zeros((), dtype)
         for name, (layout, axes) in operands.items():
-            field = self._template[name]
+            field = template[name]
             field["dtype"] = DTYPES.index(layout.dtype)
             for step, value in zip(STEPS, steps_of(layout, axes), strict=True):
                 field[step] = value
         for name, value in integers.items():
-            self._template[name] = value
+            template[name] = value
+        self._dtype = dtype
+        self._template = np.frombuffer(template.tobytes(), np.int64).copy()
+        # Operands by name: the word of the address, its alignment, the last word without that.
+        self._words = {
+            name: (dtype.fields[name][1] // 8, 1, 0)
+            for name in dtype.names
+            if dtype[name] == OPERAND
+        }
 
     def reach(self, name, vectors):
         """Decide on the access of an operand when its address is known."""
-        self._vectors[name] = vectors
+        word, _, _ = self._words[name]
+        code = int(self._template[word + _LAST])
+        self._template[word + _LAST] = code | vectors.aligned << 32
+        self._words[name] = word, vectors.alignment, code | vectors.otherwise << 32
+
+    def rename(self, name, new):
+        """Take the address of an operand under another name than the kernel has for it."""
+        self._words[new] = self._words.pop(name)
 
     def fill(self, addresses):
         """The struct with addresses by name; those that the kernel has no use for are ignored."""
-        struct = self._template.copy()
+        words, known = self._template.copy(), self._words
         for name, address in addresses.items():
-            if name in self._operands:
-                struct[name]["data"] = address
-        for name, vectors in self._vectors.items():
-            aligned = int(struct[name]["data"]) % vectors.alignment == 0
-            struct[name]["access"] = vectors.aligned if aligned else vectors.otherwise
-        return struct
+            if name in known:
+                word, alignment, otherwise = known[name]
+                words[word] = address
+                if address % alignment:
+                    words[word + _LAST] = otherwise
+        return np.ndarray((), self._dtype, words)
 
 
 def steps_of(layout, axes):
@@ -153,7 +171,7 @@ def step_arguments(problem, operands, lanes):
     """Arguments of scan_step; the state is the operand `initial_state`."""
     operands = {"state" if name == "initial_state" else name: x for name, x in operands.items()}
     operands.pop("last_state", None)  # the state again, which is updated in place
-    return Arguments(
+    arguments = Arguments(
         STEP,
         operands,
         {
@@ -167,3 +185,5 @@ def step_arguments(problem, operands, lanes):
             "constant_c": problem.constant_c,
         },
     )
+    arguments.rename("state", "initial_state")
+    return arguments

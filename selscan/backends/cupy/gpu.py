@@ -4,7 +4,11 @@ Everything else in this folder works without a driver; tests put an object with 
 the place of this module.
 """
 
+import functools
+from typing import NamedTuple
+
 from ...errors import BackendUnavailable
+from .plan import Device
 from .toolkit import install
 
 
@@ -52,10 +56,56 @@ def capability(device):
     return int(import_cupy().cuda.Device(device).compute_capability)
 
 
-def load(image, name, device):
-    """A function of some machine code or PTX on a device: f(grid, block, args, shared_mem=0).
+@functools.cache
+def properties(device):
+    """What planning knows of a device, read once."""
+    attributes = import_cupy().cuda.Device(device).attributes
+    return Device(
+        attributes["MultiProcessorCount"],
+        attributes["MaxSharedMemoryPerBlockOptin"],
+        attributes["MaxSharedMemoryPerMultiprocessor"],
+    )
 
-    It keeps its module loaded, and may use all the shared memory that a block can have there.
+
+def detail():
+    """One line for people: the first device, and how many there are."""
+    api = import_cupy().cuda.runtime
+    name, count = api.getDeviceProperties(0)["name"].decode(), api.getDeviceCount()
+    return f"{name}{f' and {count - 1} more' if count > 1 else ''}"
+
+
+class Stream(NamedTuple):
+    """A stream of any library, as CuPy's functions take it."""
+
+    ptr: int
+
+
+_stream = functools.lru_cache(Stream)  # a new one takes four times as long
+
+
+class Function:
+    """A loaded kernel: f(grid, block, args, shared_mem=0, stream=None) starts it on its device.
+
+    `stream` is an integer, as all libraries give their streams; None is CuPy's current one.
+    """
+
+    def __init__(self, cupy, function, device):
+        self._function, self._device = function, device
+        self._current, self._guard = cupy.cuda.runtime.getDevice, cupy.cuda.Device
+
+    def __call__(self, grid, block, args, shared_mem=0, stream=None):
+        stream = None if stream is None else _stream(stream)
+        if self._current() == self._device:
+            self._function(grid, block, args, shared_mem, stream)
+            return
+        with self._guard(self._device):  # the context that the module was loaded in
+            self._function(grid, block, args, shared_mem, stream)
+
+
+def load(image, name, device):
+    """A Function of some machine code or PTX, which may use all the shared memory of a block.
+
+    It keeps its module loaded.
     """
     cupy = import_cupy()
     api = cupy.cuda.driver
@@ -67,7 +117,7 @@ def load(image, name, device):
         most = current.attributes["MaxSharedMemoryPerBlockOptin"] - static
         dynamic = api.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
         api.funcSetAttribute(function.ptr, dynamic, most)
-    return function
+    return Function(cupy, function, device)
 
 
 def _summary(error):

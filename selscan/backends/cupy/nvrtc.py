@@ -32,7 +32,7 @@ class Loader:
         _loaders.add(self)
 
     def kernel(self, file, name, device):
-        """The function f(grid, block, args, shared_mem=0) of an instance, on a device (a number).
+        """The function of an instance on a device (a number), as gpu.Function is.
 
         Raises
         ------

@@ -1,7 +1,7 @@
 """From a problem to a launch: which kernel, on how many blocks, with which argument.
 
 `forward_plan` and `step_plan` are pure functions of shapes, strides, dtypes and the device's
-properties; `Plan.launch` starts the kernel, by a function with CuPy's interface.
+properties; `Plan.launch` starts the kernel, by a function such as gpu.Function.
 """
 
 from typing import NamedTuple
@@ -13,8 +13,9 @@ _MOST_LANES = 32
 
 
 class Plan(NamedTuple):
-    """A launch without its addresses."""
+    """A launch without its addresses and stream."""
 
+    device: int
     file: str
     name: str  # of the instance
     grid: int
@@ -22,10 +23,15 @@ class Plan(NamedTuple):
     shared: int  # bytes
     arguments: arguments.Arguments
 
-    def launch(self, function, addresses):
-        """Start function(grid, block, args, shared_mem) on operands at these addresses."""
+    def launch(self, function, addresses, stream=None):
+        """Start function(grid, block, args, shared_mem, stream) on operands at these addresses."""
         struct = self.arguments.fill(addresses)
-        function((self.grid,), (self.block,), (struct,), shared_mem=self.shared)
+        function((self.grid,), (self.block,), (struct,), self.shared, stream)
+
+
+def number_of(device):
+    """1 of "cuda:1", and 0 of "cpu", where kernels are emulated."""
+    return int(device.partition(":")[2] or 0)
 
 
 def forward_plan(problem, operands, device, mapping=None):
@@ -36,6 +42,7 @@ def forward_plan(problem, operands, device, mapping=None):
     number = problem.state_dtype
     single = element is not None and problem.d_state == 1
     return Plan(
+        number_of(problem.device),
         instances.FORWARD,
         instances.forward_name(element, number, mapping.lanes, single),
         problem.batch * problem.groups * plan.channel_blocks(problem, mapping),
@@ -57,6 +64,7 @@ def step_plan(problem, operands):
             f"{problem.batch * problem.dim}."
         )
     return Plan(
+        number_of(problem.device),
         instances.STEP,
         instances.step_name(problem.state_dtype),
         blocks,

@@ -1,0 +1,191 @@
+"""Arrays on a GPU: tensors, CuPy's arrays, and those of other libraries as CuPy arrays.
+
+Results are allocated by the library of the inputs, on their device, and kernels are launched on the
+stream that this library works on, so nothing has to wait. CuPy and Numba are looked up where who
+made an array has imported them; arrays of other libraries than torch are read and made by CuPy.
+"""
+
+import copy
+import sys
+import weakref
+
+from ..backends.cupy.gpu import import_cupy
+from ..messages import describe_kind, library_of
+from .arrays import NumPyArrays, TorchArrays
+from .exchange import DLPackArrays, Elsewhere, place
+
+
+def number_of(device):
+    """1 of "cuda:1"."""
+    return int(device.partition(":")[2])
+
+
+class CudaTensors(TorchArrays):
+    """torch.Tensor on one GPU, with the memory and on the stream that torch uses there."""
+
+    def __init__(self, torch, device):
+        super().__init__(torch)
+        self._device = torch.device(device)
+        self._number = number_of(device)
+        # The public way makes an object first, which takes ten times as long.
+        raw = getattr(torch._C, "_cuda_getCurrentRawStream", None)
+        self._stream = raw or (lambda number: torch.cuda.current_stream(number).cuda_stream)
+
+    def stream(self):
+        return self._stream(self._number)
+
+    def allocate(self, output):
+        shape, strides, dtype = output.recipe
+        return self._empty(shape, strides, dtype=dtype, device=self._device)
+
+
+class CuPyArrays(NumPyArrays):
+    """cupy.ndarray, on the current stream of CuPy."""
+
+    name = "cupy"
+    title = "a CuPy array"
+
+    def __init__(self, cupy):
+        self._cupy, self._on = cupy, {}
+
+    def on(self, device):
+        found = self._on.get(device)
+        if found is None:
+            found = copy.copy(self)
+            found._number = number_of(device)
+            found = self._on.setdefault(device, found)
+        return found
+
+    def owns(self, array):
+        return isinstance(array, self._cupy.ndarray)
+
+    @staticmethod
+    def signature(array):
+        return array.shape, array.strides, array.dtype, f"cuda:{array.data.device_id}"
+
+    @staticmethod
+    def layout(function, name, signature):
+        return NumPyArrays.layout(function, name, signature[:3])
+
+    @staticmethod
+    def device(signature):
+        return signature[3]
+
+    @staticmethod
+    def address(array):
+        return array.data.ptr
+
+    def stream(self):
+        return self._cupy.cuda.get_current_stream(self._number).ptr
+
+    def allocate(self, output):
+        shape, dtype, axes = output.recipe
+        with self._cupy.cuda.Device(self._number):
+            return self._cupy.empty(shape, dtype).transpose(axes)
+
+    def fill(self, array, values):
+        with self._cupy.cuda.Device(self._number):
+            NumPyArrays.fill(array, values)
+
+    @staticmethod
+    def begin_update(function, name, array):
+        """CuPy has no arrays that must not be written."""
+
+
+class CudaGuests(CuPyArrays, DLPackArrays):
+    """Arrays of a library with DLPack that are on a GPU.
+
+    The exchange orders the streams of both: CuPy's current one waits for that on which an input was
+    made, and the library lets its own wait for results.
+    """
+
+    name = "dlpack"
+
+    def __init__(self, array):
+        DLPackArrays.__init__(self, array)
+        CuPyArrays.__init__(self, import_cupy())
+
+    def owns(self, array):
+        return isinstance(array, (self._cupy.ndarray, Elsewhere))
+
+    @staticmethod
+    def signature(array):
+        if isinstance(array, Elsewhere):
+            return array.shape, array.strides, array.dtype, array.device
+        return CuPyArrays.signature(array)
+
+    def _view(self, name, array):
+        device = place(array)
+        return self._cupy.from_dlpack(array) if device.startswith("cuda:") else Elsewhere(device)
+
+    def _check_dtype(self, function, name, dtype):
+        """Whether its library takes a dtype back cannot be seen before there is a result."""
+
+    @staticmethod
+    def begin_update(function, name, array):
+        raise ValueError(
+            f"{function}: {name} must be a torch tensor, a CuPy array or a Numba array on a GPU, "
+            "where it is updated in place; got one that came through DLPack. Pass it to "
+            "selscan.scan as initial_state."
+        )
+
+    def hand_out(self, like, arrays):
+        return [None if x is None else self._from_dlpack(x) for x in arrays]
+
+
+class NumbaArrays(CudaGuests):
+    """Arrays of numba.cuda, on the legacy default stream: it and Numba's streams wait for another.
+
+    They have the CUDA array interface instead of DLPack. Who takes an array by it waits for the
+    stream of the array on the host; so it is told of none.
+    """
+
+    name = "numba"
+
+    def __init__(self, array):
+        self.title = describe_kind(type(array))
+        self._from_dlpack = sys.modules["numba.cuda"].as_cuda_array
+        CuPyArrays.__init__(self, import_cupy())
+
+    def _knows(self, array):
+        return library_of(type(array)) == "numba" and hasattr(array, "__cuda_array_interface__")
+
+    def _view(self, name, array):
+        return self._cupy.asarray(_Memory(array))
+
+    def stream(self):
+        return self._cupy.cuda.Stream.null.ptr
+
+    def allocate(self, output):
+        with self._cupy.cuda.Device(self._number), self._cupy.cuda.Stream.null:
+            return super().allocate(output)
+
+    begin_update = staticmethod(CuPyArrays.begin_update)
+
+    def hand_out(self, like, arrays):
+        return [None if x is None else self._from_dlpack(_Memory(x)) for x in arrays]
+
+
+class _Memory:
+    """That of an array, which it keeps alive, and no stream to wait for."""
+
+    def __init__(self, array):
+        self._array = array
+        self.__cuda_array_interface__ = array.__cuda_array_interface__ | {"stream": None}
+
+
+_frameworks = weakref.WeakKeyDictionary()  # by class
+
+
+def framework_of(array):
+    """The framework of an array on a GPU that is no tensor."""
+    kind = type(array)
+    found = _frameworks.get(kind)
+    if found is None:
+        cupy = sys.modules.get("cupy")
+        if cupy is not None and issubclass(kind, cupy.ndarray):
+            found = CuPyArrays(cupy)
+        else:
+            found = (NumbaArrays if library_of(kind) == "numba" else CudaGuests)(array)
+        found = _frameworks.setdefault(kind, found)
+    return found

@@ -1,0 +1,255 @@
+"""Calls on a real GPU: numbers, streams, devices, CUDA graphs. Never run where there is none."""
+
+import numpy as np
+import pytest
+from cuda_parts import in_threads
+from harness import to_numpy, to_tensor
+from strategies import make_problem
+from tolerances import arithmetic, assert_within, expected
+
+import selscan
+
+torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gpu():
+    """Skip where the backend cannot be used, or where torch has no CUDA."""
+    [info] = [x for x in selscan.list_backends() if x.name == "cupy"]
+    if not info.usable:
+        pytest.skip(f"cupy: {info.reason}")
+    if not torch.cuda.is_available():
+        pytest.skip("this torch was built without CUDA, or finds no GPU")
+
+
+def on_gpu(problem, device="cuda:0"):
+    return {
+        x: to_tensor(v).to(device) if isinstance(v, np.ndarray) else v for x, v in problem.items()
+    }
+
+
+def scan(tensors, **options):
+    return selscan.scan(**tensors, return_last_state=True, **options)
+
+
+def assert_right(problem, results):
+    got = tuple(map(to_numpy, results))
+    assert_within(got, *expected(problem), arithmetic(problem))
+
+
+SHAPES = {
+    "few rows": {"b": 1, "d": 6, "n": 16, "l": 3000},
+    "one state": {"b": 2, "d": 96, "n": 1, "l": 197},
+    "odd": {"b": 3, "d": 10, "g": 2, "n": 5, "l": 131},
+    "many rows": {"b": 8, "d": 1024, "n": 16, "l": 64},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("layout", ["bdl", "bld"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_a_scan_matches_the_reference(dtype, reverse, layout, shape):
+    wide = "float64" if dtype == "float64" else "float32"
+    problem = make_problem(**SHAPES[shape], dtype=wide, layout=layout, reverse=reverse)
+    for name in problem.keys() & {"u", "delta", "z", "B", "C"}:
+        problem[name] = problem[name].astype(dtype)
+
+    assert_right(problem, scan(on_gpu(problem)))
+
+
+def test_the_same_call_gives_the_same_bits():
+    tensors = on_gpu(make_problem(b=2, d=64, n=16, l=1000))
+    want = scan(tensors)
+
+    for _ in range(20):
+        assert all(map(torch.equal, scan(tensors), want))
+
+
+@pytest.fixture
+def slow_copy():
+    """Copy a tensor on the current stream, after a wait of some milliseconds there."""
+
+    def copy(target, source):
+        torch.cuda._sleep(50_000_000)
+        target.copy_(source)
+
+    return copy
+
+
+def test_a_scan_waits_for_its_stream_and_for_no_other(slow_copy):
+    problem = make_problem(b=2, d=8, n=4, l=100)
+    tensors = on_gpu(problem)
+    u = torch.full_like(tensors["u"], torch.nan)
+    scan(tensors | {"u": u})  # compiled
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+
+    with torch.cuda.stream(side):
+        slow_copy(u, tensors["u"])
+        results = scan(tensors | {"u": u})
+        assert not side.query()  # the call came back before the copy was done
+
+    side.synchronize()
+    assert_right(problem, results)
+
+
+def test_a_call_does_not_wait_for_the_gpu():
+    tensors = on_gpu(make_problem(b=2, d=8, n=4, l=100))
+    scan(tensors)
+    torch.cuda.synchronize()
+
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        torch.cuda._sleep(50_000_000)
+        scan(tensors)
+        assert not torch.cuda.current_stream().query()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_scan_is_captured_in_a_graph_and_replayed():
+    problem = make_problem(b=2, d=8, n=4, l=100)
+    tensors = on_gpu(problem)
+    scan(tensors)  # compiled and loaded: both cannot be captured
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        results = scan(tensors)
+    rng = np.random.default_rng(1)
+
+    for _ in range(3):
+        problem["u"] = rng.normal(size=problem["u"].shape).astype(np.float32)
+        tensors["u"].copy_(torch.from_numpy(problem["u"]))
+        graph.replay()
+        assert_right(problem, results)
+
+
+def test_a_step_is_captured_in_a_graph():
+    problem = make_problem(b=2, d=8, n=4, l=1)
+    step = {x: v for x, v in problem.items() if x not in ("reverse", "layout", "initial_state")}
+    timed = ("u", "delta", "z", "B", "C")
+    step |= {x: v[..., 0] for x, v in step.items() if x in timed and v.ndim > 2}
+    tensors, state = on_gpu(step), to_tensor(problem["initial_state"]).cuda()
+    selscan.scan_step(state.clone(), **tensors)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        y, _ = selscan.scan_step(state, **tensors)
+
+    graph.replay()
+
+    assert_right(problem, (y.unsqueeze(-1), state))
+
+
+def test_a_compiled_function_is_right():
+    problem = make_problem(b=2, d=8, n=4, l=100)
+    compiled = torch.compile(lambda tensors: scan(tensors), fullgraph=True)
+
+    assert_right(problem, compiled(on_gpu(problem)))
+
+
+def test_threads_scan_at_the_same_time():
+    problem, results = make_problem(b=2, d=8, n=4, l=100), {}
+
+    def work(i):
+        with torch.cuda.stream(torch.cuda.Stream()):
+            results[i] = scan(on_gpu(problem))
+            torch.cuda.current_stream().synchronize()
+
+    in_threads(8, work)
+
+    for found in results.values():
+        assert_right(problem, found)
+
+
+def test_a_backward_is_refused():
+    tensors = on_gpu(make_problem(b=1, d=2, n=3, l=4))
+    tensors["u"].requires_grad_()
+    y, _ = scan(tensors)
+
+    with pytest.raises(selscan.BackendUnavailable, match="gradients on cuda:0 are not part"):
+        y.sum().backward()
+
+
+@pytest.fixture
+def second():
+    if torch.cuda.device_count() < 2:
+        pytest.skip("there is one GPU")
+    return "cuda:1"
+
+
+def test_tensors_on_a_device_that_is_not_the_current_one(second):
+    problem = make_problem(b=2, d=8, n=4, l=100)
+
+    results = scan(on_gpu(problem, second))
+
+    assert torch.cuda.current_device() == 0
+    assert {str(x.device) for x in results} == {second}
+    assert_right(problem, results)
+
+
+@pytest.fixture
+def cupy():
+    return pytest.importorskip("cupy")
+
+
+def test_arrays_of_cupy_on_a_stream_of_its_own(cupy):
+    problem = make_problem(b=2, d=8, n=4, l=100)
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        arrays = {
+            x: cupy.asarray(v) if isinstance(v, np.ndarray) else v for x, v in problem.items()
+        }
+        results = selscan.scan(**arrays, return_last_state=True)
+        assert all(type(x) is cupy.ndarray for x in results)
+        stream.synchronize()
+
+    assert_right(problem, tuple(map(cupy.asnumpy, results)))
+
+
+def test_arrays_of_cupy_on_another_device(cupy, second):
+    problem = make_problem(b=2, d=8, n=4, l=100)
+    with cupy.cuda.Device(1):
+        arrays = {
+            x: cupy.asarray(v) if isinstance(v, np.ndarray) else v for x, v in problem.items()
+        }
+
+    results = selscan.scan(**arrays, return_last_state=True)
+
+    assert {x.device.id for x in results} == {1}
+    assert_right(problem, tuple(map(cupy.asnumpy, results)))
+
+
+def test_arrays_of_numba():
+    cuda = pytest.importorskip("numba.cuda")
+    problem = make_problem(b=2, d=8, n=4, l=100)
+    arrays = {x: cuda.to_device(v) if isinstance(v, np.ndarray) else v for x, v in problem.items()}
+
+    results = selscan.scan(**arrays, return_last_state=True)
+
+    assert {type(x) for x in results} == {type(arrays["u"])}
+    assert_right(problem, tuple(x.copy_to_host() for x in results))
+
+
+def test_arrays_with_dlpack(cupy):
+    class Exchanged:
+        """An array of a library that has DLPack and nothing else."""
+
+        def __init__(self, array):
+            self.array = array
+
+        def __dlpack__(self, **keywords):
+            return self.array.__dlpack__(**keywords)
+
+        def __dlpack_device__(self):
+            return self.array.__dlpack_device__()
+
+        def __array_namespace__(self):
+            return type("xp", (), {"from_dlpack": lambda x: Exchanged(torch.from_dlpack(x))})
+
+    problem = make_problem(b=2, d=8, n=4, l=100)
+    arrays = {x: Exchanged(v) if torch.is_tensor(v) else v for x, v in on_gpu(problem).items()}
+
+    results = selscan.scan(**arrays, return_last_state=True)
+
+    assert_right(problem, tuple(to_numpy(x.array) for x in results))
