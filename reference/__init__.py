@@ -8,6 +8,7 @@ the same one, but `import reference.scan as x` binds the function, not the modul
 from reference.paths import gather, scatter
 from reference.scan import dense_matrix, scan, scan_step
 from reference.scan2d import Scan2dGrads, scan2d, scan2d_backward
+from reference.scan2d_error import scan2d_backward_error_bound, scan2d_error_bound
 from reference.scan_backward import ScanGrads, scan_backward
 from reference.scan_error import scan_backward_error_bound, scan_error_bound
 
@@ -19,6 +20,8 @@ __all__ = [
     "scan",
     "scan2d",
     "scan2d_backward",
+    "scan2d_backward_error_bound",
+    "scan2d_error_bound",
     "scan_backward",
     "scan_backward_error_bound",
     "scan_error_bound",

@@ -10,7 +10,7 @@ array([0.5  , 0.803, 0.987, 1.099], dtype=float32)
 
 from . import paths as paths
 from .api import BackendInfo, ScanGrads, list_backends, scan, scan_backward, scan_step, use
-from .api_paths import gather, scatter
+from .api_paths import gather, scan2d, scatter
 from .errors import BackendUnavailable, SlowPathWarning
 
 __version__ = "0.1.0.dev0"
@@ -23,6 +23,7 @@ __all__ = [
     "gather",
     "list_backends",
     "scan",
+    "scan2d",
     "scan_backward",
     "scan_step",
     "scatter",

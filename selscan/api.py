@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 from .backends import BackendInfo, list_backends, use
 from .ops import scan as ops
 
-__all__ = ["BackendInfo", "ScanGrads", "list_backends", "scan", "scan_backward", "scan_step", "use"]
+__all__ = [
+    "BackendInfo",
+    "ScanGrads",
+    "list_backends",
+    "scan",
+    "scan_backward",
+    "scan_step",
+    "use",
+]
 
 
 class ScanGrads(NamedTuple):

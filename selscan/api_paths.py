@@ -1,11 +1,12 @@
-"""The public functions that move maps along a path: documentation, and the way to the framework."""
+"""The public functions of maps and paths: documentation, and the way to the framework."""
 
 import sys
 
 from .ops import gather as ops
-from .ops.scan import framework_for
+from .ops import scan2d as ops2d
+from .ops.scan import framework_for, request
 
-__all__ = ["gather", "scatter"]
+__all__ = ["gather", "scan2d", "scatter"]
 
 
 def gather(x, path):
@@ -51,8 +52,10 @@ def gather(x, path):
     array([[10, 11, 13, 14, 12,  0, 15,  0],
            [ 0, 15,  0, 12, 14, 13, 11, 10]])
     """
-    if route := _torch_paths(x):
-        return route.gather(x, path)
+    if _is_tensor(x):
+        from .torch_paths import gather as of_tensors
+
+        return of_tensors(x, path)
     return _move("gather", x, path)
 
 
@@ -102,9 +105,111 @@ def scatter(y, path, merge=True):
     array([[[[41, 32],
              [23, 14]]]])
     """
-    if route := _torch_paths(y):
-        return route.scatter(y, path, merge)
+    if _is_tensor(y):
+        from .torch_paths import scatter as of_tensors
+
+        return of_tensors(y, path, merge)
     return _move("scatter", y, path, merge)
+
+
+def scan2d(
+    u,
+    delta,
+    A,
+    B,
+    C,
+    D=None,
+    *,
+    path,
+    delta_bias=None,
+    delta_softplus=False,
+    merge=True,
+    out_dtype=None,
+    backend=None,
+):
+    """Selective scan of maps along the routes of a path, each put back in place, and their sum.
+
+    For routes r of l steps, of which step t visits the pixel p[r, t] of a map,
+
+        h[r, t] = exp(delta'[r, t] A[r]) h[r, t-1] + delta'[r, t] B[r, t] u[r, t],   h[r, -1] = 0
+        y[p[r, t]] = sum over r of C[r, t] . h[r, t] + D[r] u[r, t]
+
+    with delta' as in `scan`, where u[r, t] is u at the pixel p[r, t]. It is what gathering u,
+    delta, B and C along the path, a scan and scattering y give, but nothing is copied in between.
+
+    Parameters
+    ----------
+    u : array, (b, d, h, w), or (b, k, d, h, w) with a map for each route
+        Input; float16, bfloat16, float32 or float64, as are all arrays but complex A, B and C.
+    delta : array, (b, k, d, h, w), or in the order of the routes (b, k, d, l)
+        Step size. As in `scan`, all arrays come from one library, dtypes mix freely and any
+        strides are read in place, so channels may be last in memory.
+    A : array, (k, d, n), float32, float64, complex64 or complex128
+        Decay rates.
+    B, C : array, (b, k, n, h, w) or (b, k, n, l)
+        Input and output coefficients; real, or complex where A is.
+    D : array, (k, d), optional
+        Skip connection.
+    path : selscan.paths.Path
+        k routes of l steps over maps of h x w pixels. If it is joined, its routes are scanned as
+        one sequence, without a reset in between: A, D, delta_bias, delta, B and C have 1 for k, and
+        k * l for l.
+    delta_bias : array, (k, d), optional
+        Added to delta, before the softplus.
+    delta_softplus : bool
+        Whether softplus is applied; where its argument is above 20 it is the identity.
+    merge : bool
+        Whether the routes are added up.
+    out_dtype, backend
+        As in `scan`.
+
+    Returns
+    -------
+    y : array, (b, d, h, w), or (b, k, d, h, w) with ``merge=False``
+        0 where no route visits a pixel.
+
+    Raises
+    ------
+    ValueError
+        Shapes, devices or options that do not fit.
+    TypeError
+        A dtype that is not supported, not an array, not a Path, or arrays of two frameworks.
+    BackendUnavailable
+        The arrays are on a device that no backend serves.
+
+    Notes
+    -----
+    At a step of padding u, B and C are 0, and so is delta before its bias and softplus: the state
+    decays there, as LocalMamba (Huang et al. 2024) and EfficientVMamba (Pei et al. 2024) were
+    trained to expect. The scan is that of VMamba (Liu et al. 2024) with `selscan.paths.cross`.
+
+    Sums over routes are taken in the dtype of the arithmetic and rounded once. torch
+    differentiates through every array, once, and compiles and exports it.
+
+    Examples
+    --------
+    >>> import numpy as np, selscan
+    >>> path = selscan.paths.cross(8, 8)
+    >>> rng = np.random.default_rng(0)
+    >>> u = rng.random((2, 6, 8, 8), dtype=np.float32)
+    >>> delta = rng.random((2, 4, 6, 8, 8), dtype=np.float32)
+    >>> A = -rng.random((4, 6, 16), dtype=np.float32)
+    >>> B, C = rng.random((2, 2, 4, 16, 8, 8), dtype=np.float32)
+    >>> selscan.scan2d(u, delta, A, B, C, path=path).shape
+    (2, 6, 8, 8)
+    """
+    inputs = (u, delta, A, B, C, D, delta_bias)
+    if _is_tensor(u):
+        from .torch_route2d import scan2d as of_tensors
+
+        return of_tensors(inputs, path, delta_softplus, merge, out_dtype, backend)
+    framework = framework_for("scan2d", u, "u")
+    options = ops2d.switches("scan2d", path, delta_softplus, merge, out_dtype, framework)
+    if framework.borrows:
+        inputs = framework.borrow("scan2d", ops2d.ARGUMENTS, inputs)
+    asked = request("scan2d", framework, inputs, options, backend, ops2d.ARGUMENTS)
+    y, _ = ops2d.forward(asked, inputs)
+    return framework.hand_out(u, (y,))[0] if framework.borrows else y
 
 
 def _move(function, array, path, merge=True):
@@ -119,11 +224,7 @@ def _move(function, array, path, merge=True):
     return result
 
 
-def _torch_paths(array):
-    """The module for torch tensors if the array is one: it imports torch, which is loaded then."""
+def _is_tensor(array):
+    """Whether an array is one of torch, which is loaded then."""
     torch = sys.modules.get("torch")
-    if torch is None or not isinstance(array, torch.Tensor):
-        return None
-    from . import torch_paths
-
-    return torch_paths
+    return torch is not None and isinstance(array, torch.Tensor)

@@ -191,12 +191,21 @@ def incoming(call, inputs, dy, dlast_state):
     """The gradients of the outputs, dy given, and to be read as they stand in memory."""
     if dy is None:
         dy = torch.zeros_like(inputs[0])
-    for x in (dy, dlast_state):
-        if x is not None and not is_compiling() and is_batched(x):
-            raise vmap_error(call.function)  # of torch.autograd.grad(..., is_grads_batched=True)
     if dlast_state is not None:
+        check_not_batched(call, dlast_state)
         dlast_state = dlast_state.resolve_conj().resolve_neg()
-    return dy.resolve_neg(), dlast_state
+    return gradient_of_y(call, dy), dlast_state
+
+
+def gradient_of_y(call, dy):
+    """dy, to be read as it stands in memory."""
+    check_not_batched(call, dy)
+    return dy.resolve_neg()
+
+
+def check_not_batched(call, gradient):
+    if not is_compiling() and is_batched(gradient):
+        raise vmap_error(call.function)  # of torch.autograd.grad(..., is_grads_batched=True)
 
 
 def backward(request, inputs, dy, dlast_state, states=None):

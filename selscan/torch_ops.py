@@ -76,7 +76,7 @@ def _fake_request(call, inputs, names=contract.ARGUMENTS):
     return ops.Request(call.function, FRAMEWORK, module, found, call.options)
 
 
-def _empty(output, like):
+def empty_output(output, like):
     shape, strides, dtype = output.recipe
     return like.new_empty_strided(shape, strides, dtype=dtype)
 
@@ -109,7 +109,7 @@ def scan(*arguments):
 def fake_scan(*arguments):
     call, inputs = split("scan", arguments[:-1])
     _, _, *outputs = ops.check_forward(_fake_request(call, inputs))
-    return [_empty(output, inputs[0]) for output in outputs[: 1 + arguments[-1]]]
+    return [empty_output(output, inputs[0]) for output in outputs[: 1 + arguments[-1]]]
 
 
 def scan_forward(*arguments):
@@ -122,7 +122,7 @@ def fake_scan_forward(*arguments):
     request = _fake_request(call, inputs)
     _, problem, y, last_state = ops.check_forward(request)
     outputs = y, last_state, ops.states_output(request, problem)
-    return tuple(_empty(output, inputs[0]) for output in outputs)
+    return tuple(empty_output(output, inputs[0]) for output in outputs)
 
 
 def scan_backward(dy, dlast_state, states, *arguments):
@@ -136,7 +136,7 @@ def fake_scan_backward(dy, dlast_state, states, *arguments):
     request = _fake_request(call, inputs)
     incoming = ops.signatures(call.function, FRAMEWORK, ops.UPSTREAM, (dy, dlast_state))
     *_, gradients = ops.check_backward(request, incoming)
-    return [_empty(output, inputs[0]) for output in gradients.values()]
+    return [empty_output(output, inputs[0]) for output in gradients.values()]
 
 
 def scan_step(state, *arguments):
@@ -150,7 +150,7 @@ def fake_scan_step(state, *arguments):
     call = Call("scan_step", softplus, backend)
     request = _fake_request(call, (*inputs, state), contract.STEP_ARGUMENTS)
     *_, y = ops.check_step(request)
-    return _empty(y, state)
+    return empty_output(y, state)
 
 
 def scan_flops(u, delta, A, B, C, D, z, *_, **__):
@@ -170,7 +170,7 @@ def scan_step_flops(state, *arguments, **_):
 LIBRARY = torch.library.Library("selscan", "DEF")
 
 
-def _define(kernel, fake, flops, arguments, returns):
+def define(kernel, fake, flops, arguments, returns):
     """Define the operator that has the kernel's name."""
     name = kernel.__name__
     # Outputs follow the strides of inputs: a compiler must not choose others than it traced with.
@@ -195,24 +195,24 @@ def _counters_at_work():
     return [x for x in found if hasattr(x, "flop_registry")]
 
 
-SCAN = _define(
+SCAN = define(
     scan, fake_scan, scan_flops, f"{_ARRAYS}, {_OPTIONS}, bool return_last_state", "Tensor[]"
 )
-SCAN_FORWARD = _define(
+SCAN_FORWARD = define(
     scan_forward,
     fake_scan_forward,
     scan_flops,
     f"{_ARRAYS}, {_OPTIONS}",
     "(Tensor y, Tensor last_state, Tensor states)",
 )
-SCAN_BACKWARD = _define(
+SCAN_BACKWARD = define(
     scan_backward,
     fake_scan_backward,
     scan_backward_flops,
     f"Tensor dy, Tensor? dlast_state, Tensor? states, {_ARRAYS}, {_OPTIONS}",
     "Tensor[]",
 )
-SCAN_STEP = _define(
+SCAN_STEP = define(
     scan_step,
     fake_scan_step,
     scan_step_flops,

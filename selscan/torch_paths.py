@@ -15,7 +15,7 @@ from . import backends
 from .autograd import apply_at_this_level, is_batched, look_at, ordinary, records, transforming
 from .ops import gather as ops
 from .paths import Path
-from .torch_ops import FRAMEWORK, _define, _empty, run_as_it_is
+from .torch_ops import FRAMEWORK, define, empty_output, run_as_it_is
 
 
 def gather(x, path):
@@ -101,7 +101,7 @@ def fake(function, x, text, merge=True):
     backend = backends.choose(function, None, "cpu" if device == "meta" else device)
     path = Path.from_text(text)
     request = ops.Request(function, FRAMEWORK, backend, signature, path, merge)
-    return _empty(ops.check(request)[1], x)
+    return empty_output(ops.check(request)[1], x)
 
 
 def operator(function, arguments):
@@ -117,7 +117,7 @@ def operator(function, arguments):
         return mapped(lambda x: operate(x, function, text, merge), x, in_dims[0])
 
     kernel.__name__ = function
-    found = _define(kernel, lambda *given: fake(function, *given), no_flops, arguments, "Tensor")
+    found = define(kernel, lambda *given: fake(function, *given), no_flops, arguments, "Tensor")
     look_at(found, kernel, recorded, vmap)
     return found
 

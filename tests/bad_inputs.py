@@ -11,6 +11,7 @@ import warnings
 from typing import NamedTuple
 
 import bad_arrays
+import bad_maps
 import bad_moves
 import bad_options
 import bad_shapes
@@ -73,7 +74,7 @@ class Group(NamedTuple):
 
 BOTH = ("numpy", "torch")
 SCANS = ("scan", "scan_backward")
-EVERY = (*SCANS, "scan_step")
+EVERY = (*SCANS, "scan_step", "scan2d")
 MOVES = ("gather", "scatter")
 B_AND_C = ("B", "C")
 TORCH = ("torch",)
@@ -110,6 +111,10 @@ SECTIONS = {
         Group(bad_options.OPTIONS, ValueError, EVERY),
         Group(bad_options.USE_TYPES, TypeError, ("use",)),
         Group(bad_options.USE, ValueError, ("use",)),
+    ],
+    "Maps and paths": [
+        Group(bad_maps.MAPS, ValueError, ("scan2d",), BOTH),
+        Group(bad_maps.PATHS, TypeError, ("scan2d",)),
     ],
     "The state of a step": [
         Group(bad_options.STATES, ValueError, ("scan_step",)),
@@ -157,6 +162,7 @@ def right_values(function, framework, layout=None):
 def helpers(given, framework):
     """What else stands in `given`, by name."""
     names = {"np": np, "ml_dtypes": ml_dtypes, "as_strided": as_strided, "selscan": selscan}
+    names["paths"] = selscan.paths
     names["ones"] = functools.partial(array, framework)
     if framework == "torch" or "torch." in given:
         names["torch"] = pytest.importorskip("torch")

@@ -38,11 +38,22 @@ STEP_SHAPES = {
 # k = 4 routes of 15 steps over maps of 3 x 5 pixels, and d = 6.
 PATH = selscan.paths.cross(3, 5)
 MOVED_SHAPES = {"gather": {"x": (2, 6, 3, 5)}, "scatter": {"y": (2, 4, 6, 15)}}
+# k = 2 routes over maps of 5 x 6 pixels.
+MAP_SHAPES = {
+    "u": (2, 4, 5, 6),
+    "delta": (2, 2, 4, 5, 6),
+    "A": (2, 4, 3),
+    "B": (2, 2, 3, 5, 6),
+    "C": (2, 2, 3, 5, 6),
+    "D": (2, 4),
+    "delta_bias": (2, 4),
+}
 TIMED = ("u", "delta", "B", "C", "z", "dy")
 INPUTS = {
     "scan": tuple(name for name in SHAPES if not name.startswith("d") or name.startswith("delta")),
     "scan_backward": tuple(SHAPES),
     "scan_step": tuple(STEP_SHAPES),
+    "scan2d": tuple(MAP_SHAPES),
 }
 EVERY = INPUTS | {name: tuple(shapes) for name, shapes in MOVED_SHAPES.items()}
 OPTIONS = {
@@ -65,6 +76,13 @@ OPTIONS = {
     "scan_step": {"delta_softplus": True, "backend": None},
     "gather": {"path": PATH},
     "scatter": {"path": PATH, "merge": True},
+    "scan2d": {
+        "path": selscan.paths.bidirectional(5, 6),
+        "delta_softplus": True,
+        "merge": True,
+        "out_dtype": None,
+        "backend": None,
+    },
 }
 FRAMEWORKS = ("numpy", "torch")
 
@@ -83,7 +101,8 @@ def array(framework, shape, dtype="float32"):
 
 def shapes_of(function):
     """Of right values of the arguments that are arrays."""
-    return MOVED_SHAPES.get(function, STEP_SHAPES if function == "scan_step" else SHAPES)
+    others = {"scan_step": STEP_SHAPES, "scan2d": MAP_SHAPES, **MOVED_SHAPES}
+    return others.get(function, SHAPES)
 
 
 def argument(function, name, framework="numpy", dtype="float32"):

@@ -17,6 +17,7 @@ from selscan.backends.cupy import nvrtc as nvrtc_loader
 from selscan.backends.cupy.compiler import find_nvrtc
 from selscan.ops import arrays, exchange
 from selscan.ops import scan as ops
+from selscan.ops import scan2d as ops2d
 
 # `ci` draws the same examples every time; HYPOTHESIS_PROFILE chooses.
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=20)
@@ -186,3 +187,5 @@ def small_pieces():
 def _forget_plans():
     ops._prepare_forward.cache_clear()
     ops._prepare_backward.cache_clear()
+    ops2d._prepare_forward.cache_clear()
+    ops2d._prepare_backward.cache_clear()

@@ -27,8 +27,9 @@ there is no memory for the results, NumPy's `MemoryError` or torch's `RuntimeErr
 
 The tables below are the list that the tests read: each row is a call that was made, and its whole
 message. In what is given, the name of an argument stands for a right value of it, where b, d, l, n
-= 2, 4, 5, 3 (with maps and sequences along a path: b, d, h, w, k, l = 2, 6, 3, 5, 4, 15), and
-`ones(shape)` is an array of ones. Rows of one function stand for the others that have the argument.
+= 2, 4, 5, 3 (with maps and sequences along a path: b, d, h, w, k, l = 2, 6, 3, 5, 4, 15), the path
+of scan2d is `paths.bidirectional(5, 6)`, and `ones(shape)` is an array of ones. Rows of one
+function stand for the others that have the argument.
 
 % Written by tests/errors_page.py; edit the lists in tests/bad_*.py instead.
 """

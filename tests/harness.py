@@ -9,6 +9,7 @@ import pytest
 from producers import Shared
 
 import selscan
+from selscan.ops import scan, scan2d
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
@@ -55,6 +56,14 @@ class Backend(NamedTuple):
         """y and the state, which is written in place where the framework has that."""
         return self._call(selscan.scan_step, {"state": state} | problem, written={"state"})
 
+    def scan2d(self, **problem):
+        """y."""
+        return self._call(lambda **x: (selscan.scan2d(**x),), problem)[0]
+
+    def scan2d_backward(self, dy, **problem):
+        """Gradients in the order of the inputs: by torch, or as its operator has them."""
+        return self._call(scan2d_gradients, {"dy": dy} | problem)
+
     def _call(self, function, arguments, written=()):
         """Results as NumPy arrays; the inputs must not have changed."""
         inputs = {x: v for x, v in arguments.items() if isinstance(v, np.ndarray)}
@@ -68,6 +77,29 @@ class Backend(NamedTuple):
         changed = [x for x, copy in before.items() if inputs[x].tobytes() != copy]
         assert not changed, f"inputs were written: {changed}"
         return tuple(map(to_numpy, results))
+
+
+def scan2d_gradients(dy, path, backend, delta_softplus, merge, **arrays):
+    """The gradients of scan2d, for which only torch has a public function."""
+    given = [arrays.get(name) for name in scan2d.ARGUMENTS]
+    if not isinstance(dy, np.ndarray):
+        return _torch_gradients(dy, given, path, backend, delta_softplus, merge)
+    options = scan2d.switches("scan2d", path, delta_softplus, merge)
+    framework = scan.framework_for("scan2d", dy, "dy")
+    request = scan.request("scan2d", framework, given, options, backend, scan2d.ARGUMENTS)
+    return scan2d.backward(request, given, dy)
+
+
+def _torch_gradients(dy, given, path, backend, delta_softplus, merge):
+    import torch
+
+    leaves = [x if x is None else x.detach().requires_grad_() for x in given]
+    *first, bias = leaves
+    options = {"delta_softplus": delta_softplus, "merge": merge, "backend": backend}
+    y = selscan.scan2d(*first, delta_bias=bias, path=path, out_dtype=dy.dtype, **options)
+    wanted = [x for x in leaves if x is not None]
+    found = iter(torch.autograd.grad(y, wanted, dy))
+    return tuple(x if x is None else next(found) for x in leaves)
 
 
 def to_tensor(value):

@@ -7,7 +7,8 @@ import pytest
 from calls import INPUTS, argument, refused
 
 TITLES = {"jax": "a JAX array", "dlpack": "a producers.Shared"}
-FIRST = {"scan": "u", "scan_backward": "u", "scan_step": "state"}  # decides what the others are
+# Decides what the others are.
+FIRST = {"scan": "u", "scan_backward": "u", "scan_step": "state", "scan2d": "u"}
 OTHERS = [(f, x) for f in INPUTS for x in INPUTS[f] if x != FIRST[f]]
 
 

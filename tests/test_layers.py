@@ -17,8 +17,11 @@ LAYERS = (
     ("backends",),
     ("ops",),
     ("torch_ops",),
+    ("torch_ops2d",),
     ("autograd",),
     ("torch_route", "torch_paths"),
+    ("autograd2d",),
+    ("torch_route2d",),
     ("api", "api_paths"),
     ("nn",),
     ("models", "compat"),
@@ -34,7 +37,10 @@ FURTHER_UP = ("nn", "models", "compat")
 COMMAND_LINE = ("machine", "bench", "check", "__main__")
 
 HOMES = {
-    "torch": ("torch_ops", "autograd", "torch_route", "torch_paths", *FURTHER_UP, *COMMAND_LINE),
+    "torch": (
+        *("torch_ops", "torch_ops2d", "autograd", "autograd2d", "torch_route", "torch_route2d"),
+        *("torch_paths", *FURTHER_UP, *COMMAND_LINE),
+    ),
     "cupy": ("backends.cupy",),
     "cupyx": ("backends.cupy",),
     "jax": (),  # looked up in sys.modules

@@ -92,7 +92,7 @@ def visits(real, args, channels, steps):
 def last_state(real, args, planes):
     """Where the last of the states kept at chunk starts is."""
     b, g, block = args[at.BATCH] - 1, args[at.GROUPS] - 1, args[at.BLOCKS] - 1
-    return blocks.states_address(real, args, b, g, block, args[at.CHUNKS] - 1, planes)
+    return blocks.states_address(real, args, b, blocks.ZERO, g, block, args[at.CHUNKS] - 1, planes)
 
 
 @pytest.mark.parametrize("make", [forward, backward])

@@ -17,6 +17,7 @@ from selscan.backends.cpu import layout as at
 from selscan.backends.cpu import plan, run, segments, simd
 from selscan.cases import CASES
 from selscan.ops import scan as ops
+from selscan.ops import scan2d as ops2d
 
 FORWARD_TILES = [
     at.TILE_U, at.TILE_DELTA, at.TILE_Y, at.TILE_Z, at.TILE_B, at.TILE_C, at.TILE_H, at.TILE_A,
@@ -92,6 +93,7 @@ def test_the_scratch_of_a_thread_is_small(name):
 
 GAP, MARK = 256, 0x5A  # bytes behind a tile, and what each of them holds
 TILES = {getattr(at, name): name for name in dir(at) if name.startswith("TILE_")}
+TILES |= {slot + at.PANEL: f"panel of {name}" for name, slot in plan.SLOTS.items()}
 
 
 class Gaps:
@@ -124,10 +126,13 @@ def small_plans(gaps=None):
     """Chunks of 8 steps, two tasks, two threads; with `gaps` there is one behind every tile."""
 
     class Plan(plan.Plan):
-        def __init__(self, problem, slices, tiles, operands, kernel="forward"):
-            self.sizes = tiles
-            wider = {tile: size + GAP for tile, size in tiles.items()}
-            super().__init__(problem, slices, wider, operands, kernel)
+        def __init__(self, *arguments):
+            self.sizes = {}
+            super().__init__(*arguments)
+
+        def add_tile(self, slot, size):
+            self.sizes[slot] = size
+            super().add_tile(slot, size + GAP)
 
         def fill(self, addresses, workers, scratch):
             gaps.mark(self, workers, scratch)
@@ -148,6 +153,8 @@ def small_plans(gaps=None):
 
 def forget_plans():
     for prepare in (ops._prepare_forward, ops._prepare_backward, ops._prepare_step):
+        prepare.cache_clear()
+    for prepare in (ops2d._prepare_forward, ops2d._prepare_backward):
         prepare.cache_clear()
 
 

@@ -8,6 +8,7 @@ from bench.parts import (
     memory,
     overhead,
     paths,
+    scan2d,
     start,
     step,
     time,
@@ -16,6 +17,7 @@ from bench.parts import (
 PARTS = {
     "time": time,
     "forms": forms,
+    "scan2d": scan2d,
     "memory": memory,
     "accuracy": accuracy,
     "growth": growth,

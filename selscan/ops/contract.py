@@ -6,6 +6,7 @@
 import functools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from ..messages import describe, fail
 from . import hints
@@ -39,6 +40,11 @@ class Problem:
     softplus: bool
     reverse: bool
     device: str  # "cpu", "cuda:0", ...
+    path: Any = None  # of a scan along one; `length` is that of a route
+
+    @property
+    def routes(self):
+        return 1 if self.path is None else self.path.routes
 
     @property
     def empty(self):
@@ -106,7 +112,7 @@ def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=F
     _check_shape(function, layouts, "initial_state", f"(b, d, n) = {state}", state, hints.state)
     row = batch, length
     _check_shape(function, layouts, "seq_idx", f"(b, l) = {row}", row)
-    _check_size(function, batch, dim, length, d_state)
+    check_size(function, "b * d * l * n", batch, dim, length, d_state)
     return Problem(
         batch=batch,
         dim=dim,
@@ -156,7 +162,7 @@ def check_step(function, layouts, softplus, device="cpu"):
             fail(function, name, expected, shape, hints.NO_TIME if shape[-1:] == (1,) else "")
     _check_same_groups(function, groups)
     _check_rows(function, layouts, dim)
-    _check_size(function, batch, dim, 1, d_state)
+    check_size(function, "b * d * l * n", batch, dim, 1, d_state)
     return Problem(
         batch=batch,
         dim=dim,
@@ -187,11 +193,11 @@ def _check_shape(function, layouts, name, expected, wanted, hint=hints.broadcast
         fail(function, name, expected, shape, hint(shape, wanted))
 
 
-def _check_size(function, *sizes):
+def check_size(function, text, *sizes):
     """Refuse what no memory could hold, before a product of sizes leaves 64 bits."""
     product = math.prod(sizes)
     if product >= LARGEST:
-        fail(function, "b * d * l * n", "below 2**50", product)
+        fail(function, text, "below 2**50", product)
 
 
 def _check_same_groups(function, groups):

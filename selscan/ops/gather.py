@@ -8,8 +8,7 @@ import functools
 from typing import Any, NamedTuple
 
 from .. import backends
-from ..errors import BackendUnavailable
-from ..messages import foreign
+from ..messages import foreign, unserved
 from . import contract, memory, path_contract
 from .arrays import Output
 
@@ -41,10 +40,7 @@ def request(function, framework, array, path, merge=True):
     device = framework.device(signature)
     backend = backends.choose(function, None, device)
     if not hasattr(backend, "RoutesPlan"):
-        raise BackendUnavailable(
-            f"{function}: paths on {device} are not part of this version; move the array to the "
-            "CPU."
-        )
+        raise unserved(function, "paths", device)
     return Request(function, framework, backend, signature, path, merge)
 
 

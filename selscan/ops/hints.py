@@ -1,6 +1,7 @@
 """What may have gone wrong: the question or the advice at the end of a message."""
 
 NO_BATCH = " Is the batch axis missing?"
+NO_ROUTE = " Is the route axis missing?"
 NO_TIME = " A step has no time axis."
 TRANSPOSED = " Is it transposed?"
 

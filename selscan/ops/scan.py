@@ -9,8 +9,7 @@ import functools
 from typing import Any, NamedTuple
 
 from .. import backends
-from ..errors import BackendUnavailable
-from ..messages import fail, foreign
+from ..messages import fail, foreign, unserved
 from . import contract, memory
 from .arrays import Layout, Output
 from .frameworks import framework_of
@@ -84,7 +83,7 @@ def check_arrays(function, framework, names, arrays):
             raise foreign(function, name, array, framework)
 
 
-def _layouts(function, framework, names, found):
+def layouts_of(function, framework, names, found):
     """Layouts by name, all on one device."""
     given = {n: s for n, s in zip(names, found, strict=True) if s is not None}
     for name in names:
@@ -108,7 +107,7 @@ class Call(NamedTuple):
 def check_forward(request):
     """The layouts of the inputs, the Problem, y and the last state; sizes may be symbolic."""
     function, framework, _, found, options = request
-    layouts = _layouts(function, framework, contract.ARGUMENTS, found)
+    layouts = layouts_of(function, framework, contract.ARGUMENTS, found)
     problem = contract.check(function, layouts, *options[:4], framework.device(found[0]))
     y = framework.like(layouts["u"], options.out_dtype)
     return layouts, problem, y, framework.output(problem.state_shape, problem.state_dtype)
@@ -177,13 +176,9 @@ def check_backward(request, incoming):
     """Layouts by name of the inputs and of dy and dlast_state, the Problem, and the gradients."""
     function, framework, backend, found, options = request
     if not hasattr(backend, "backward_plan"):
-        device = framework.device(found[0])
-        raise BackendUnavailable(
-            f"{function}: gradients on {device} are not part of this version; move the arrays to "
-            "the CPU."
-        )
+        raise unserved(function, "gradients", framework.device(found[0]))
     names = (*contract.ARGUMENTS, *UPSTREAM)
-    layouts = _layouts(function, framework, names, found + incoming)
+    layouts = layouts_of(function, framework, names, found + incoming)
     upstream = {n: layouts.pop(n) for n in UPSTREAM if n in layouts}
     problem = contract.check(function, layouts, *options[:4], framework.device(found[0]))
     contract.check_gradients(function, upstream, problem)
@@ -233,7 +228,7 @@ def _prepare_backward(request, incoming):
     return BackwardCall(plan, given, states, gradients, tuple(direct), tuple(partial))
 
 
-def _check_states(request, expected, states):
+def check_states(request, expected, states):
     """What was kept by the forward, and may have gone through anybody's hands since."""
     function, framework, _, found, _ = request
     [got] = framework.signatures((states,))
@@ -256,7 +251,7 @@ def backward(request, inputs, dy, dlast_state, states=None):
         request = request._replace(options=request.options._replace(wide=True))
     call = _prepare_backward(request, incoming)
     if states is not None:
-        _check_states(request, call.states, states)
+        check_states(request, call.states, states)
     allocate, address = framework.allocate, framework.address
     gradients = {name: allocate(output) for name, output in call.gradients}
     if call.plan is None:
@@ -284,7 +279,7 @@ def backward(request, inputs, dy, dlast_state, states=None):
 def check_step(request):
     """The layouts, `initial_state` the one of the state, the Problem, and y."""
     function, framework, _, found, softplus = request
-    layouts = _layouts(function, framework, contract.STEP_ARGUMENTS, found)
+    layouts = layouts_of(function, framework, contract.STEP_ARGUMENTS, found)
     layouts["initial_state"] = layouts.pop("state")
     problem = contract.check_step(function, layouts, softplus, framework.device(found[0]))
     return layouts, problem, framework.like(layouts["u"])

@@ -1,7 +1,7 @@
 """The CPU backend: Numba kernels on explicit SIMD vectors (simd.py), any CPU, any strides.
 
-Read simd.py first, then tiles.py, coefficients.py, forward.py, backward.py. `plan.py` turns a
-checked problem into the argument array described in layout.py, `run.py` starts the threads.
+Read simd.py first, then tiles.py, coefficients.py, forward.py, backward.py, maps.py. `plan.py`
+turns a checked problem into the argument array described in layout.py, `run.py` starts the threads.
 routes.py and gather.py, with gather_plan.py, move images along paths.
 """
 
@@ -15,6 +15,8 @@ from .forward import compile_forward
 from .gather import compile_gather, compile_merge, compile_place
 from .gather_plan import RoutesPlan
 from .jit import source_version
+from .maps import compile_load_rows, compile_store_rows
+from .pieces import visits_all, visits_together
 from .plan import backward_plan, backward_slices, forward_plan, states_size, step_plan
 from .planes import REAL_STATES
 from .step import compile_step
@@ -31,6 +33,8 @@ __all__ = [
     "launch",
     "states_size",
     "step_plan",
+    "visits_all",
+    "visits_together",
 ]
 
 _COMPILERS = {
@@ -42,6 +46,8 @@ _COMPILERS = {
     "merge": compile_merge,
     "load_tile": compile_load,
     "store_tile": compile_store,
+    "load_rows": compile_load_rows,
+    "store_rows": compile_store_rows,
 }
 _kernels = {}
 _FLOAT32 = np.float32(0)
@@ -59,9 +65,11 @@ def kernel(name, real=_FLOAT32, kinds=(REAL_STATES, SHARED, SHARED)):
 def launch(plan, addresses, stream=None):
     """Run the kernel of a plan on operands at these addresses (by name); there are no streams."""
     if plan.entry is None:
-        names = () if isinstance(plan, RoutesPlan) else ("load_tile", "store_tile")
-        tiles = (kernel(name, plan.real, ()) for name in names)
-        run.link(plan, kernel(plan.kernel, plan.real, plan.kinds), *tiles)
+        moves = isinstance(plan, RoutesPlan)
+        names = () if moves else ("load_tile", "store_tile")
+        along = () if moves or not plan.tables else ("load_rows", "store_rows")  # a path
+        tiles, rows = ([kernel(x, plan.real, ()) for x in given] for given in (names, along))
+        run.link(plan, kernel(plan.kernel, plan.real, plan.kinds), tiles, rows)
     run.run(plan, addresses)
 
 

@@ -22,13 +22,11 @@ from .blocks import (
     channels_of,
     chunk_start,
     load_channels,
-    load_steps,
     prefetch_next,
     prefetch_steps,
     slice_of,
     states_address,
     store_channels,
-    store_steps,
 )
 from .coefficients import (
     add_to_sum,
@@ -37,6 +35,7 @@ from .coefficients import (
     load_shared,
 )
 from .jit import helper, kernel, merge
+from .maps import load_steps, store_steps
 from .planes import load_planes, load_rates, parts, store_planes
 from .segments import find_segments, segment_table
 from .simd import fma, itemsize, load, splat, store, width
@@ -95,7 +94,9 @@ def finish_chunk(real, args, scratch, drow, m):
 
 
 @merge
-def backward_block(real, kind_a, kind_b, kind_c, args, scratch, table, b, g, c, block, first, last):
+def backward_block(
+    real, kind_a, kind_b, kind_c, args, scratch, table, b, r, g, c, block, first, last
+):
     """One chunk of one block."""
     row = width(real) * itemsize(real)
     d_state = args[at.D_STATE]
@@ -105,44 +106,46 @@ def backward_block(real, kind_a, kind_b, kind_c, args, scratch, table, b, g, c, 
     tile_b, tile_c = scratch + args[at.TILE_B], scratch + args[at.TILE_C]
     db, dc = scratch + args[at.TILE_DB], scratch + args[at.TILE_DC]
     if is_constant(kind_b):
-        load_planes(real, kind_a, args, at.B, ZERO, d, rows, d_state, tile_b)
+        load_planes(real, kind_a, args, at.B, ZERO, r, d, rows, d_state, tile_b)
         db += own
     if is_constant(kind_c):
-        load_planes(real, kind_a, args, at.C, ZERO, d, rows, d_state, tile_c)
+        load_planes(real, kind_a, args, at.C, ZERO, r, d, rows, d_state, tile_c)
         dc += own
-    load_channels(real, args, at.DELTA_BIAS, ZERO, d, rows, ONE, ZERO, scratch + args[at.TILE_ROW])
-    load_channels(real, args, at.D, ZERO, d, rows, ONE, ZERO, scratch + args[at.TILE_ROW] + row)
-    load_steps(real, args, at.U, b, d, t, rows, m, scratch + args[at.TILE_U])
-    load_steps(real, args, at.DELTA, b, d, t, rows, m, scratch + args[at.TILE_DELTA])
-    load_steps(real, args, at.DY, b, d, t, rows, m, scratch + args[at.TILE_G])
+    bias = scratch + args[at.TILE_ROW]
+    load_channels(real, args, at.DELTA_BIAS, ZERO, r, d, rows, ONE, ZERO, bias)
+    load_channels(real, args, at.D, ZERO, r, d, rows, ONE, ZERO, bias + row)
+    i = block - first
+    load_steps(real, args, scratch, at.U, b, r, d, rows, i, c, scratch + args[at.TILE_U])
+    load_steps(real, args, scratch, at.DELTA, b, r, d, rows, i, c, scratch + args[at.TILE_DELTA])
+    load_steps(real, args, scratch, at.DY, b, r, d, rows, i, c, scratch + args[at.TILE_G])
     if args[at.Z]:
-        load_steps(real, args, at.Z, b, d, t, rows, m, scratch + args[at.TILE_Z])
-    prefetch_next(real, args, b, g, c, c - 1, block, first, last)
-    prefetch_steps(args, at.DU, b, d, t, rows, m)
-    prefetch_steps(args, at.DDELTA, b, d, t, rows, m)
+        load_steps(real, args, scratch, at.Z, b, r, d, rows, i, c, scratch + args[at.TILE_Z])
+    prefetch_next(real, args, b, r, g, c, c - 1, block, first, last)
+    prefetch_steps(args, at.DU, b, r, d, t, rows, m)
+    prefetch_steps(args, at.DDELTA, b, r, d, t, rows, m)
     prepare_chunk(real, args, scratch, m)
     clear(real, scratch + args[at.TILE_DX], m)
     clear(real, scratch + args[at.TILE_DDELTA], m)
-    states = states_address(real, args, b, g, block, c, parts(kind_a))
+    states = states_address(real, args, b, r, g, block, c, parts(kind_a))
     sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m)
     finish_chunk(real, args, scratch, scratch + args[at.TILE_DROW] + (block - first) * 2 * row, m)
-    store_steps(real, args, at.DU, b, d, t, rows, m, scratch + args[at.TILE_DX])
-    store_steps(real, args, at.DDELTA, b, d, t, rows, m, scratch + args[at.TILE_DDELTA])
+    store_steps(real, args, scratch, at.DU, b, r, d, rows, i, c, scratch + args[at.TILE_DX])
+    store_steps(real, args, scratch, at.DDELTA, b, r, d, rows, i, c, scratch + args[at.TILE_DDELTA])
     if args[at.Z]:
-        store_steps(real, args, at.DZ, b, d, t, rows, m, scratch + args[at.TILE_Z])
+        store_steps(real, args, scratch, at.DZ, b, r, d, rows, i, c, scratch + args[at.TILE_Z])
 
 
 @merge
-def start_task(real, kind_a, kind_b, kind_c, args, scratch, b, g, first, last):
+def start_route(real, kind_a, kind_b, kind_c, args, scratch, b, r, g, first, last):
     """Load A and the gradient of the last state, clear the sums over time."""
     row = width(real) * itemsize(real)
     d_state = args[at.D_STATE]
     for block in range(first, last):
         d, rows = channels_of(real, args, g, block)
         own = (block - first) * d_state * row * parts(kind_a)
-        load_rates(real, kind_a, args, d, rows, d_state, scratch + args[at.TILE_A] + own)
+        load_rates(real, kind_a, args, r, d, rows, d_state, scratch + args[at.TILE_A] + own)
         dh = scratch + args[at.TILE_DH] + own
-        load_planes(real, kind_a, args, at.DLAST_STATE, b, d, rows, d_state, dh)
+        load_planes(real, kind_a, args, at.DLAST_STATE, b, r, d, rows, d_state, dh)
     rows = (last - first) * d_state * parts(kind_a)
     clear(real, scratch + args[at.TILE_DA], rows)
     clear(real, scratch + args[at.TILE_DROW], (last - first) * 2)
@@ -153,7 +156,7 @@ def start_task(real, kind_a, kind_b, kind_c, args, scratch, b, g, first, last):
 
 
 @merge
-def finish_task(real, kind_a, kind_b, kind_c, args, scratch, b, g, first, last):
+def finish_route(real, kind_a, kind_b, kind_c, args, scratch, b, r, g, first, last):
     """Write what was summed over time, one part for each batch entry."""
     row = width(real) * itemsize(real)
     d_state = args[at.D_STATE]
@@ -161,52 +164,63 @@ def finish_task(real, kind_a, kind_b, kind_c, args, scratch, b, g, first, last):
         d, rows = channels_of(real, args, g, block)
         own = (block - first) * d_state * row * parts(kind_a)
         da = scratch + args[at.TILE_DA] + own
-        store_planes(real, kind_a, args, at.DA, b, d, rows, d_state, da)
+        store_planes(real, kind_a, args, at.DA, b, r, d, rows, d_state, da)
         drow = scratch + args[at.TILE_DROW] + (block - first) * 2 * row
         if args[at.DDELTA_BIAS]:
-            store_channels(real, args, at.DDELTA_BIAS, b, d, rows, ONE, ZERO, drow)
+            store_channels(real, args, at.DDELTA_BIAS, b, r, d, rows, ONE, ZERO, drow)
         if args[at.DD]:
-            store_channels(real, args, at.DD, b, d, rows, ONE, ZERO, drow + row)
+            store_channels(real, args, at.DD, b, r, d, rows, ONE, ZERO, drow + row)
         if args[at.DINITIAL_STATE]:
             dh = scratch + args[at.TILE_DH] + own
-            store_planes(real, kind_a, args, at.DINITIAL_STATE, b, d, rows, d_state, dh)
+            store_planes(real, kind_a, args, at.DINITIAL_STATE, b, r, d, rows, d_state, dh)
         if is_constant(kind_b):
             db = scratch + args[at.TILE_DB] + own
-            store_planes(real, kind_a, args, at.DB, b, d, rows, d_state, db)
+            store_planes(real, kind_a, args, at.DB, b, r, d, rows, d_state, db)
         if is_constant(kind_c):
             dc = scratch + args[at.TILE_DC] + own
-            store_planes(real, kind_a, args, at.DC, b, d, rows, d_state, dc)
+            store_planes(real, kind_a, args, at.DC, b, r, d, rows, d_state, dc)
+
+
+@merge
+def backward_chunk(real, kind_a, kind_b, kind_c, args, scratch, table, b, r, g, s, c, first, last):
+    """One chunk of all blocks of a task."""
+    d_state, chunk = args[at.D_STATE], args[at.CHUNK]
+    db, dc = scratch + args[at.TILE_DB], scratch + args[at.TILE_DC]
+    find_segments(args, table, b, c)
+    if not is_constant(kind_b):
+        load_shared(real, kind_a, args, scratch, at.B, b, r, g, c, scratch + args[at.TILE_B])
+        clear_sums(kind_a, real, db, chunk, d_state)
+    if not is_constant(kind_c):
+        load_shared(real, kind_a, args, scratch, at.C, b, r, g, c, scratch + args[at.TILE_C])
+        clear_sums(kind_a, real, dc, chunk, d_state)
+    for block in range(first, last):
+        backward_block(
+            real, kind_a, kind_b, kind_c, args, scratch, table, b, r, g, c, block, first, last
+        )
+    if not is_constant(kind_b):
+        offset = s * args[at.SLICE_STEP_B]
+        store_sums(kind_a, real, args, scratch, at.DB, b, r, g, c, db, offset)
+    if not is_constant(kind_c):
+        offset = s * args[at.SLICE_STEP_C]
+        store_sums(kind_a, real, args, scratch, at.DC, b, r, g, c, dc, offset)
 
 
 @helper
 def backward_task(real, kind_a, kind_b, kind_c, args, scratch, task):
-    """All chunks of the blocks of one task, from the end of the scan."""
+    """All chunks of the blocks of one task, route by route, each from its end."""
     b, g, s, first, last = slice_of(args, task)
-    d_state, chunk = args[at.D_STATE], args[at.CHUNK]
-    db, dc = scratch + args[at.TILE_DB], scratch + args[at.TILE_DC]
-    finished = scratch + args[at.TILE_SUM]
+    routes, joined = args[at.ROUTES], args[at.JOINED]
     table = segment_table(args, scratch)
-    start_task(real, kind_a, kind_b, kind_c, args, scratch, b, g, first, last)
-    for c in range(args[at.CHUNKS] - 1, -1, -1):
-        t, m = chunk_start(args, c)
-        find_segments(args, table, b, c)
-        if not is_constant(kind_b):
-            load_shared(real, kind_a, args, at.B, b, g, t, m, scratch + args[at.TILE_B])
-            clear_sums(kind_a, real, db, chunk, d_state)
-        if not is_constant(kind_c):
-            load_shared(real, kind_a, args, at.C, b, g, t, m, scratch + args[at.TILE_C])
-            clear_sums(kind_a, real, dc, chunk, d_state)
-        for block in range(first, last):
-            backward_block(
-                real, kind_a, kind_b, kind_c, args, scratch, table, b, g, c, block, first, last
+    for i in range(routes):
+        r = routes - 1 - i if joined else i
+        if i == 0 or not joined:
+            start_route(real, kind_a, kind_b, kind_c, args, scratch, b, r, g, first, last)
+        for c in range(args[at.CHUNKS] - 1, -1, -1):
+            backward_chunk(
+                real, kind_a, kind_b, kind_c, args, scratch, table, b, r, g, s, c, first, last
             )
-        if not is_constant(kind_b):
-            offset = s * args[at.SLICE_STEP_B]
-            store_sums(kind_a, real, args, at.DB, b, g, t, m, db, finished, offset)
-        if not is_constant(kind_c):
-            offset = s * args[at.SLICE_STEP_C]
-            store_sums(kind_a, real, args, at.DC, b, g, t, m, dc, finished, offset)
-    finish_task(real, kind_a, kind_b, kind_c, args, scratch, b, g, first, last)
+        if i == routes - 1 or not joined:
+            finish_route(real, kind_a, kind_b, kind_c, args, scratch, b, r, g, first, last)
 
 
 def compile_backward(version, real, kind_a, kind_b, kind_c):

@@ -49,34 +49,25 @@ def channels_of(real, args, g, block):
 
 
 @helper
-def states_address(real, args, b, g, block, c, planes):
-    """Where the state before chunk c of a block is kept, (planes, n, w)."""
+def states_address(real, args, b, r, g, block, c, planes):
+    """Where the state before chunk c of a block on route r is kept, (planes, n, w)."""
     size = width(real) * itemsize(real) * args[at.D_STATE] * planes
-    index = (b * args[at.GROUPS] + g) * args[at.BLOCKS] + block
+    index = ((b * args[at.ROUTES] + r) * args[at.GROUPS] + g) * args[at.BLOCKS] + block
     return args[at.STATES] + (index * args[at.CHUNKS] + c) * size
 
 
-@merge
-def load_steps(real, args, slot, b, d, t, rows, m, tile):
-    """Steps t .. t+m-1 of `rows` channels from d on: (m, w)."""
-    step_d, step_t = args[slot + at.STEP_D], args[slot + at.STEP_T]
-    source = args[slot] + b * args[slot + at.STEP_B] + d * step_d + t * step_t
-    row = width(real) * itemsize(real)
-    code = args[slot + at.DTYPE]
-    call(args[at.LOAD_TILE], (code, source, step_d, step_t, rows, m, tile, row))
-
-
 @helper
-def prefetch_steps(args, slot, b, d, t, rows, m):
-    """Ask for what `load_steps` will load, or `store_steps` write."""
-    if args[slot]:
+def prefetch_steps(args, slot, b, r, d, t, rows, m):
+    """Ask for what `load_steps` (maps.py) will load, or `store_steps` write, unless it is a map."""
+    if args[slot] and not args[slot + at.IS_MAP]:
         step_d, step_t = args[slot + at.STEP_D], args[slot + at.STEP_T]
-        source = args[slot] + b * args[slot + at.STEP_B] + d * step_d + t * step_t
+        source = args[slot] + b * args[slot + at.STEP_B] + r * args[slot + at.STEP_R]
+        source += d * step_d + t * step_t
         prefetch_tile(source, step_d, step_t, rows, m)
 
 
 @helper
-def prefetch_next(real, args, b, g, c, next_c, block, first, last):
+def prefetch_next(real, args, b, r, g, c, next_c, block, first, last):
     """Ask for u, delta and dy of the block that comes after this one, or in chunk `next_c`.
 
     A task jumps between the rows of many channels, which the CPU's own prefetching cannot follow.
@@ -87,39 +78,31 @@ def prefetch_next(real, args, b, g, c, next_c, block, first, last):
     if 0 <= c < args[at.CHUNKS]:
         d, rows = channels_of(real, args, g, following)
         t, m = chunk_start(args, c)
-        prefetch_steps(args, at.U, b, d, t, rows, m)
-        prefetch_steps(args, at.DELTA, b, d, t, rows, m)
-        prefetch_steps(args, at.DY, b, d, t, rows, m)
+        prefetch_steps(args, at.U, b, r, d, t, rows, m)
+        prefetch_steps(args, at.DELTA, b, r, d, t, rows, m)
+        prefetch_steps(args, at.DY, b, r, d, t, rows, m)
 
 
 @merge
-def store_steps(real, args, slot, b, d, t, rows, m, tile):
-    """Write (m, w) to steps t .. t+m-1 of `rows` channels from d on."""
-    step_d, step_t = args[slot + at.STEP_D], args[slot + at.STEP_T]
-    target = args[slot] + b * args[slot + at.STEP_B] + d * step_d + t * step_t
-    row = width(real) * itemsize(real)
-    code = args[slot + at.DTYPE]
-    call(args[at.STORE_TILE], (code, tile, row, rows, m, target, step_d, step_t))
-
-
-@merge
-def load_channels(real, args, slot, b, d, rows, d_state, part, tile):
+def load_channels(real, args, slot, b, r, d, rows, d_state, part, tile):
     """The (d_state, w) part of A or of a state; d_state = 1 for D. Zeros where it is not given.
 
     `part` is 1 for imaginary parts, which are zeros where the array is real.
     """
     step_d, step_n, code = args[slot + at.STEP_D], args[slot + at.STEP_N], args[slot + at.DTYPE]
-    source = args[slot] + b * args[slot + at.STEP_B] + d * step_d + part * size_of(code)
+    source = args[slot] + b * args[slot + at.STEP_B] + r * args[slot + at.STEP_R]
+    source += d * step_d + part * size_of(code)
     given = rows if args[slot] and (part == 0 or code & COMPLEX) else 0
     row = width(real) * itemsize(real)
     call(args[at.LOAD_TILE], (code, source, step_d, step_n, given, d_state, tile, row))
 
 
 @merge
-def store_channels(real, args, slot, b, d, rows, d_state, part, tile):
+def store_channels(real, args, slot, b, r, d, rows, d_state, part, tile):
     """Write a (d_state, w) tile to the place of `rows` channels."""
     step_d, step_n, code = args[slot + at.STEP_D], args[slot + at.STEP_N], args[slot + at.DTYPE]
-    target = args[slot] + b * args[slot + at.STEP_B] + d * step_d + part * size_of(code)
+    target = args[slot] + b * args[slot + at.STEP_B] + r * args[slot + at.STEP_R]
+    target += d * step_d + part * size_of(code)
     row = width(real) * itemsize(real)
     call(args[at.STORE_TILE], (code, tile, row, rows, d_state, target, step_d, step_n))
 

@@ -11,8 +11,9 @@ from numba.extending import overload
 from . import layout as at
 from .formats import COMPLEX, size_of
 from .jit import INLINE, helper, inline, merge
+from .maps import load_rows, store_rows
 from .planes import parts
-from .simd import broadcast, call, itemsize, load, poke, splat, store, width
+from .simd import broadcast, itemsize, load, poke, splat, store, width
 from .vector_math import interleave_sums, store_interleaved, sum_lanes
 
 # (b, g, n, l): a coefficient tile has a row of scalars for each step, one a state.
@@ -86,19 +87,20 @@ def _time_step(kind_a, kind, real, d_state):
 
 
 @helper
-def load_shared(real, kind_a, args, slot, b, g, t, m, tile):
-    """Steps t .. t+m-1 of group g, states as lanes."""
+def load_shared(real, kind_a, args, scratch, slot, b, r, g, c, tile):
+    """Chunk c of group g on route r, states as lanes."""
     w, size, d_state = width(real), itemsize(real), args[at.D_STATE]
-    step_n, step_t, code = args[slot + at.STEP_N], args[slot + at.STEP_T], args[slot + at.DTYPE]
-    source = args[slot] + b * args[slot + at.STEP_B] + g * args[slot + at.STEP_D] + t * step_t
+    step_n, code = args[slot + at.STEP_N], args[slot + at.DTYPE]
+    source = args[slot] + b * args[slot + at.STEP_B] + r * args[slot + at.STEP_R]
+    source += g * args[slot + at.STEP_D]
     row, plane = time_step(kind_a, SHARED, real, d_state), part_step(SHARED, real, d_state)
     for p in range(parts(kind_a)):
         given = p == 0 or code & COMPLEX
         for n in range(0, d_state, w):
             at_n = source + n * step_n + p * size_of(code)
             rows = min(w, d_state - n) if given else 0
-            to = tile + p * plane + n * size
-            call(args[at.LOAD_TILE], (code, at_n, step_n, step_t, rows, m, to, row))
+            o = p * plane + n * size
+            load_rows(real, args, scratch, slot, at_n, step_n, rows, r, c, o, tile + o, row)
 
 
 # Gradients: sums over lanes (shared) or over time (constant).
@@ -188,14 +190,17 @@ def finish_sums(real, tile, m, chunk, d_state, finished):
         n += count
 
 
-@merge
-def store_shared(real, args, slot, b, g, t, m, tile, offset):
-    """Write a coefficient tile to steps t .. t+m-1 of group g."""
+@helper
+def store_shared(real, kind_a, args, scratch, slot, b, r, g, c, tile, offset):
+    """Write a coefficient tile to chunk c of group g on route r; real parts where that is real."""
     w, size, d_state = width(real), itemsize(real), args[at.D_STATE]
-    step_n, step_t = args[slot + at.STEP_N], args[slot + at.STEP_T]
-    target = args[slot] + b * args[slot + at.STEP_B] + g * args[slot + at.STEP_D] + offset
-    row, code = padded(real, d_state) * size, args[slot + at.DTYPE]
-    for n in range(0, d_state, w):
-        to = target + n * step_n + t * step_t
-        rows = min(w, d_state - n)
-        call(args[at.STORE_TILE], (code, tile + n * size, row, rows, m, to, step_n, step_t))
+    step_n, code = args[slot + at.STEP_N], args[slot + at.DTYPE]
+    target = args[slot] + b * args[slot + at.STEP_B] + r * args[slot + at.STEP_R]
+    target += g * args[slot + at.STEP_D] + offset
+    row, plane = time_step(kind_a, SHARED, real, d_state), part_step(SHARED, real, d_state)
+    for p in range(parts(kind_a)):
+        if p == 0 or code & COMPLEX:
+            for n in range(0, d_state, w):
+                to, o = target + n * step_n + p * size_of(code), p * plane + n * size
+                rows = min(w, d_state - n)
+                store_rows(real, args, scratch, slot, to, step_n, rows, r, c, o, tile + o, row)

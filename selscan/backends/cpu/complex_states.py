@@ -16,6 +16,7 @@ from numba.extending import overload
 from . import layout as at
 from .blocks import copy_tile
 from .coefficients import (
+    SHARED,
     SHARED_TYPE,
     add_to_sum,
     clear,
@@ -25,11 +26,10 @@ from .coefficients import (
     state_step,
     time_step,
 )
-from .formats import COMPLEX, size_of, write
 from .jit import INLINE, helper, inline
 from .planes import COMPLEX_STATES
 from .segments import segment, segments_of
-from .simd import fma, itemsize, load, peek, splat, store, width
+from .simd import fma, itemsize, load, peek, poke, splat, store, width
 from .trigonometry import cos_sin
 from .vector_math import LOG2_E, add_pair, exp2
 
@@ -286,15 +286,13 @@ def pair_rows(real, chunk, d_state):
 
 
 @helper
-def store_pairs(real, args, slot, b, g, t, m, pairs, offset):
-    """Write pairs to steps t .. t+m-1 of group g; where the array is real only their real parts."""
-    size, d_state, code = itemsize(real), args[at.D_STATE], args[slot + at.DTYPE]
-    step_n, step_t = args[slot + at.STEP_N], args[slot + at.STEP_T]
-    target = args[slot] + b * args[slot + at.STEP_B] + g * args[slot + at.STEP_D] + offset
+def finish_pairs(real, pairs, m, d_state, finished):
+    """From the pairs of a chunk to a coefficient tile."""
+    size = itemsize(real)
+    row = time_step(COMPLEX_STATES, SHARED, real, d_state)
+    plane = part_step(SHARED, real, d_state)
     for i in range(m):
         for n in range(d_state):
-            to = target + n * step_n + (t + i) * step_t
-            pair = pairs + (i * d_state + n) * 2 * size
-            write(code, to, peek(real, pair))
-            if code & COMPLEX:
-                write(code, to + size_of(code), peek(real, pair + size))
+            pair, to = pairs + (i * d_state + n) * 2 * size, finished + i * row + n * size
+            poke(to, peek(real, pair))
+            poke(to + plane, peek(real, pair + size))

@@ -21,12 +21,10 @@ from .blocks import (
     chunk_start,
     copy_tile,
     load_channels,
-    load_steps,
     prefetch_next,
     prefetch_steps,
     slice_of,
     states_address,
-    store_steps,
 )
 from .coefficients import (
     clear,
@@ -38,6 +36,7 @@ from .coefficients import (
 )
 from .complex_states import complex_chunk
 from .jit import INLINE, helper, kernel, merge
+from .maps import load_steps, store_steps
 from .planes import REAL_TYPE, load_planes, load_rates, parts, store_planes
 from .segments import find_segments, segment, segment_table, segments_of
 from .simd import fma, itemsize, load, store, width
@@ -139,7 +138,9 @@ def gate_chunk(real, y, z, m):
 
 
 @merge
-def forward_block(real, kind_a, kind_b, kind_c, args, scratch, table, b, g, c, block, first, last):
+def forward_block(
+    real, kind_a, kind_b, kind_c, args, scratch, table, b, r, g, c, block, first, last
+):
     """One chunk of one block."""
     row = width(real) * itemsize(real)
     d_state = args[at.D_STATE]
@@ -152,67 +153,79 @@ def forward_block(real, kind_a, kind_b, kind_c, args, scratch, table, b, g, c, b
     bias, skip = scratch + args[at.TILE_ROW], scratch + args[at.TILE_ROW] + row
     tile_b, tile_c = scratch + args[at.TILE_B], scratch + args[at.TILE_C]
     if is_constant(kind_b):
-        load_planes(real, kind_a, args, at.B, ZERO, d, rows, d_state, tile_b)
+        load_planes(real, kind_a, args, at.B, ZERO, r, d, rows, d_state, tile_b)
     if is_constant(kind_c):
-        load_planes(real, kind_a, args, at.C, ZERO, d, rows, d_state, tile_c)
-    load_channels(real, args, at.DELTA_BIAS, ZERO, d, rows, ONE, ZERO, bias)
-    load_channels(real, args, at.D, ZERO, d, rows, ONE, ZERO, skip)
-    load_steps(real, args, at.U, b, d, t, rows, m, u)
-    load_steps(real, args, at.DELTA, b, d, t, rows, m, delta)
-    prefetch_next(real, args, b, g, c, c + 1, block, first, last)
-    prefetch_steps(args, at.Z, b, d, t, rows, m)
-    prefetch_steps(args, at.Y, b, d, t, rows, m)
+        load_planes(real, kind_a, args, at.C, ZERO, r, d, rows, d_state, tile_c)
+    load_channels(real, args, at.DELTA_BIAS, ZERO, r, d, rows, ONE, ZERO, bias)
+    load_channels(real, args, at.D, ZERO, r, d, rows, ONE, ZERO, skip)
+    load_steps(real, args, scratch, at.U, b, r, d, rows, block - first, c, u)
+    load_steps(real, args, scratch, at.DELTA, b, r, d, rows, block - first, c, delta)
+    prefetch_next(real, args, b, r, g, c, c + 1, block, first, last)
+    prefetch_steps(args, at.Z, b, r, d, t, rows, m)
+    prefetch_steps(args, at.Y, b, r, d, t, rows, m)
     if args[at.STATES]:
-        states = states_address(real, args, b, g, block, c, parts(kind_a))
+        states = states_address(real, args, b, r, g, block, c, parts(kind_a))
         copy_tile(real, h, states, d_state * parts(kind_a))
     bt, ct = time_step(kind_a, kind_b, real, d_state), time_step(kind_a, kind_c, real, d_state)
     prepare_chunk(real, delta, u, y, bias, skip, m, args[at.SOFTPLUS])
     for i in range(segments_of(table)):
-        r, steps, restarts = segment(args, table, i, m)
+        o, steps, restarts = segment(args, table, i, m)
         if restarts:
             clear(real, h, d_state * parts(kind_a))
-        o = r * row
+        p = o * row
         run_states(
-            kind_a, real, kind_b, kind_c, delta + o, u + o, y + o, h, a, tile_b + r * bt,
-            tile_c + r * ct, bt, ct, d_state, steps, args[at.REVERSE],
+            kind_a, real, kind_b, kind_c, delta + p, u + p, y + p, h, a, tile_b + o * bt,
+            tile_c + o * ct, bt, ct, d_state, steps, args[at.REVERSE],
         )  # fmt: skip
     if args[at.Y] == 0:
         return
     if args[at.Z]:
-        load_steps(real, args, at.Z, b, d, t, rows, m, z)
+        load_steps(real, args, scratch, at.Z, b, r, d, rows, block - first, c, z)
         gate_chunk(real, y, z, m)
-    store_steps(real, args, at.Y, b, d, t, rows, m, y)
+    store_steps(real, args, scratch, at.Y, b, r, d, rows, block - first, c, y)
+
+
+@merge
+def start_route(real, kind_a, args, scratch, b, r, g, first, last):
+    """Load A and the initial states."""
+    d_state = args[at.D_STATE]
+    size = d_state * width(real) * itemsize(real) * parts(kind_a)
+    h, a = scratch + args[at.TILE_H], scratch + args[at.TILE_A]
+    for block in range(first, last):
+        d, rows = channels_of(real, args, g, block)
+        own = (block - first) * size
+        load_rates(real, kind_a, args, r, d, rows, d_state, a + own)
+        load_planes(real, kind_a, args, at.INITIAL_STATE, b, r, d, rows, d_state, h + own)
 
 
 @helper
 def forward_task(real, kind_a, kind_b, kind_c, args, scratch, task):
-    """All chunks of the blocks of one task."""
-    row = width(real) * itemsize(real)
+    """All chunks of the blocks of one task, route by route."""
     d_state = args[at.D_STATE]
     b, g, _, first, last = slice_of(args, task)
-    h, a = scratch + args[at.TILE_H], scratch + args[at.TILE_A]
-    for block in range(first, last):
-        d, rows = channels_of(real, args, g, block)
-        own = (block - first) * d_state * row * parts(kind_a)
-        load_rates(real, kind_a, args, d, rows, d_state, a + own)
-        load_planes(real, kind_a, args, at.INITIAL_STATE, b, d, rows, d_state, h + own)
     table = segment_table(args, scratch)
-    for c in range(args[at.CHUNKS]):
-        t, m = chunk_start(args, c)
-        find_segments(args, table, b, c)
-        if not is_constant(kind_b):
-            load_shared(real, kind_a, args, at.B, b, g, t, m, scratch + args[at.TILE_B])
-        if not is_constant(kind_c):
-            load_shared(real, kind_a, args, at.C, b, g, t, m, scratch + args[at.TILE_C])
-        for block in range(first, last):
-            forward_block(
-                real, kind_a, kind_b, kind_c, args, scratch, table, b, g, c, block, first, last
-            )
+    for r in range(args[at.ROUTES]):
+        if r == 0 or not args[at.JOINED]:
+            start_route(real, kind_a, args, scratch, b, r, g, first, last)
+        for c in range(args[at.CHUNKS]):
+            find_segments(args, table, b, c)
+            if not is_constant(kind_b):
+                tile = scratch + args[at.TILE_B]
+                load_shared(real, kind_a, args, scratch, at.B, b, r, g, c, tile)
+            if not is_constant(kind_c):
+                tile = scratch + args[at.TILE_C]
+                load_shared(real, kind_a, args, scratch, at.C, b, r, g, c, tile)
+            for block in range(first, last):
+                forward_block(
+                    real, kind_a, kind_b, kind_c, args, scratch, table, b, r, g, c, block, first,
+                    last,
+                )  # fmt: skip
     if args[at.LAST_STATE]:
         for block in range(first, last):
             d, rows = channels_of(real, args, g, block)
-            own = (block - first) * d_state * row * parts(kind_a)
-            store_planes(real, kind_a, args, at.LAST_STATE, b, d, rows, d_state, h + own)
+            own = (block - first) * d_state * width(real) * itemsize(real) * parts(kind_a)
+            h = scratch + args[at.TILE_H] + own
+            store_planes(real, kind_a, args, at.LAST_STATE, b, ZERO, d, rows, d_state, h)
 
 
 def compile_forward(version, real, kind_a, kind_b, kind_c):

@@ -1,8 +1,9 @@
 """Where things stand in the argument array of the kernels, and how a scan is cut into tasks.
 
 Kernels take one int64 array. First come sizes and addresses (the names below), then the operands,
-six slots each: address (0 = not given), dtype code, and the byte steps along batch, channel (or
-group), state and time, zero where an operand has no such axis.
+eleven slots each: address (0 = not given), dtype code, and the byte steps along batch, channel (or
+group), state, time (or the columns of a map), route and the rows of a map, zero where an operand
+has no such axis. The last three are those of maps (maps.py).
 """
 
 # sizes and switches
@@ -26,7 +27,19 @@ group), state and time, zero where an operand has no such axis.
     SLICE_STEP_C,
     LOAD_TILE,  # addresses of the compiled entry points of tiles.py
     STORE_TILE,
-) = range(19)
+    LOAD_ROWS,  # those of maps.py, for a path
+    STORE_ROWS,
+    OWN_ADDRESS,  # of this array
+    ROUTES,  # of a path; one for a scan of sequences
+    JOINED,  # routes are one sequence
+    PANEL_CHUNKS,  # chunks of a panel (maps.py)
+    PANEL_SIZE,  # bytes of a panel of one block
+    PIECES,  # addresses of the tables of a path (pieces.py)
+    FIRST_PIECES,
+    POSITIONS,
+    FRESH,
+    PIXELS,  # 0: no step is padding
+) = range(31)
 
 # byte offsets of the tiles in the scratch of a worker, forward and backward
 (
@@ -53,10 +66,24 @@ group), state and time, zero where an operand has no such axis.
     TILE_PAST,
     TILE_DROW,  # gradients of delta_bias and D of each block
     TILE_SEGMENTS,  # where seq_idx changes within the chunk (segments.py)
-) = range(19, 42)
+    TILE_PIECE,  # w pixels of a map
+    TILE_MERGE,  # what earlier routes left where a route adds to a map
+) = range(31, 56)
 
-_OPERANDS = 42
-(ADDRESS, DTYPE, STEP_B, STEP_D, STEP_N, STEP_T) = range(6)
+_OPERANDS = 56
+(
+    ADDRESS,
+    DTYPE,
+    STEP_B,
+    STEP_D,
+    STEP_N,
+    STEP_T,
+    STEP_R,
+    STEP_H,
+    IS_MAP,
+    IS_SHARED,
+    PANEL,  # byte offset of its panels in the scratch of a worker; 0: none
+) = range(11)
 (
     U,
     DELTA,
@@ -81,5 +108,5 @@ _OPERANDS = 42
     DZ,
     DDELTA_BIAS,
     DINITIAL_STATE,
-) = range(_OPERANDS, _OPERANDS + 23 * 6, 6)
-END = DINITIAL_STATE + 6
+) = range(_OPERANDS, _OPERANDS + 23 * 11, 11)
+END = DINITIAL_STATE + 11

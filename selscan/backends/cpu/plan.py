@@ -11,6 +11,7 @@ from numba import types
 from . import layout as at
 from .coefficients import CONSTANT, SHARED
 from .formats import CODES
+from .plan_maps import add_path
 from .planes import COMPLEX_STATES, REAL_STATES
 from .segments import table_size
 from .simd import lanes_of
@@ -43,6 +44,7 @@ SLOTS = {
     "dinitial_state": at.DINITIAL_STATE,
     "states": at.STATES,
 }
+_STEPS = (at.STEP_B, at.STEP_D, at.STEP_N, at.STEP_T, at.STEP_R, at.STEP_H)
 # Blocks that a task of the forward walks together: they share the tiles of B and C.
 _FORWARD_BLOCKS = 8
 # Blocks that a step takes through its passes together: few enough for the first-level cache.
@@ -68,6 +70,7 @@ class Plan:
     def __init__(self, problem, slices, tiles, operands, kernel="forward"):
         self.kernel = kernel
         self.entry = None  # the address of the compiled kernel, once it is known
+        self.tables = ()  # of a path
         width = lanes_of(_REAL[problem.real])
         chunk = min(chunk_of(problem.d_state), problem.length)
         self.real = np.dtype(problem.real).type(0)
@@ -78,6 +81,7 @@ class Plan:
         )
         self.tasks = problem.batch * problem.groups * slices
         self.elements = problem.batch * problem.dim * problem.length * problem.d_state
+        self.elements *= problem.routes
         per_group = problem.dim // problem.groups
         self.template = np.zeros(at.END, np.int64)
         sizes = {
@@ -92,19 +96,27 @@ class Plan:
             at.SLICES: slices,
             at.SOFTPLUS: problem.softplus,
             at.REVERSE: problem.reverse,
+            at.ROUTES: 1,
+            at.PANEL_CHUNKS: 1,
         }
         for slot, value in sizes.items():
             self.template[slot] = value
         self.scratch = 0
         for tile, size in tiles.items():
-            self.template[tile] = self.scratch
-            self.scratch += -(-size // 64) * 64
-        self.template[at.SCRATCH_STEP] = self.scratch
+            self.add_tile(tile, size)
         for name, (layout, axes) in operands.items():
             slot = SLOTS[name]
             self.template[slot + at.DTYPE] = CODES[layout.dtype]
-            for step, axis in zip((at.STEP_B, at.STEP_D, at.STEP_N, at.STEP_T), axes, strict=True):
+            for step, axis in zip(_STEPS, axes, strict=False):  # of a map, routes and rows too
                 self.template[slot + step] = 0 if axis is None else layout.steps[axis]
+        if problem.path is not None:
+            add_path(self, problem, operands, SLOTS)
+
+    def add_tile(self, slot, size):
+        """Room in the scratch of each worker; its offset goes to the slot."""
+        self.template[slot] = self.scratch
+        self.scratch += -(-size // 64) * 64
+        self.template[at.SCRATCH_STEP] = self.scratch
 
     def fill(self, addresses, workers, scratch):
         """The argument array: `addresses` by name, `scratch` aligned to 64 bytes."""
@@ -112,6 +124,7 @@ class Plan:
         for name, address in addresses.items():
             args[SLOTS[name]] = address
         args[at.WORKERS] = workers
+        args[at.OWN_ADDRESS] = args.__array_interface__["data"][0]
         args[at.SCRATCH] = scratch
         return args
 
@@ -126,7 +139,7 @@ def states_size(problem):
     """Elements of the states kept at chunk starts, all real."""
     chunks = -(-problem.length // chunk_of(problem.d_state))
     width = lanes_of(_REAL[problem.real])
-    blocks = problem.batch * problem.groups * blocks_of(problem)
+    blocks = problem.batch * problem.routes * problem.groups * blocks_of(problem)
     return blocks * chunks * _parts(problem) * problem.d_state * width
 
 

@@ -31,24 +31,24 @@ def _parts(kind_a):
 
 
 @helper
-def load_planes(real, kind_a, args, slot, b, d, rows, d_state, tile):
+def load_planes(real, kind_a, args, slot, b, r, d, rows, d_state, tile):
     """The (d_state, w) planes of A or of a state, zeros where it is not given."""
     plane = d_state * width(real) * itemsize(real)
     for p in range(parts(kind_a)):
-        load_channels(real, args, slot, b, d, rows, d_state, np.int64(p), tile + p * plane)
+        load_channels(real, args, slot, b, r, d, rows, d_state, np.int64(p), tile + p * plane)
 
 
 @helper
-def store_planes(real, kind_a, args, slot, b, d, rows, d_state, tile):
+def store_planes(real, kind_a, args, slot, b, r, d, rows, d_state, tile):
     """Write the planes of a state; only the first where the array is real."""
     plane = d_state * width(real) * itemsize(real)
     for p in range(parts(kind_a)):
         if p == 0 or args[slot + at.DTYPE] & COMPLEX:
-            store_channels(real, args, slot, b, d, rows, d_state, np.int64(p), tile + p * plane)
+            store_channels(real, args, slot, b, r, d, rows, d_state, np.int64(p), tile + p * plane)
 
 
 @merge
-def load_rates(real, kind_a, args, d, rows, d_state, tile):
+def load_rates(real, kind_a, args, r, d, rows, d_state, tile):
     """A for exp2: the real part times log2(e)."""
-    load_planes(real, kind_a, args, at.A, ZERO, d, rows, d_state, tile)
+    load_planes(real, kind_a, args, at.A, ZERO, r, d, rows, d_state, tile)
     scale_tile(real, tile, d_state, LOG2_E)

@@ -24,7 +24,7 @@ from .launch import address_of, compile_launch
 SERIAL_ELEMENTS = 1 << 16
 _NOTICE_SECONDS = 2.0
 # Signatures: the argument array and the worker; tiles.py.
-_KERNEL, _TILE = (numba.int64,) * 2, (numba.int64,) * 8
+_KERNEL, _TILE, _ROWS = (numba.int64,) * 2, (numba.int64,) * 8, (numba.int64,) * 11
 
 _addresses = {}  # of compiled entry points
 _forked_from_pool = False
@@ -41,17 +41,20 @@ def run(plan, addresses):
         _launch()(plan.entry, _start(args), workers)
 
 
-def link(plan, kernel, *tiles):
+def link(plan, kernel, tiles, rows):
     """Compile what a plan calls, where that is not done, and give it the addresses.
 
-    `tiles` are load_tile and store_tile, for the kernels that call them.
+    `tiles` are load_tile and store_tile, `rows` load_rows and store_rows, or nothing, for the
+    kernels that call them.
     """
-    entries = {kernel: _KERNEL} | dict.fromkeys(tiles, _TILE)
+    entries = {kernel: _KERNEL} | dict.fromkeys(tiles, _TILE) | dict.fromkeys(rows, _ROWS)
     if not entries.keys() <= _addresses.keys():
         _compile(entries, f"{plan.kernel} kernel for {plan.real.dtype}")
         _addresses.update({entry: address_of(entry) for entry in entries})
     for slot, tile in zip((at.LOAD_TILE, at.STORE_TILE), tiles, strict=False):
         plan.template[slot] = _addresses[tile]
+    for slot, entry in zip((at.LOAD_ROWS, at.STORE_ROWS), rows, strict=False):
+        plan.template[slot] = _addresses[entry]
     plan.entry = _addresses[kernel]
 
 

@@ -9,11 +9,21 @@ import numpy as np
 
 from . import layout as at
 from .blocks import ONE, ZERO, arguments, load_channels, store_channels
-from .coefficients import load_shared
 from .forward import gate_chunk
 from .jit import helper, inline, kernel
-from .planes import REAL_STATES
-from .simd import broadcast, fma, itemsize, load, load_first, poke, splat, store, store_first, width
+from .simd import (
+    broadcast,
+    call,
+    fma,
+    itemsize,
+    load,
+    load_first,
+    poke,
+    splat,
+    store,
+    store_first,
+    width,
+)
 from .vector_math import LOG2_E, exp2, interleave_sums, softplus, store_interleaved, sum_lanes
 
 
@@ -97,7 +107,7 @@ def load_blocks(real, args, slot, b, d, end, tile):
     for first in range(d, end, w):
         rows = min(w, end - first)
         load_channels(
-            real, args, slot, b, first, rows, ONE, ZERO, tile + (first - d) * itemsize(real)
+            real, args, slot, b, ZERO, first, rows, ONE, ZERO, tile + (first - d) * itemsize(real)
         )
 
 
@@ -148,7 +158,18 @@ def step_channels(real, args, scratch, b, d, end):
         gate_chunk(real, y, other, m)
     for first in range(d, end, w):
         rows = min(w, end - first)
-        store_channels(real, args, at.Y, b, first, rows, ONE, ZERO, y + (first - d) * size)
+        store_channels(real, args, at.Y, b, ZERO, first, rows, ONE, ZERO, y + (first - d) * size)
+
+
+@helper
+def load_step(real, args, slot, b, g, tile):
+    """B or C of group g."""
+    w, step_n, d_state = width(real), args[slot + at.STEP_N], args[at.D_STATE]
+    source = args[slot] + b * args[slot + at.STEP_B] + g * args[slot + at.STEP_D]
+    for n in range(0, d_state, w):
+        rows, to = min(w, d_state - n), tile + n * itemsize(real)
+        start, code = source + n * step_n, args[slot + at.DTYPE]
+        call(args[at.LOAD_TILE], (code, start, step_n, ZERO, rows, ONE, to, w * itemsize(real)))
 
 
 @helper
@@ -161,8 +182,9 @@ def step_runs(real, args, scratch, first, last):
         bg, d = i // args[at.CHUNKS], i % args[at.CHUNKS] * run
         b, g = bg // args[at.GROUPS], bg % args[at.GROUPS]
         if bg != loaded:
-            load_shared(real, REAL_STATES, args, at.B, b, g, 0, 1, scratch + args[at.TILE_B])
-            load_shared(real, REAL_STATES, args, at.C, b, g, 0, 1, scratch + args[at.TILE_C])
+            tile_b, tile_c = scratch + args[at.TILE_B], scratch + args[at.TILE_C]
+            load_step(real, args, at.B, b, g, tile_b)
+            load_step(real, args, at.C, b, g, tile_c)
             loaded = bg
         d += g * channels
         step_channels(real, args, scratch, b, d, min(d + run, (g + 1) * channels))

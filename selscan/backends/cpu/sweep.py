@@ -8,7 +8,7 @@ equations).
 from numba.extending import overload
 
 from . import layout as at
-from .blocks import ZERO, copy_tile
+from .blocks import ZERO, chunk_start, copy_tile
 from .coefficients import (
     add_to_sum,
     add_to_sums,
@@ -22,7 +22,7 @@ from .coefficients import (
     sums_of,
     time_step,
 )
-from .complex_states import complex_sweep, pair_rows, store_pairs
+from .complex_states import complex_sweep, finish_pairs, pair_rows
 from .jit import INLINE, helper
 from .planes import REAL_STATES, REAL_TYPE
 from .segments import segment, segments_of
@@ -294,19 +294,25 @@ def _clear_sums(kind_a, real, tile, chunk, d_state):
     return lambda kind_a, real, tile, chunk, d_state: clear(real, tile, rows(real, chunk, d_state))
 
 
-def store_sums(kind_a, real, args, slot, b, g, t, m, sums, finished, offset):
-    """Write the sums of shared coefficients to steps t .. t+m-1 of group g."""
+def finish(kind_a, real, args, sums, m, finished):
+    """From the sums of shared coefficients of a chunk to a coefficient tile."""
 
 
-@overload(store_sums, jit_options=INLINE)
-def _store_sums(kind_a, real, args, slot, b, g, t, m, sums, finished, offset):
+@overload(finish, jit_options=INLINE)
+def _finish(kind_a, real, args, sums, m, finished):
     if kind_a != REAL_TYPE:
-        return lambda kind_a, real, args, slot, b, g, t, m, sums, finished, offset: store_pairs(
-            real, args, slot, b, g, t, m, sums, offset
+        return lambda kind_a, real, args, sums, m, finished: finish_pairs(
+            real, sums, m, args[at.D_STATE], finished
         )
+    return lambda kind_a, real, args, sums, m, finished: finish_sums(
+        real, sums, m, args[at.CHUNK], args[at.D_STATE], finished
+    )
 
-    def store_real(kind_a, real, args, slot, b, g, t, m, sums, finished, offset):
-        finish_sums(real, sums, m, args[at.CHUNK], args[at.D_STATE], finished)
-        store_shared(real, args, slot, b, g, t, m, finished, offset)
 
-    return store_real
+@helper
+def store_sums(kind_a, real, args, scratch, slot, b, r, g, c, sums, offset):
+    """Write the sums of shared coefficients to chunk c of group g on route r."""
+    finished = scratch + args[at.TILE_SUM]
+    _, m = chunk_start(args, c)
+    finish(kind_a, real, args, sums, m, finished)
+    store_shared(real, kind_a, args, scratch, slot, b, r, g, c, finished, offset)

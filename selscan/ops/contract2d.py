@@ -1,0 +1,141 @@
+"""What a call of scan2d must look like: every check on shapes, dtypes and options."""
+
+from typing import NamedTuple
+
+from ..messages import describe, fail
+from ..paths import Path
+from . import hints
+from .arrays import Layout, dense_steps
+from .contract import Problem, check_size
+from .dtypes import COMPLEX, arithmetic, check_dtype, check_dtypes
+
+# In the order in which they are passed on.
+ARGUMENTS = ("u", "delta", "A", "B", "C", "D", "delta_bias")
+
+
+class Axes(NamedTuple):
+    """Where an operand has its axes, None where it has no such axis."""
+
+    b: int | None  # batch
+    d: int | None  # channels
+    n: int | None  # states
+    t: int | None  # steps, or columns of a map
+    r: int | None = None  # routes
+    h: int | None = None  # rows of a map
+    is_shared: bool = False  # a map that several routes share
+
+    @property
+    def is_map(self):
+        return self.h is not None
+
+
+def check_path(function, path):
+    if not isinstance(path, Path):
+        raise TypeError(f"{function}: path must be a selscan.paths.Path; got {describe(path)}.")
+    return path
+
+
+def check(function, layouts, path, softplus=False, wide=False, device="cpu"):
+    """Check layouts (name -> Layout) and return the Problem; `wide` asks for float64 arithmetic."""
+    check_dtypes(function, layouts)
+    batch, dim = _check_u(function, layouts["u"].shape, path)
+    k, l = (1, path.routes * path.length) if path.joined else path.table.shape
+    size, hint = (path.height, path.width), _hint(path)
+    expected = f"(k, d, n) with k, d = {(k, dim)}"
+    a = layouts["A"].shape
+    if len(a) != 3 or a[:2] != (k, dim):
+        fail(function, "A", expected, a, hint if len(a) == 3 and a[0] != k else "")
+    d_state = a[2]
+    if d_state == 0:
+        fail(function, "A", "(k, d, n) with n of at least 1", a)
+    for name, letter, rows in (("delta", "d", dim), ("B", "n", d_state), ("C", "n", d_state)):
+        head, shape = (batch, k, rows), layouts[name].shape
+        if shape not in ((*head, *size), (*head, l)):
+            expected = f"(b, k, {letter}, h, w) = {(*head, *size)} or (b, k, {letter}, l)"
+            unrouted = shape in ((batch, rows, *size), (batch, rows, l))
+            other_k = len(shape) in (4, 5) and shape[1] != k
+            why = hints.NO_ROUTE if unrouted else hint if other_k else ""
+            fail(function, name, f"{expected} = {(*head, l)}", shape, why)
+    for name in ("D", "delta_bias"):
+        if name in layouts and layouts[name].shape != (k, dim):
+            shape = layouts[name].shape
+            expected = f"(k, d) = {(k, dim)}"
+            fail(function, name, expected, shape, hints.broadcast(shape, (k, dim)))
+    check_size(function, "b * k * d * l * n", batch, *path.table.shape, dim, d_state)
+    return Problem(
+        batch=batch,
+        dim=dim,
+        length=path.length,
+        d_state=d_state,
+        groups=1,
+        real=arithmetic(layouts, wide),
+        is_complex=layouts["A"].dtype in COMPLEX,
+        layouts=dict(layouts),
+        axes={name: axes_of(name, len(x.shape), path) for name, x in layouts.items()},
+        constant_b=False,
+        constant_c=False,
+        softplus=softplus,
+        reverse=False,
+        device=device,
+        path=path,
+    )
+
+
+def _check_u(function, shape, path):
+    """b and d."""
+    k, h, w = path.routes, path.height, path.width
+    if len(shape) not in (4, 5) or (len(shape) == 5 and shape[1] != k):
+        hint = hints.NO_BATCH if len(shape) == 3 else ""
+        hint = f" The path has {k} routes." if len(shape) == 5 else hint
+        fail(function, "u", f"(b, d, h, w) or (b, k, d, h, w) with k = {k}", shape, hint)
+    if shape[-2:] != (h, w):
+        got = f"one over {h} x {w}"
+        last = shape[1:3] == (h, w) and len(shape) == 4
+        hint = " Are the channels of u last? Pass it with the axes moved." if last else ""
+        fail(function, "path", f"one over {shape[-2]} x {shape[-1]} pixels like u", got, hint)
+    return shape[0], shape[-3]
+
+
+def _hint(path):
+    if path.joined:
+        return " The routes of a joined path share one set of parameters."
+    return f" The path has {path.routes} route{'s' * (path.routes > 1)}."
+
+
+def axes_of(name, ndim, path):
+    """The Axes of an argument that was checked."""
+    shared, several = path.joined, path.routes > 1
+    route = None if shared else 1
+    if name == "u":
+        return maps_axes(ndim, several)
+    if name in ("A", "D", "delta_bias"):
+        return Axes(None, 1, 2 if name == "A" else None, None, None if shared else 0)
+    d, n = (2, None) if name == "delta" else (None, 2)
+    if ndim == 4:
+        return Axes(0, d, n, 3, route)
+    return Axes(0, d, n, 4, route, 3, shared and several)
+
+
+def maps_axes(ndim, several):
+    """Of u, y and their gradients."""
+    return Axes(0, 2, None, 4, 1, 3) if ndim == 5 else Axes(0, 1, None, 3, None, 2, several)
+
+
+def output_layout(u, path, merge):
+    """The Layout of y, of u's dtype; in memory channels are last where those of u are."""
+    if (len(u.shape) == 4) == merge:
+        return u
+    b, *_, d, h, w = u.shape
+    shape = (b, d, h, w) if merge else (b, path.routes, d, h, w)
+    order = list(range(len(shape)))
+    if u.steps[-3] < u.steps[-1]:
+        order.append(order.pop(-3))
+    return Layout(shape, dense_steps(shape, order, 1), u.dtype)
+
+
+def check_gradient(function, dy, shape):
+    """dy has the shape of y."""
+    check_dtype(function, "dy", dy.dtype, False)
+    if dy.shape != shape:
+        hint = hints.broadcast(dy.shape, shape)
+        fail(function, "dy", f"of the shape of y, {shape}", dy.shape, hint)

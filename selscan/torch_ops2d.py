@@ -1,0 +1,134 @@
+"""The scan along a path as operators of torch, as torch_ops.py has those of the scan.
+
+    selscan::scan2d            y
+    selscan::scan2d_forward    y, and the states that a backward begins from
+    selscan::scan2d_backward   the gradients of the inputs that are given
+
+A path is an argument as a text, which a saved graph holds in full.
+"""
+
+import functools
+from math import prod
+from typing import NamedTuple
+
+import torch
+
+from . import backends
+from .ops import scan2d as ops
+from .ops.scan import Request, request, signatures, states_output
+from .paths import Path
+from .torch_ops import FRAMEWORK, define, empty_output
+
+_INPUTS = len(ops.ARGUMENTS)
+_ARRAYS = (
+    "Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? delta_bias, "
+    "str path, bool delta_softplus, bool merge, ScalarType? out_dtype, str? backend"
+)
+
+
+class Call(NamedTuple):
+    """All of a call but its tensors."""
+
+    function: str  # its name in messages
+    options: ops.Switches
+    backend: str | None
+
+    @classmethod
+    def of(cls, request):
+        """The one that asks for the same."""
+        return cls(request.function, request.options, request.backend.__name__.rpartition(".")[2])
+
+    def constants(self):
+        """The arguments of an operator behind its tensors."""
+        path, softplus, merge, dtype, _ = self.options
+        return path.text, softplus, merge, dtype and getattr(torch, dtype), self.backend
+
+
+def split(arguments):
+    """The Call and the inputs from the arguments of an operator."""
+    return _call(*arguments[_INPUTS:]), arguments[:_INPUTS]
+
+
+@functools.lru_cache
+def _call(path, softplus, merge, dtype, backend):
+    options = ops.switches("scan2d", Path.from_text(path), softplus, merge, dtype, FRAMEWORK)
+    return Call("scan2d", options, backend)
+
+
+def request_of(call, inputs):
+    """For tensors with data."""
+    return request(call.function, FRAMEWORK, inputs, call.options, call.backend, ops.ARGUMENTS)
+
+
+def _fake_request(call, inputs):
+    """For tensors without data; sizes may be symbolic, so nothing is cached by them."""
+    found = signatures(call.function, FRAMEWORK, ops.ARGUMENTS, inputs)
+    device = FRAMEWORK.device(found[0])
+    # Tensors on no device are described as on the CPU.
+    module = backends.choose(call.function, call.backend, "cpu" if device == "meta" else device)
+    return Request(call.function, FRAMEWORK, module, found, call.options)
+
+
+def scan2d(*arguments):
+    call, inputs = split(arguments)
+    return ops.forward(request_of(call, inputs), inputs)[0]
+
+
+def fake_scan2d(*arguments):
+    call, inputs = split(arguments)
+    return empty_output(ops.check_forward(_fake_request(call, inputs))[2], inputs[0])
+
+
+def scan2d_forward(*arguments):
+    call, inputs = split(arguments)
+    return ops.forward(request_of(call, inputs), inputs, keep_states=True)
+
+
+def fake_scan2d_forward(*arguments):
+    call, inputs = split(arguments)
+    request = _fake_request(call, inputs)
+    _, problem, y = ops.check_forward(request)
+    return tuple(empty_output(x, inputs[0]) for x in (y, states_output(request, problem)))
+
+
+def scan2d_backward(dy, states, *arguments):
+    call, inputs = split(arguments)
+    gradients = ops.backward(request_of(call, inputs), inputs, dy, states)
+    return [x for x in gradients if x is not None]
+
+
+def fake_scan2d_backward(dy, states, *arguments):
+    call, inputs = split(arguments)
+    request = _fake_request(call, inputs)
+    incoming = signatures(call.function, FRAMEWORK, ops.UPSTREAM, (dy,))
+    *_, gradients = ops.check_backward(request, incoming)
+    return [empty_output(output, inputs[0]) for output in gradients.values()]
+
+
+def scan2d_flops(u, delta, A, B, C, D, delta_bias, path, *_, **__):
+    """The papers' count, from shapes: nine for each state of each step, one for D."""
+    return u[0] * prod(Path.from_text(path).table.shape) * A[1] * (9 * A[2] + (D is not None))
+
+
+def scan2d_backward_flops(dy, states, *arguments, **_):
+    """Twice the forward, as for a matrix product; once more where it has to run again."""
+    return (3 if states is None else 2) * scan2d_flops(*arguments)
+
+
+SCAN2D = define(scan2d, fake_scan2d, scan2d_flops, _ARRAYS, "Tensor")
+SCAN2D_FORWARD = define(
+    scan2d_forward, fake_scan2d_forward, scan2d_flops, _ARRAYS, "(Tensor y, Tensor states)"
+)
+SCAN2D_BACKWARD = define(
+    scan2d_backward,
+    fake_scan2d_backward,
+    scan2d_backward_flops,
+    f"Tensor dy, Tensor? states, {_ARRAYS}",
+    "Tensor[]",
+)
+
+
+def backward(call, inputs, dy, states=None):
+    """Gradients in the order of the inputs, None where not given, by selscan::scan2d_backward."""
+    found = iter(SCAN2D_BACKWARD(dy, states, *inputs, *call.constants()))
+    return tuple(None if x is None else next(found) for x in inputs)

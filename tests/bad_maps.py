@@ -1,0 +1,62 @@
+"""Bad inputs, part 4: maps and paths. Each row: what is given, the message of the error.
+
+Given are keyword arguments of scan2d. In them the name of an argument stands for a right value of
+it, where b, d, n = 2, 4, 3 and the path is bidirectional(5, 6), with k, l = 2, 30.
+"""
+
+U = "(b, d, h, w) or (b, k, d, h, w) with k = 2"
+DELTA = "(b, k, d, h, w) = (2, 2, 4, 5, 6) or (b, k, d, l) = (2, 2, 4, 30)"
+B = "(b, k, n, h, w) = (2, 2, 3, 5, 6) or (b, k, n, l) = (2, 2, 3, 30)"
+JOINED = 'path=paths.Path.of(5, 6, "h", "v", joined=True)'
+ONE_SET = "The routes of a joined path share one set of parameters."
+TWO, FOUR = (f"The path has {k} routes." for k in (2, 4))
+REAL_ONLY = "Only A, B, C and states may be complex."
+BROADCAST = "Broadcast it first; that takes no memory."
+
+# For scan2d: ValueError.
+MAPS = [
+    ("u=u[0]", f"u must be {U}; got (4, 5, 6). Is the batch axis missing?"),
+    ("u=ones(())", f"u must be {U}; got ()."),
+    ("u=ones((2, 3, 4, 5, 6))", f"u must be {U}; got (2, 3, 4, 5, 6). {TWO}"),
+    (
+        "path=paths.cross(5, 7)",
+        "path must be one over 5 x 6 pixels like u; got one over 5 x 7.",
+    ),
+    (
+        "u=ones((2, 5, 6, 4))",
+        "path must be one over 6 x 4 pixels like u; got one over 5 x 6. Are the channels of u "
+        "last? Pass it with the axes moved.",
+    ),
+    ("path=paths.cross(5, 6)", "A must be (k, d, n) with k, d = (4, 4); got (2, 4, 3). " + FOUR),
+    (JOINED, f"A must be (k, d, n) with k, d = (1, 4); got (2, 4, 3). {ONE_SET}"),
+    (
+        f"{JOINED}, A=A[:1]",
+        "delta must be (b, k, d, h, w) = (2, 1, 4, 5, 6) or (b, k, d, l) = (2, 1, 4, 60); got "
+        f"(2, 2, 4, 5, 6). {ONE_SET}",
+    ),
+    ("A=A[0]", "A must be (k, d, n) with k, d = (2, 4); got (4, 3)."),
+    ("A=ones((2, 3, 4))", "A must be (k, d, n) with k, d = (2, 4); got (2, 3, 4)."),
+    ("A=A[..., :0]", "A must be (k, d, n) with n of at least 1; got (2, 4, 0)."),
+    (
+        "delta=ones((2, 4, 5, 6))",
+        f"delta must be {DELTA}; got (2, 4, 5, 6). Is the route axis missing?",
+    ),
+    ("delta=ones((2, 3, 4, 30))", f"delta must be {DELTA}; got (2, 3, 4, 30). {TWO}"),
+    ("delta=ones((2, 2, 4, 31))", f"delta must be {DELTA}; got (2, 2, 4, 31)."),
+    ("B=ones((2, 3, 3, 5, 6))", f"B must be {B}; got (2, 3, 3, 5, 6). {TWO}"),
+    ("B=ones((2, 3, 5, 6))", f"B must be {B}; got (2, 3, 5, 6). Is the route axis missing?"),
+    ("C=ones((2, 2, 4, 5, 6))", f"C must be {B}; got (2, 2, 4, 5, 6)."),
+    ("C=C[..., 0]", f"C must be {B}; got (2, 2, 3, 5)."),
+    ("D=D[0]", f"D must be (k, d) = (2, 4); got (4,). {BROADCAST}"),
+    ("D=ones((4, 2))", "D must be (k, d) = (2, 4); got (4, 2)."),
+    ("delta_bias=D[:1]", f"delta_bias must be (k, d) = (2, 4); got (1, 4). {BROADCAST}"),
+]
+# For scan2d: TypeError.
+PATHS = [
+    ("path=None", "path must be a selscan.paths.Path; got None."),
+    ('path="cross"', "path must be a selscan.paths.Path; got 'cross' (str)."),
+    ("path=path.table", "path must be a selscan.paths.Path; got a numpy.ndarray."),
+    ("path=paths.cross", "path must be a selscan.paths.Path; got a function."),
+    ("merge=1", "merge must be True or False; got 1 (int)."),
+    ("D=1j * D", f"D must be float16, bfloat16, float32 or float64; got complex64. {REAL_ONLY}"),
+]
