@@ -47,7 +47,7 @@ def test_codes_of_dtypes_and_accesses_are_those_of_the_kernels():
     names = ", ".join(name.upper() for name in arguments.DTYPES)
     code = f"""
 #include "arguments.cuh"
-#include "numbers.cuh"
+#include "elements.cuh"
 extern "C" __global__ void codes(int* out) {{
   for (const int code : {{{names}}}) *out++ = code;
   *out++ = ELEMENTS_ALONG_CHANNELS;

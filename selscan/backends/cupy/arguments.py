@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .plan import Shape, channel_blocks
+from .plan import Shape, channel_blocks, state_step
 
-# Codes and sizes of dtypes in memory: enum Dtype of csrc/numbers.cuh.
+# Codes and sizes of dtypes in memory: enum Dtype of csrc/elements.cuh.
 DTYPES = (
     "float16", "bfloat16", "float32", "float64", "complex64", "complex128", "int32", "int64",
 )  # fmt: skip
@@ -38,8 +38,8 @@ FORWARD = _struct(
     (*_SEQUENCES, *_ROWS, "initial_state", "last_state", "seq_idx"),
     (),
     (
-        "channels", "length", "states", "groups", "channel_blocks", "parts", "staged", "softplus",
-        "reverse", "constant_b", "constant_c",
+        "channels", "length", "states", "groups", "channel_blocks", "parts", "staged", "state_step",
+        "softplus", "reverse", "constant_b", "constant_c",
     ),
 )  # fmt: skip
 STEP = _struct(
@@ -126,6 +126,7 @@ def forward_arguments(problem, operands, element, mapping):
             "channel_blocks": channel_blocks(problem, mapping),
             "parts": mapping.parts,
             "staged": mapping.staged,
+            "state_step": state_step(problem, mapping),
             "softplus": problem.softplus,
             "reverse": problem.reverse,
             "constant_b": problem.constant_b,

@@ -11,13 +11,13 @@ from typing import NamedTuple
 from .instances import ELEMENTS, GENERAL_LANES, LANES
 
 WARPS = 4  # of a block, at most: scan_forward.cu is compiled for blocks of 128 threads
-BLOCKS = 3  # and for three of them on a multiprocessor
+BLOCKS = 3  # and for three of them on a multiprocessor, two with complex128
 MOST_STAGED = 16  # states of which B and C are in shared memory at once
 MOST_BLOCKS = 2**31 - 1  # of a grid
 _SIZES = {"float32": 4, "float64": 8, "complex64": 8, "complex128": 16}
 # Issue slots, or cycles of the exponentials' unit if those are more, for 32 states of a step.
-_STATE_COST = {1: 8.0, 2: 8.5, 8: 8.5, 32: 8.6}
-_STEP_COST = 35  # and for 32 steps, apart from the states
+_STATE_COST = {1: 8.0, 2: 8.5, 8: 8.5, 32: 8.5}
+_STEP_COST = {1: 36, 2: 36, 8: 36, 32: 41}  # and for 32 steps, apart from the states
 _SCHEDULERS = 4  # of a multiprocessor
 _WANTED_WARPS = 2  # that a scheduler needs to always have an instruction ready
 _BYTES_PER_CYCLE = 16  # of memory traffic, for each multiprocessor
@@ -77,15 +77,23 @@ def shared_bytes(problem, mapping):
     pitch = shape.length + (4 * mapping.lanes if mapping.lanes < 8 else 0)
     coefficients = mapping.staged * (2 * shape.length + 4) * _SIZES[number]
     tiles = mapping.warps * 2 * shape.rows * pitch * real
-    slots = mapping.warps // mapping.parts * shape.rows
+    return coefficients + tiles + problem.d_state * state_step(problem, mapping) * _SIZES[number]
+
+
+def state_step(problem, mapping):
+    """Numbers from a state to the next in shared memory: A, h and constant B, C of all channels."""
     kinds = 4 if problem.constant_b or problem.constant_c else 2
-    return coefficients + tiles + problem.d_state * kinds * slots * _SIZES[number]
+    return kinds * _slots(problem, mapping)
+
+
+def _slots(problem, mapping):
+    """Channels of a block."""
+    return mapping.warps // mapping.parts * Shape.of(problem.state_dtype, mapping.lanes).rows
 
 
 def channel_blocks(problem, mapping):
     """Blocks that share the channels of a group."""
-    slots = mapping.warps // mapping.parts * Shape.of(problem.state_dtype, mapping.lanes).rows
-    return -(-(problem.dim // problem.groups) // slots)
+    return -(-(problem.dim // problem.groups) // _slots(problem, mapping))
 
 
 def mappings(problem, element, device):
@@ -123,7 +131,9 @@ def estimate(problem, mapping, device):
     if mapping.lanes == 1 and 0 < problem.length % shape.length <= shape.length // 2:
         steps -= shape.length // 2  # scan_forward.cu: half a tile
     states = -(-problem.d_state // mapping.parts)
-    per_warp = steps / 32 * shape.rows * (_STATE_COST[mapping.lanes] * states + _STEP_COST)
+    per_warp = (
+        steps / 32 * shape.rows * (_STATE_COST[mapping.lanes] * states + _STEP_COST[mapping.lanes])
+    )
     groups = problem.batch * problem.groups
     warps = groups * -(-(problem.dim // problem.groups) // shape.rows) * mapping.parts
     schedulers = device.multiprocessors * _SCHEDULERS
@@ -142,7 +152,7 @@ def _memory(problem, mapping, shape, device):
     _, channel, _, time = problem.axes["u"]
     size = 2 if u.dtype in ("float16", "bfloat16") else _SIZES[u.dtype]
     along_time = time is not None and abs(u.steps[time]) <= abs(u.steps[channel])
-    run = shape.length if along_time else mapping.warps // mapping.parts * shape.rows
+    run = shape.length if along_time else _slots(problem, mapping)
     waste = max(1, _SECTOR / (run * size))
     arrays = 3 + ("z" in problem.layouts)
     elements = problem.batch * problem.dim * problem.length

@@ -23,6 +23,7 @@ struct ForwardArguments {
   int channel_blocks;  // of a group
   int parts;           // warps that share the states of the same channels
   int staged;          // states of which B and C are in shared memory at once
+  int state_step;      // numbers from a state to the next in shared memory
   int softplus, reverse;
   int constant_b, constant_c;  // no time axis: (d, n)
 };

@@ -1,14 +1,9 @@
-// Numbers: dtypes in memory, the arithmetic of states (real or complex), exponentials.
+// Numbers: exponentials and the arithmetic of states, real or complex.
 //
 // Real is float or double; Number, the type of A, B, C and the states, is Real or Complex<Real>.
 #pragma once
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
 
 #define DEVICE __device__ __forceinline__
-
-// Codes of dtypes in memory, as arguments.py has them.
-enum Dtype { FLOAT16, BFLOAT16, FLOAT32, FLOAT64, COMPLEX64, COMPLEX128, INT32, INT64 };
 
 constexpr double LOG2E = 1.4426950408889634, PI = 3.141592653589793;
 
@@ -29,110 +24,6 @@ struct Traits<Complex<R>> {
 };
 template <class Number>
 using RealOf = typename Traits<Number>::Real;
-
-// Elements of a dtype that is known at run time only.
-struct Any {};
-
-template <class Element>
-constexpr int CODE = -1;
-template <>
-constexpr int CODE<__half> = FLOAT16;
-template <>
-constexpr int CODE<__nv_bfloat16> = BFLOAT16;
-template <>
-constexpr int CODE<float> = FLOAT32;
-
-// K elements that one instruction moves.
-template <class Element, int K>
-struct alignas(sizeof(Element) * K) Pack {
-  Element items[K];
-};
-
-// ---- elements in memory ------------------------------------------------------------------------
-
-DEVICE float widen(float x) { return x; }
-DEVICE float widen(__half x) { return __half2float(x); }
-DEVICE float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
-
-// Neighbours in one conversion, member by member: a cast of the pointer would break aliasing.
-DEVICE void narrow(float (&x)[1], Pack<float, 1>& to) { to.items[0] = x[0]; }
-DEVICE void narrow(float (&x)[1], Pack<__half, 1>& to) { to.items[0] = __float2half_rn(x[0]); }
-DEVICE void narrow(float (&x)[1], Pack<__nv_bfloat16, 1>& to) {
-  to.items[0] = __float2bfloat16_rn(x[0]);
-}
-template <int K>
-DEVICE void narrow(float (&x)[K], Pack<float, K>& to) {
-#pragma unroll
-  for (int i = 0; i < K; ++i) to.items[i] = x[i];
-}
-template <int K>
-DEVICE void narrow(float (&x)[K], Pack<__half, K>& to) {
-#pragma unroll
-  for (int i = 0; i < K; i += 2) {
-    const __half2 pair = __floats2half2_rn(x[i], x[i + 1]);
-    to.items[i] = pair.x;
-    to.items[i + 1] = pair.y;
-  }
-}
-template <int K>
-DEVICE void narrow(float (&x)[K], Pack<__nv_bfloat16, K>& to) {
-#pragma unroll
-  for (int i = 0; i < K; i += 2) {
-    const __nv_bfloat162 pair = __floats2bfloat162_rn(x[i], x[i + 1]);
-    to.items[i] = pair.x;
-    to.items[i + 1] = pair.y;
-  }
-}
-
-template <class Real>
-DEVICE Real read_real(const char* at, int dtype) {
-  switch (dtype) {
-    case FLOAT16: return Real(widen(*reinterpret_cast<const __half*>(at)));
-    case BFLOAT16: return Real(widen(*reinterpret_cast<const __nv_bfloat16*>(at)));
-    case FLOAT64: return Real(*reinterpret_cast<const double*>(at));
-    default: return Real(*reinterpret_cast<const float*>(at));
-  }
-}
-
-// A number of any dtype; `type` is a null pointer that chooses the overload.
-template <class Real>
-DEVICE Real read_any(const char* at, int dtype, const Real*) {
-  return read_real<Real>(at, dtype);
-}
-template <class Real>
-DEVICE Complex<Real> read_any(const char* at, int dtype, const Complex<Real>*) {
-  if (dtype == COMPLEX64)
-    return {Real(reinterpret_cast<const float*>(at)[0]), Real(reinterpret_cast<const float*>(at)[1])};
-  if (dtype == COMPLEX128)
-    return {Real(reinterpret_cast<const double*>(at)[0]),
-            Real(reinterpret_cast<const double*>(at)[1])};
-  return {read_real<Real>(at, dtype), Real(0)};
-}
-template <class Number>
-DEVICE Number read(const char* at, int dtype) {
-  return read_any(at, dtype, static_cast<const Number*>(nullptr));
-}
-
-template <class Real>
-DEVICE void write_real(Real x, char* at, int dtype) {
-  switch (dtype) {
-    case FLOAT16: *reinterpret_cast<__half*>(at) = __half(x); break;
-    case BFLOAT16: *reinterpret_cast<__nv_bfloat16*>(at) = __nv_bfloat16(x); break;
-    case FLOAT64: *reinterpret_cast<double*>(at) = x; break;
-    default: *reinterpret_cast<float*>(at) = float(x);
-  }
-}
-
-template <class Real>
-DEVICE void write_any(Real x, char* at, int dtype) {
-  write_real(x, at, dtype);
-}
-template <class Real>
-DEVICE void write_any(Complex<Real> x, char* at, int dtype) {
-  const int part = dtype == COMPLEX64 ? FLOAT32 : FLOAT64;
-  write_real(x.re, at, part);
-  write_real(x.im, at + (dtype == COMPLEX64 ? 4 : 8), part);
-}
 
 // ---- exponentials ------------------------------------------------------------------------------
 
@@ -285,16 +176,6 @@ DEVICE Complex<Real> one(const Complex<Real>*) {
   return {Real(1), Real(0)};
 }
 
-// The value of the lane `by` before, within segments of WIDTH lanes.
-template <int WIDTH, class Real>
-DEVICE Real from_before(Real x, int by) {
-  return __shfl_up_sync(0xffffffffu, x, by, WIDTH);
-}
-template <int WIDTH, class Real>
-DEVICE Complex<Real> from_before(Complex<Real> x, int by) {
-  return {from_before<WIDTH>(x.re, by), from_before<WIDTH>(x.im, by)};
-}
-
 // Makes x opaque: the compiler keeps it in a register instead of computing it again in a loop.
 DEVICE void pin(float& x) {
 #ifdef __CUDA_ARCH__
@@ -311,57 +192,3 @@ DEVICE void pin(int& x) {
   asm volatile("" : "+r"(x));
 #endif
 }
-
-// ---- affine maps of the lanes, h -> factor h + end ---------------------------------------------
-
-// Puts the map of the lane `by` before in front of one's own, if there is that lane within segments
-// of WIDTH lanes. LAST: the factor will not be needed again.
-template <int WIDTH, bool LAST, class Number>
-DEVICE void follow(Number& end, Number& factor, int by) {
-  const Number before = from_before<WIDTH>(end, by);
-  const Number longer = LAST ? factor : from_before<WIDTH>(factor, by);
-  if (threadIdx.x % WIDTH >= by) {
-    end = advance(factor, before, end);
-    if (!LAST) factor = times(factor, longer);
-  }
-}
-
-// The value of the lane before, if there is one, in the place of one's own.
-template <int WIDTH, class Number>
-DEVICE void shift(Number& own, Number x) {
-  const Number before = from_before<WIDTH>(x, 1);
-  if (threadIdx.x % WIDTH > 0) own = before;
-}
-
-#ifdef __CUDA_ARCH__
-// The same for float: a shuffle tells by itself whether there is the lane, so no comparison and no
-// selection is needed.
-template <int WIDTH, bool LAST>
-DEVICE void follow(float& end, float& factor, int by) {
-  constexpr int SEGMENTS = (32 - WIDTH) << 8;
-  if (LAST)
-    asm volatile(
-        "{ .reg .pred p; .reg .f32 e;"
-        "shfl.sync.up.b32 e|p, %0, %2, %3, 0xffffffff;"
-        "@p fma.rn.ftz.f32 %0, %1, e, %0; }"
-        : "+f"(end)
-        : "f"(factor), "r"(by), "r"(SEGMENTS));
-  else
-    asm volatile(
-        "{ .reg .pred p, q; .reg .f32 e, f;"
-        "shfl.sync.up.b32 e|p, %0, %2, %3, 0xffffffff;"
-        "shfl.sync.up.b32 f|q, %1, %2, %3, 0xffffffff;"
-        "@p fma.rn.ftz.f32 %0, %1, e, %0; @p mul.rn.ftz.f32 %1, %1, f; }"
-        : "+f"(end), "+f"(factor)
-        : "r"(by), "r"(SEGMENTS));
-}
-template <int WIDTH>
-DEVICE void shift(float& own, float x) {
-  asm volatile(
-      "{ .reg .pred p; .reg .f32 e;"
-      "shfl.sync.up.b32 e|p, %1, 1, %2, 0xffffffff;"
-      "@p mov.f32 %0, e; }"
-      : "+f"(own)
-      : "f"(x), "r"((32 - WIDTH) << 8));
-}
-#endif

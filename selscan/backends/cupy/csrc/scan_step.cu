@@ -10,7 +10,7 @@
 //
 // A step reads and writes the states and little else, so dtypes are looked at at run time.
 #include "arguments.cuh"
-#include "numbers.cuh"
+#include "elements.cuh"
 
 template <class Number>
 __global__ void __launch_bounds__(128) scan_step(const __grid_constant__ StepArguments p) {
