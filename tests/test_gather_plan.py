@@ -24,7 +24,7 @@ from selscan.backends.cpu.gather_plan import (
     LARGEST,
     LAST,
     PADDED,
-    STAGE_STEP,
+    STAGED,
     SUMS,
     TASKS,
 )
@@ -111,11 +111,25 @@ def test_planes_without_gaps_are_read_where_they_stand():
     path = cross(6, 7)
     for kernel, array in (("gather", maps(path, d=20)), ("merge", sequences(path, d=20))):
         plan = plan_of(kernel, path, array)
-        assert plan.template[STAGE_STEP] == 0
+        assert not plan.template[STAGED]
         assert plan.template[BLOCK] == 1
         assert plan.tasks == plan.template[TASKS] == 2 * 20 * (4 if kernel == "gather" else 1)
         wider = np.repeat(array, 2, axis=-1)[..., ::2]
-        assert plan_of(kernel, path, wider).template[STAGE_STEP] > 0
+        assert plan_of(kernel, path, wider).template[STAGED]
+
+
+@pytest.mark.parametrize(
+    ("batch", "dim", "side", "block"),
+    [(1, 64, 6, 1), (4, 192, 6, 12), (64, 64, 6, 16), (64, 64, 200, 3)],
+)
+def test_tasks_are_many_and_their_planes_fit_the_cache(batch, dim, side, block):
+    x = np.broadcast_to(numbers((1, 1, side, side)), (batch, dim, side, side))
+    steps = (x[0].nbytes, 0, x[0, 0].nbytes, *x.strides[2:])
+    given = {"kernel": "gather", "batch": batch, "dim": dim, "dtype": "float32", "steps": steps}
+
+    plan = gather_plan.RoutesPlan(SimpleNamespace(path=cross(side, side), **given))
+
+    assert plan.template[BLOCK] == block
 
 
 @pytest.mark.parametrize(("dtype", "block"), [("float16", 32), ("float32", 16), ("complex128", 4)])
@@ -134,7 +148,7 @@ def test_staged_planes_stay_in_the_cache():
     x = np.moveaxis(numbers((1, 200, 200, 40)), -1, 1)
 
     assert plan_of("gather", path, x).template[BLOCK] == 3
-    assert plan_of("gather", path, x).scratch <= gather_plan.STAGED
+    assert plan_of("gather", path, x).scratch <= gather_plan.MOST_BYTES
 
 
 @pytest.mark.parametrize(("path", "turned"), [(cross(90, 200), 64 * 90), (window(90, 200, 5), 1)])

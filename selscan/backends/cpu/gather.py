@@ -9,7 +9,7 @@ on one route, for `merge` on all of them. Neighbouring tasks are the routes of t
 that a map that all routes read comes from memory once. Nothing is written by two tasks.
 
 What comes in is read where it stands if its planes (or sequences) have no gaps. Otherwise they are
-copied to scratch first ("staged"), several channels at a time where channels are neighbours.
+copied to scratch first ("staged").
 """
 
 from numba import carray
@@ -39,7 +39,7 @@ def stage(element, args, scratch, b, r, d, count):
     size, rows, columns = itemsize(element), args[at.ROWS], args[at.COLUMNS]
     step_d, step_h, step_w = args[at.STEP_D], args[at.STEP_H], args[at.STEP_W]
     source = args[at.SOURCE] + b * args[at.STEP_B] + r * args[at.STEP_R] + d * step_d
-    if not args[at.STAGE_STEP]:
+    if not args[at.STAGED]:
         return source
     for i in range(rows):
         line, target = source + i * step_h, scratch + i * columns * size

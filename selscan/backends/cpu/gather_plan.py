@@ -33,12 +33,13 @@ from .formats import BF16, F16, F32, F64
     STEP_D,
     STEP_H,
     STEP_W,
-    STAGE_STEP,  # bytes between the planes of a block in scratch; 0: read where they stand
+    STAGED,  # whether planes are copied to scratch; otherwise they are read where they stand
+    STAGE_STEP,  # bytes between the planes of a block
     BLOCK,  # channels of a task
     BLOCKS,
     COVERED,  # every pixel is visited by a fresh route
     END,
-) = range(27)
+) = range(28)
 
 # Fields of GROUPS: a run (paths/runs.py) or up to LARGEST equal ones side by side, each one pixel
 # to the right, or where their number is negative to the left, of the one before it.
@@ -51,7 +52,9 @@ LARGEST = 64
 
 LONG = 16  # steps of a run of neighbours, or runs and steps of a group, that are worth a loop
 LINE = 64  # bytes of a cache line
-STAGED = 1 << 19  # bytes of planes in scratch: half of a second-level cache
+MOST_BYTES = 1 << 19  # of the planes of a task: half of a second-level cache
+MOST_CHANNELS = 16  # of a task; more are no faster
+FEWEST_TASKS = 64  # of a route, for many threads
 
 # Markers of elements by their size, for kernels that only copy.
 _COPIED = (np.int8(0), np.int16(0), np.int32(0), np.int64(0), np.complex128(0))
@@ -73,7 +76,8 @@ class RoutesPlan:
         path, dim, merged = moved.path, moved.dim, moved.kernel == "merge"
         stored, total = ADDED[moved.dtype]
         rows, columns = (path.height, path.width) if moved.kernel == "gather" else (1, path.length)
-        block, stage_step = staging(moved.steps, rows, columns, dim, stored.itemsize)
+        staged, stage_step = staging(moved.steps, rows, columns, stored.itemsize)
+        block = block_of(moved, staged, stage_step, stored.itemsize)
         blocks = -(-dim // block)
         self.kernel = moved.kernel
         self.real = stored if merged else COPIED[stored.itemsize]
@@ -81,7 +85,7 @@ class RoutesPlan:
         self.entry = None  # the address of the compiled kernel, once it is known
         self.tasks = moved.batch * blocks * (1 if merged else path.routes)
         self.elements = moved.batch * dim * path.table.size
-        self.scratch = block * stage_step
+        self.scratch = staged * block * stage_step
         sizes = {
             TASKS: self.tasks,
             K: path.routes,
@@ -90,6 +94,7 @@ class RoutesPlan:
             COLUMNS: columns,
             LENGTH: path.length,
             PIXELS: path.height * path.width,
+            STAGED: staged,
             STAGE_STEP: stage_step,
             BLOCK: block,
             BLOCKS: blocks,
@@ -166,14 +171,20 @@ def groups_of(runs):
     return groups
 
 
-def staging(steps, rows, columns, dim, size):
-    """Channels of a task, and STAGE_STEP."""
+def staging(steps, rows, columns, size):
+    """STAGED and STAGE_STEP."""
     _, _, step_d, step_h, step_w = steps
     if (columns == 1 or step_w == size) and (rows == 1 or step_h == columns * size):
-        return 1, 0
-    stage_step = round_up(rows * columns * size) + LINE  # one more: not all in one set of a cache
-    neighbours = min(dim, LINE // size, STAGED // stage_step) if step_d == size else 1
-    return max(1, neighbours), stage_step
+        return False, step_d
+    return True, round_up(rows * columns * size) + LINE  # one more: not all in one set of a cache
+
+
+def block_of(moved, staged, stage_step, size):
+    """Channels of a task: many, so that long stretches of memory are read one after the other."""
+    most = min(MOST_CHANNELS, moved.batch * moved.dim // FEWEST_TASKS)
+    if staged:  # what a cache line has of neighbouring channels
+        most = LINE // size if moved.steps[2] == size else 1
+    return max(1, min(moved.dim, most, MOST_BYTES // max(1, abs(stage_step))))
 
 
 def round_up(size):
