@@ -74,12 +74,18 @@ def make_inputs(case, in_order):
     def normal(*shape):
         return torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
 
+    def projected(rows):
+        """Of delta, B or C: zero at padding, as from a projection of gathered zeros."""
+        x = normal(b, k, rows, *last)
+        visited = torch.from_numpy(path.table.reshape(k, 1, l) >= 0)
+        return x * visited if in_order else x
+
     inputs = {
         "u": normal(b, d, *size),
-        "delta": 0.5 * normal(b, k, d, *last),
+        "delta": 0.5 * projected(d),
         "A": -torch.arange(1, n + 1).float().expand(k, d, n).contiguous(),
-        "B": normal(b, k, n, *last),
-        "C": normal(b, k, n, *last),
+        "B": projected(n),
+        "C": projected(n),
         "D": normal(k, d),
         "delta_bias": normal(k, d) - 4,
     }
@@ -91,9 +97,9 @@ def fused(path, **inputs):
     return selscan.scan2d(**inputs, path=path, delta_softplus=True)
 
 
-def unfused(path, scan=None, **inputs):
+def unfused(path, order=None, scan=None, **inputs):
     """Gather what is a map, scan, scatter."""
-    order = Order(path)
+    order = order or Own(path)
     u, delta, B, C = (order.gather(inputs[x]) for x in ("u", "delta", "B", "C"))
     b, k, _, l = delta.shape
     rows = {"u": u.reshape(b, -1, l), "delta": delta.reshape(b, -1, l), "B": B, "C": C}
@@ -104,11 +110,34 @@ def unfused(path, scan=None, **inputs):
 
 def torch_alone(path, **inputs):
     """The same by torch, whose scan is a loop over steps."""
-    return unfused(path, scan_loop_step, **inputs)
+    return unfused(path, Torch(path), scan_loop_step, **inputs)
 
 
-class Order:
-    """Gather and scatter by torch: strided copies for rows and columns, indices otherwise."""
+class Own:
+    """selscan.gather and selscan.scatter."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def gather(self, x):
+        """(b, d, h, w) or (b, k, d, h, w) -> (b, k, d, l), or (b, 1, d, k l) of joined routes."""
+        path = self.path
+        if x.shape[-2:] != (path.height, path.width) or x.dim() < 4:
+            return x  # in order already
+        if path.joined and x.dim() == 5:  # routes share it
+            x = x[:, 0]
+        ordered = selscan.gather(x, path)
+        return ordered.transpose(1, 2).flatten(2)[:, None] if path.joined else ordered
+
+    def scatter(self, y):
+        """The inverse, and the sum over routes."""
+        if self.path.joined:
+            y = y[:, 0].unflatten(2, self.path.table.shape).transpose(1, 2)
+        return selscan.scatter(y, self.path)
+
+
+class Torch:
+    """The same by torch: strided copies for rows and columns, indices otherwise."""
 
     def __init__(self, path):
         self.path, self.size = path, (path.height, path.width)
