@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import devices as fakes
 import pytest
 from calls import INPUTS, STEP_SHAPES, argument, arguments, call
+from map_strategies import make_map_problem
 
 import selscan
 from selscan.backends.cupy import gpu
 from selscan.ops import scan as ops
+from selscan.ops.scan2d import ARGUMENTS
 
 torch = pytest.importorskip("torch")
 
@@ -172,6 +174,14 @@ def test_maps_are_not_moved_along_paths_on_a_gpu(devices, name):
 
     with pytest.raises(selscan.BackendUnavailable, match=f"^{name}: paths on cuda:0 are not part"):
         getattr(selscan, name)(array, path)
+
+
+def test_maps_are_not_scanned_on_a_gpu(devices):
+    problem = make_map_problem(selscan.paths.cross(2, 3))
+    problem = {x: torch.from_numpy(v) if x in ARGUMENTS else v for x, v in problem.items()}
+
+    with pytest.raises(selscan.BackendUnavailable, match=r"^scan2d: paths on cuda:0 are not part"):
+        selscan.scan2d(**problem)
 
 
 # ---- gradients ---------------------------------------------------------------------------------
