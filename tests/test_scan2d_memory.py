@@ -46,6 +46,7 @@ def test_a_result_in_16_bits_takes_one_map_more():
     assert peak_beyond(selscan.scan2d, **problem) < ROUTES / 3 + MAP
 
 
+@pytest.mark.usefixtures("copies")
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", ["float32", "complex64"])
 @pytest.mark.parametrize("path", PATHS.values(), ids=list(PATHS))

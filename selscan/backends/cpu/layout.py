@@ -1,9 +1,9 @@
 """Where things stand in the argument array of the kernels, and how a scan is cut into tasks.
 
 Kernels take one int64 array. First come sizes and addresses (the names below), then the operands,
-eleven slots each: address (0 = not given), dtype code, and the byte steps along batch, channel (or
+twelve slots each: address (0 = not given), dtype code, and the byte steps along batch, channel (or
 group), state, time (or the columns of a map), route and the rows of a map, zero where an operand
-has no such axis. The last three are those of maps (maps.py).
+has no such axis. The last four are those of maps (maps.py).
 """
 
 # sizes and switches
@@ -33,13 +33,16 @@ has no such axis. The last three are those of maps (maps.py).
     ROUTES,  # of a path; one for a scan of sequences
     JOINED,  # routes are one sequence
     PANEL_CHUNKS,  # chunks of a panel (maps.py)
-    PANEL_SIZE,  # bytes of a panel of one block
+    PANEL_SIZE,  # bytes of a panel or a plane of one block
     PIECES,  # addresses of the tables of a path (pieces.py)
     FIRST_PIECES,
     POSITIONS,
     FRESH,
     PIXELS,  # 0: no step is padding
-) = range(31)
+    TABLE,
+    MAP_ROWS,  # one, of all pixels, where rows follow each other in memory
+    MAP_COLUMNS,
+) = range(34)
 
 # byte offsets of the tiles in the scratch of a worker, forward and backward
 (
@@ -68,9 +71,9 @@ has no such axis. The last three are those of maps (maps.py).
     TILE_SEGMENTS,  # where seq_idx changes within the chunk (segments.py)
     TILE_PIECE,  # w pixels of a map
     TILE_MERGE,  # what earlier routes left where a route adds to a map
-) = range(31, 56)
+) = range(34, 59)
 
-_OPERANDS = 56
+_OPERANDS = 59
 (
     ADDRESS,
     DTYPE,
@@ -82,8 +85,9 @@ _OPERANDS = 56
     STEP_H,
     IS_MAP,
     IS_SHARED,
-    PANEL,  # byte offset of its panels in the scratch of a worker; 0: none
-) = range(11)
+    IS_PLANE,
+    PANEL,  # byte offset of its panels or planes in the scratch of a worker; 0: none
+) = range(12)
 (
     U,
     DELTA,
@@ -108,5 +112,5 @@ _OPERANDS = 56
     DZ,
     DDELTA_BIAS,
     DINITIAL_STATE,
-) = range(_OPERANDS, _OPERANDS + 23 * 11, 11)
-END = DINITIAL_STATE + 11
+) = range(_OPERANDS, _OPERANDS + 23 * 12, 12)
+END = DINITIAL_STATE + 12

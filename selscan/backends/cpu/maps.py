@@ -9,6 +9,9 @@ The pieces of a chunk may be short: of a route by columns they have as many pixe
 columns. So for such routes maps are copied for several chunks at once, a *panel*, and the chunks
 copy theirs from there.
 
+Small maps are copied as a whole, those that all routes share once: to or from a *plane*, which has
+a row for each pixel, and from or to which chunks copy rows one by one.
+
 Routes that share a map add to it one after the other, in one task: the same bits every run.
 """
 
@@ -181,11 +184,83 @@ def store_route(real, args, scratch, slot, tile, tile_row, rows, r, c, t, m, tar
         call(args[at.STORE_TILE], (code, tile, tile_row, rows, m, start, row_step, step_t))
 
 
+@merge
+def route_at(args, i):
+    """The i-th route of a walk: those of a joined path are walked from the last in a backward."""
+    return args[at.ROUTES] - 1 - i if args[at.DY] and args[at.JOINED] else i
+
+
+@helper
+def begins(args, slot, r, c):
+    """Whether a walk over the routes of a map comes to its first chunk."""
+    first = args[at.CHUNKS] - 1 if args[at.DY] else 0
+    return c == first and (not args[slot + at.IS_SHARED] or r == route_at(args, 0))
+
+
+@helper
+def ends(args, slot, r, c):
+    """Whether it leaves its last chunk."""
+    last = 0 if args[at.DY] else args[at.CHUNKS] - 1
+    is_shared = args[slot + at.IS_SHARED]
+    return c == last and (not is_shared or r == route_at(args, args[at.ROUTES] - 1))
+
+
+@merge
+def pixel_at(args, r, t):
+    """The pixel of step t of route r, below 0 at padding."""
+    return read_integer(INT32, args[at.TABLE] + (r * args[at.LENGTH] + t) * _NUMBER)
+
+
+@helper
+def load_plane(real, args, slot, source, row_step, rows, plane, row):
+    """The map of `rows` channels; `row` is the bytes of a row of the plane."""
+    columns = args[at.MAP_COLUMNS]
+    step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
+    for i in range(args[at.MAP_ROWS]):
+        start, to = source + i * args[slot + at.STEP_H], plane + i * columns * row
+        call(args[at.LOAD_TILE], (code, start, row_step, step_t, rows, columns, to, row))
+
+
+@helper
+def store_plane(real, args, slot, plane, row, rows, target, row_step):
+    """The inverse of `load_plane`."""
+    columns = args[at.MAP_COLUMNS]
+    step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
+    for i in range(args[at.MAP_ROWS]):
+        start, source = target + i * args[slot + at.STEP_H], plane + i * columns * row
+        call(args[at.STORE_TILE], (code, source, row, rows, columns, start, row_step, step_t))
+
+
+@helper
+def load_rows_of_plane(real, args, plane, r, t, m, tile, row):
+    """Steps t .. t+m-1 of a route, zeros at padding."""
+    for i in range(m):
+        pixel = pixel_at(args, r, t + i)
+        value = load(real, plane + pixel * row) if pixel >= 0 else splat(real, 0.0)
+        store(tile + i * row, value)
+
+
+@helper
+def add_rows_to_plane(real, args, tile, row, r, t, m, plane):
+    """The inverse of `load_rows_of_plane`, added to what earlier routes have left."""
+    for i in range(m):
+        pixel = pixel_at(args, r, t + i)
+        if pixel >= 0:
+            to = plane + pixel * row
+            store(to, load(real, to) + load(real, tile + i * row))
+
+
 @helper
 def load_chunk(real, args, scratch, slot, source, row_step, rows, r, c, offset, tile, tile_row):
     """Chunk c of route r, from the panel if there is one, which has it `offset` bytes in."""
     t, m = chunk_start(args, c)
     panel = args[slot + at.PANEL]
+    if args[slot + at.IS_PLANE]:
+        plane = scratch + panel + offset
+        if begins(args, slot, r, c):
+            load_plane(real, args, slot, source, row_step, rows, plane, tile_row)
+        load_rows_of_plane(real, args, plane, r, t, m, tile, tile_row)
+        return
     if panel == 0:
         load_route(real, args, scratch, slot, source, row_step, rows, r, c, t, m, tile, tile_row)
         return
@@ -201,6 +276,15 @@ def store_chunk(real, args, scratch, slot, target, row_step, rows, r, c, offset,
     """The inverse of `load_chunk`."""
     t, m = chunk_start(args, c)
     panel = args[slot + at.PANEL]
+    if args[slot + at.IS_PLANE]:
+        plane = scratch + panel + offset
+        if begins(args, slot, r, c):
+            for o in range(0, args[at.MAP_ROWS] * args[at.MAP_COLUMNS] * tile_row, tile_row):
+                store(plane + o, splat(real, 0.0))
+        add_rows_to_plane(real, args, tile, tile_row, r, t, m, plane)
+        if ends(args, slot, r, c):
+            store_plane(real, args, slot, plane, tile_row, rows, target, row_step)
+        return
     if panel == 0:
         store_route(real, args, scratch, slot, tile, tile_row, rows, r, c, t, m, target, row_step)
         return

@@ -8,6 +8,8 @@ from .pieces import find_pieces, fresh_routes, panel_chunks
 from .simd import lanes_of
 
 _COEFFICIENTS = ("B", "C", "dB", "dC")
+# Bytes: a few planes fit the second-level cache.
+LARGEST_PLANE = 1 << 18
 
 
 def add_path(plan, problem, operands, slots):
@@ -16,7 +18,9 @@ def add_path(plan, problem, operands, slots):
     lanes, size = lanes_of(from_dtype(plan.real.dtype)), plan.real.itemsize
     chunk = int(args[at.CHUNK])
     chunks = panel_chunks(path, chunk, lanes)
-    steps = min(chunk * chunks, path.length)
+    steps, pixels = min(chunk * chunks, path.length), path.height * path.width
+    # One route by rows is a few pieces anyway.
+    planes = pixels * lanes * size <= LARGEST_PLANE and (path.routes > 1 or chunks > 1)
     dense = all(_dense(x, axes, path.width) for x, axes in operands.values() if axes.is_map)
     pieces = find_pieces(path, chunk * chunks, dense)
     fresh, _ = fresh_routes(path, plan.kernel == "backward")
@@ -26,12 +30,15 @@ def add_path(plan, problem, operands, slots):
         at.ROUTES: path.routes,
         at.JOINED: path.joined,
         at.PANEL_CHUNKS: chunks,
-        at.PANEL_SIZE: steps * lanes * size,
+        at.PANEL_SIZE: max(steps, planes * pixels) * lanes * size,
         at.PIECES: _address(pieces.table),
         at.FIRST_PIECES: _address(pieces.first),
         at.POSITIONS: _address(pieces.positions),
         at.FRESH: _address(fresh),
         at.PIXELS: _address(path.table) if padded else 0,
+        at.TABLE: _address(path.table),
+        at.MAP_ROWS: 1 if dense else path.height,
+        at.MAP_COLUMNS: pixels if dense else path.width,
     }.items():
         args[slot] = value
     plan.add_tile(at.TILE_PIECE, lanes * lanes * size)
@@ -43,9 +50,10 @@ def add_path(plan, problem, operands, slots):
         if axes.is_map:
             args[slots[name] + at.IS_MAP] = True
             args[slots[name] + at.IS_SHARED] = axes.is_shared
-            if chunks > 1:
+            args[slots[name] + at.IS_PLANE] = planes
+            if planes or chunks > 1:
                 vectors = coefficients if name in _COEFFICIENTS else blocks
-                plan.add_tile(slots[name] + at.PANEL, vectors * steps * lanes * size)
+                plan.add_tile(slots[name] + at.PANEL, vectors * int(args[at.PANEL_SIZE]))
         elif path.joined and axes.t is not None:  # the routes follow each other in memory
             args[slots[name] + at.STEP_R] = path.length * layout.steps[axes.t]
 
