@@ -3,6 +3,7 @@
 import csv
 import datetime
 import functools
+import shutil
 import subprocess
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
@@ -76,6 +77,8 @@ def commit():
         )
         return done.stdout.strip() if done.returncode == 0 else None
 
+    if shutil.which("git") is None:
+        return "unknown"
     head = git("rev-parse", "--short=10", "HEAD")
     return f"{head}{'+' if git('status', '--porcelain') else ''}" if head else "unknown"
 

@@ -1,0 +1,14 @@
+"""The parts by name, in their order, with the seconds that they have in the plan of eight minutes.
+
+worker.py says what a part is.
+"""
+
+FIRST = "machine"
+PARTS = {FIRST: 30, "correct": 110, "sanitize": 60, "micro": 15, "start": 40, "speed": 215}
+BY_NAME_ONLY = {"sweep": 100}
+SECONDS = PARTS | BY_NAME_ONLY
+
+
+def module_of(part):
+    """What to import for it."""
+    return f"{__name__}.{part}"

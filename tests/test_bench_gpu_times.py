@@ -1,0 +1,234 @@
+"""The times of bench.gpu on the CPU: kernels in the emulator, and a clock that stands in."""
+
+import ctypes
+import time
+
+import fake_cuda
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import emulator  # noqa: E402
+
+import selscan  # noqa: E402
+from bench.gpu import (  # noqa: E402
+    checks,
+    inputs,
+    mamba,
+    peers,
+    places,
+    shapes,
+    small,
+    timing,
+)
+from bench.gpu.parts import speed, start, sweep  # noqa: E402
+from bench.peers import eager  # noqa: E402
+from selscan import backends  # noqa: E402
+from selscan.backends import cupy as backend  # noqa: E402
+from selscan.backends.cupy import plan  # noqa: E402
+from selscan.cases import Case  # noqa: E402
+
+pytestmark = pytest.mark.skipif(bool(emulator.missing()), reason=emulator.missing() or "-")
+
+OPTIONS = {"emulate": True, "mamba": None}
+
+
+@pytest.fixture
+def place(monkeypatch):
+    """Tensors on the CPU pass for ones on a GPU."""
+    with places.emulator() as found:
+        monkeypatch.setattr(places, "here", lambda emulate: found)
+        yield found
+    backends._import.cache_clear()
+
+
+@pytest.fixture
+def clock(place, monkeypatch):
+    """A GPU with 1000 bytes of L2 cache, whose kernels are emulated."""
+    fake_cuda.install(monkeypatch)
+
+
+TINY = {
+    "bdl": shapes.Shape(Case("tiny", 2, 8, 20, 4, 2, ""), True),
+    "bld": shapes.Shape(Case("tiny", 2, 8, 20, 4, 2, ""), True, "bld"),
+    "one state": shapes.Shape(Case("tiny", 2, 8, 20, 1, 2, "")),
+}
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("shape", TINY.values(), ids=TINY)
+def test_a_forward_is_timed_against_its_peers(shape, monkeypatch):
+    monkeypatch.setattr(shapes, "SHAPES", {"tiny": shape})
+
+    rows = list(speed.run("tiny, forward", OPTIONS))
+
+    measured = {(row.peer, row.metric): row for row in rows if row.p50 is not None}
+    peers = ["selscan"] + (["loop", "associative_scan"] if shape.layout == "bdl" else [])
+    assert set(measured) == {(x, y) for x in peers for y in ("time", "eager", "memory")}
+    assert "scan_forward<__nv_bfloat16" in measured["selscan", "time"].note
+    assert measured["selscan", "memory"].p50 == 2
+    absent = {row.peer: row.note for row in rows if row.p50 is None}
+    assert absent["mamba_ssm"].startswith("not available: mamba_ssm")
+    assert all(note.startswith("not available: ") for note in absent.values())
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_backward_is_timed_or_not_available(monkeypatch):
+    monkeypatch.setattr(shapes, "SHAPES", TINY)
+
+    rows = {row.peer: row for row in speed.run("bdl, full", OPTIONS) if row.metric == "time"}
+
+    if hasattr(backend, "backward_plan"):
+        assert rows["selscan"].p50 > 0
+    else:
+        assert rows["selscan"].note.startswith("not available: scan")
+    assert rows["loop"].p50 > 0
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_step_is_timed_and_its_state_goes_on(monkeypatch):
+    step = shapes.Shape(Case("step", 3, 8, 1, 4, 1, ""), True)
+    monkeypatch.setattr(shapes, "STEPS", {"step": step})
+
+    rows = {row.peer: row for row in speed.run("step, step", OPTIONS) if row.metric == "time"}
+
+    assert rows["selscan"].p50 > 0
+    assert "scan_step<float>" in rows["selscan"].note
+    assert rows["loop"].p50 > 0
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_peer_that_is_wrong_is_not_timed(monkeypatch):
+    monkeypatch.setattr(shapes, "SHAPES", TINY)
+    launch = backend.launch
+
+    def wrong(plan, addresses, stream):
+        launch(plan, addresses, stream)
+        size = 2 * 8 * 20
+        ctypes.memset(addresses["y"] + size, 0, size)  # the second batch entry
+
+    monkeypatch.setattr(backend, "launch", wrong)
+
+    rows = {row.peer: row for row in speed.run("bdl, forward", OPTIONS)}
+
+    assert rows["selscan"].p50 is None
+    assert rows["selscan"].note.startswith("failed: ArithmeticError: y is off by")
+    assert rows["loop"].p50 > 0
+
+
+@pytest.mark.parametrize("shape", TINY.values(), ids=TINY)
+def test_what_times_are_checked_against_is_the_reference(shape, monkeypatch):
+    from reference import scan, scan_backward
+
+    monkeypatch.setattr(inputs, "DEVICE", "cpu")
+    made = inputs.make(shape, 0)
+    wide = {x: v.double().numpy() for x, v in made.items() if v is not None}
+    dy = wide.pop("dy")
+    options = {"delta_softplus": True, "layout": shape.layout}
+    gradients = scan_backward(dy, **wide, **options)
+    found = {"y": scan(**wide, **options), "du": gradients.u, "ddelta": gradients.delta}
+
+    wanted = checks.expected(made, shape, "full")
+
+    assert set(wanted) == set(found)
+    for name, (pick, want) in wanted.items():
+        assert want.shape == (1, 8, 20)
+        np.testing.assert_allclose(pick(torch.from_numpy(found[name])), want, 1e-9, 1e-9)
+
+
+def test_inputs_go_in_turns_when_the_cache_is_large():
+    assert timing.sets_for(100, 1000) == 30
+    assert timing.sets_for(10_000, 1000) == 1
+    assert timing.sets_for(1, 10**9) == timing.MOST_SETS
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(("seconds", "graphs"), [(0, 1), (0.0002, 0), (0.011, 0)])
+def test_a_short_call_is_timed_in_a_graph_and_a_long_one_a_few_times(seconds, graphs):
+    def call():
+        time.sleep(seconds) if seconds else None
+
+    clock = timing.Clock([call])
+    for _ in range(3):
+        clock.round(0)
+
+    assert clock.in_graph == bool(graphs) == bool(fake_cuda.Graph.captured)
+    assert len(clock.times) == (timing.FEW if seconds > 0.01 else timing.MOST)
+    assert graphs or min(clock.times) > 1e6 * seconds
+    assert clock.eager() > 1e6 * seconds
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_sweep_times_every_mapping_and_marks_the_chosen_one(monkeypatch):
+    monkeypatch.setattr(shapes, "SHAPES", TINY)
+
+    monkeypatch.setattr(plan, "LANES", (1, 2))
+
+    rows = list(sweep.run("one state", OPTIONS))
+
+    assert len(rows) == len({row.peer for row in rows}) == 8
+    [chosen] = [row for row in rows if sweep.CHOSEN in row.note]
+    assert f"| one state | {chosen.peer} " in next(sweep.tables(rows, {}))
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("mode", ["forward", "step"])
+def test_calls_are_timed_on_the_host(mode, monkeypatch):
+    monkeypatch.setattr(start, "CALLS", 40)
+    monkeypatch.setattr(start, "BATCH", 4)
+
+    [row] = start.calls(mode, OPTIONS)
+
+    assert row.p50 > 0
+    assert start.CALLED[mode] in list(start.tables([row], {}))[-1]
+
+
+class Mamba:
+    """In the place of mamba_ssm's extension: what it takes, and what it gives, in which order."""
+
+    def fwd(self, u, delta, A, B, C, D, z, delta_bias, softplus):
+        assert softplus is True
+        y = eager.scan_loop_step(
+            *(x.float() for x in (u, delta, A, B, C)), D=D, delta_bias=delta_bias
+        ).to(u.dtype)
+        self.states = torch.zeros(1)
+        return [y, self.states] if z is None else [y, self.states, y * torch.nn.functional.silu(z)]
+
+    def bwd(self, u, delta, A, B, C, D, z, delta_bias, dy, states, out, dz, softplus, again):
+        assert states is self.states
+        assert (out is None) == (z is None)
+        assert (dz, softplus, again) == (None, True, False)
+        named = {"u": u, "delta": delta, "A": A, "B": B, "C": C, "D": D}
+        named |= {"z": z, "delta_bias": delta_bias}
+        found = peers.loop(named | {"dy": dy}, TINY["bdl"], "full", OPTIONS)()
+        return [found["du"], found["ddelta"], *[None] * 6]
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("shape", ["bdl", "one state"])
+@pytest.mark.parametrize("mode", ["forward", "full"])
+def test_mamba_is_called_as_its_own_function_calls_it(mode, shape, monkeypatch):
+    library = Mamba()
+    monkeypatch.setattr(mamba, "library", lambda path: library)
+    monkeypatch.setattr(shapes, "SHAPES", TINY)
+
+    rows = {row.peer: row for row in speed.run(f"{shape}, {mode}", OPTIONS) if row.metric == "time"}
+
+    assert rows["mamba_ssm"].note == "queued"
+    assert rows["mamba_ssm"].p50 > 0
+
+
+@pytest.mark.usefixtures("devices")
+@pytest.mark.parametrize("shape", range(len(small.SHAPES)))
+@pytest.mark.parametrize("op", small.FUNCTIONS)
+def test_what_the_sanitizer_runs_is_launched(op, shape, devices):
+    problem = small.made(op, small.SHAPES[shape])
+    tensors = places.Placed(problem, "cpu").arguments
+
+    if op == "backward" and not hasattr(backend, "backward_plan"):
+        with pytest.raises(selscan.BackendUnavailable):
+            small.FUNCTIONS[op](**tensors)
+    else:
+        small.FUNCTIONS[op](**tensors)
+        assert devices.launches
