@@ -24,6 +24,7 @@ from selscan.backends.cpu.gather_plan import (
     LARGEST,
     LAST,
     PADDED,
+    PLACES,
     STAGED,
     SUMS,
     TASKS,
@@ -116,6 +117,31 @@ def test_planes_without_gaps_are_read_where_they_stand():
         assert plan.tasks == plan.template[TASKS] == 2 * 20 * (4 if kernel == "gather" else 1)
         wider = np.repeat(array, 2, axis=-1)[..., ::2]
         assert plan_of(kernel, path, wider).template[STAGED]
+
+
+@pytest.mark.parametrize(
+    ("path", "are_apart"),
+    [
+        (atrous(4, 6), True),
+        (Path(np.array([[0, 1], [3, -1]]), 2, 2), True),
+        (cross(4, 4), False),
+        (Path.of(4, 4, "v"), False),  # a single one is copied by its runs
+    ],
+)
+def test_routes_that_do_not_meet_are_picked_pixel_by_pixel(path, are_apart):
+    y = sequences(path, d=20)
+    plan = plan_of("merge", path, y)
+
+    assert bool(plan.template[PLACES]) == are_apart
+    if are_apart:
+        y = y[0, :, 0]
+        places = y.strides[0] // 4 * np.arange(path.routes)[:, None] + path.inverse
+        visited = path.inverse >= 0
+        want = np.where(visited, places, 0).sum(0) - (~visited).all(0)
+        np.testing.assert_array_equal(plan.arrays[3], want)
+        assert not plan_of("merge", path, np.repeat(y[None, :, None], 2, -1)[..., ::2]).template[
+            PLACES
+        ]
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,16 @@ def merge_block(element, total, args, sources, strip, planes, r, count):
             add_table(element, total, table, length, padded, sequence, plane)
 
 
+@copied
+def pick_block(element, args, b, d, count, planes):
+    """All routes of `count` channels, no two of which meet, pixel by pixel."""
+    pixels, size = args[at.PIXELS], itemsize(element)
+    sources = args[at.SOURCE] + b * args[at.STEP_B] + d * args[at.STEP_D]
+    for i in range(count):
+        source, plane = sources + i * args[at.STEP_D], planes + i * pixels * size
+        gather_table(element, args[at.PLACES], pixels, not args[at.COVERED], source, plane)
+
+
 def compile_gather(version, element):
     """For numbers of one size, whatever they mean."""
 
@@ -178,6 +188,9 @@ def compile_merge(version, element, total):
             count = min(args[at.BLOCK], args[at.DIM] - d)
             plane = args[at.RESULT] + (b * args[at.DIM] + d) * pixels * itemsize(element)
             planes = sums if args[at.SUMS] else plane
+            if args[at.PLACES]:
+                pick_block(element, args, b, d, count, plane)
+                continue
             if not args[at.COVERED]:
                 clear(total, planes, count * pixels)
             for r in range(args[at.K]):

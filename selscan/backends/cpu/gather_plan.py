@@ -38,8 +38,9 @@ from .formats import BF16, F16, F32, F64
     BLOCK,  # channels of a task
     BLOCKS,
     COVERED,  # every pixel is visited by a fresh route
+    PLACES,  # int32, where a merge finds each pixel, or -1, if no two routes meet; 0: they may
     END,
-) = range(28)
+) = range(29)
 
 # Fields of GROUPS: a run (paths/runs.py) or up to LARGEST equal ones side by side, each one pixel
 # to the right, or where their number is negative to the left, of the one before it.
@@ -107,8 +108,11 @@ class RoutesPlan:
             sizes[STRIP] = self._reserve(int(turned) * stored.itemsize)
             if stored.itemsize != total.itemsize:
                 sizes[SUMS] = self._reserve(block * sizes[PIXELS] * total.itemsize)
-        self.arrays = groups, path.table, routes  # kept: kernels have their addresses
-        sizes |= zip((GROUPS, TABLE, ROUTES), (x.ctypes.data for x in self.arrays), strict=True)
+        self.arrays = [groups, path.table, routes]  # kept: kernels have their addresses
+        if merged and not staged and routes[:, FRESH].all():
+            self.arrays += places_of(path, moved.steps[1] // stored.itemsize)
+        names = (GROUPS, TABLE, ROUTES, PLACES)
+        sizes |= zip(names, (x.ctypes.data for x in self.arrays), strict=False)
         self.template = np.zeros(END, np.int64)
         for slot, value in (sizes | {SCRATCH_STEP: self.scratch}).items():
             self.template[slot] = value
@@ -146,6 +150,17 @@ def walks(path, fresh):
             groups += own
     covered = visited[routes[:, FRESH] > 0].any(axis=0).all()
     return np.array(groups, np.int64).reshape(-1, GROUP_FIELDS), routes, covered
+
+
+def places_of(path, apart):
+    """For each pixel its step, counted from the first of the sequences, which are `apart`.
+
+    In a list, which is empty if there are too many steps for the table.
+    """
+    if path.routes == 1 or (path.routes - 1) * apart + path.length >= 2**31:
+        return []
+    places = path.inverse + apart * np.arange(path.routes)[:, None]
+    return [np.where(path.inverse >= 0, places, -1).max(axis=0).astype(np.int32)]
 
 
 def worth(group):
