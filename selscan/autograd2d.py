@@ -7,10 +7,11 @@ import torch
 
 from . import torch_ops2d
 from .autograd import (
+    Gradients,
+    OperatorGradients,
     apply_here,
     gradient_of_y,
     look_at,
-    no_double_backward,
     no_forward_mode,
     no_vmap,
     ordinary,
@@ -52,11 +53,8 @@ class Scan2d(torch.autograd.Function):
         return None, *ops.backward(request, inputs, dy, states)
 
 
-class Gradients2d(torch.autograd.Function):
+class Gradients2d(Gradients):
     """The gradients, which refuse to be differentiated again."""
-
-    jvp = staticmethod(no_forward_mode)
-    backward = staticmethod(no_double_backward)
 
     @staticmethod
     @run_as_it_is
@@ -93,23 +91,14 @@ class OperatorScan2d(torch.autograd.Function):
         return None, *operator_backward(ctx.call, inputs, dy, states.contiguous())
 
 
-class OperatorGradients2d(torch.autograd.Function):
+class OperatorGradients2d(OperatorGradients):
     """As Gradients2d, by operators."""
-
-    jvp = staticmethod(no_forward_mode)
-    vmap = staticmethod(no_vmap)
-    backward = staticmethod(no_double_backward)
 
     @staticmethod
     @run_as_it_is
     def forward(call, states, dy, *inputs):
         with torch._C._AutoDispatchBelowAutograd():
             return torch_ops2d.backward(call, inputs, dy, states)
-
-    @staticmethod
-    @run_as_it_is
-    def setup_context(ctx, inputs, output):
-        ctx.call = inputs[0]
 
 
 def operator_backward(call, inputs, dy, states=None):

@@ -11,6 +11,8 @@ _MAKERS = {
     "jax": "jax.numpy.asarray",
     "cupy": "cupy.asarray",
 }
+# What gives the gradient of a function; that of scan2d is torch's alone.
+_BACKWARD = {"gather": "scatter", "scatter": "gather", "scan2d": None}
 ANY_ARRAY = "a NumPy array, a torch tensor, a JAX array or another one with DLPack"
 
 
@@ -61,7 +63,7 @@ def foreign(function, name, value, framework):
     if framework is not None and hasattr(kind, "__dlpack__"):
         expected += " like state" if function == "scan_step" else " like u"
     maker = _MAKERS.get("numpy" if framework is None else framework.name)
-    hint = _hint(name, kind, maker)
+    hint = _hint(function, name, kind, maker)
     if framework is None and not hint and hasattr(kind, "__cuda_array_interface__"):
         hint = f" Pass cupy.asarray({name})."
     return TypeError(f"{function}: {name} must be {expected}; got {got}.{hint}")
@@ -74,16 +76,18 @@ def unserved(function, what, device):
     )
 
 
-def _hint(name, kind, maker):
+def _hint(function, name, kind, maker):
     """What to do with something that is not an array or not one that is known."""
     if issubclass(kind, np.ma.MaskedArray):
         return f" Its mask would be lost; pass {name}.filled(value)."
     if kind.__name__ == "PyCapsule":
         return " Pass the array, not its DLPack capsule."
     if is_tracer(kind):
+        backward = _BACKWARD.get(function, "scan_backward")
+        gradients = f", and selscan.{backward} for gradients" if backward else ""
         return (
-            " jax.jit, jax.grad and jax.vmap are not supported yet: call it outside of them, and "
-            "selscan.scan_backward for gradients."
+            " jax.jit, jax.grad and jax.vmap are not supported yet: call it outside of them"
+            f"{gradients}."
         )
     known = kind.__module__ == "torch" or kind.__name__ == "ndarray"
     if maker and (kind in (list, tuple) or (hasattr(kind, "__array__") and not known)):

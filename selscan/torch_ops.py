@@ -67,7 +67,7 @@ def _request(call, inputs):
     return ops.request(call.function, FRAMEWORK, inputs, call.options, call.backend)
 
 
-def _fake_request(call, inputs, names=contract.ARGUMENTS):
+def fake_request(call, inputs, names=contract.ARGUMENTS):
     """For tensors without data; sizes may be symbolic, so nothing is cached by them."""
     found = ops.signatures(call.function, FRAMEWORK, names, inputs)
     device = FRAMEWORK.device(found[0])
@@ -108,7 +108,7 @@ def scan(*arguments):
 
 def fake_scan(*arguments):
     call, inputs = split("scan", arguments[:-1])
-    _, _, *outputs = ops.check_forward(_fake_request(call, inputs))
+    _, _, *outputs = ops.check_forward(fake_request(call, inputs))
     return [empty_output(output, inputs[0]) for output in outputs[: 1 + arguments[-1]]]
 
 
@@ -119,7 +119,7 @@ def scan_forward(*arguments):
 
 def fake_scan_forward(*arguments):
     call, inputs = split("scan", arguments)
-    request = _fake_request(call, inputs)
+    request = fake_request(call, inputs)
     _, problem, y, last_state = ops.check_forward(request)
     outputs = y, last_state, ops.states_output(request, problem)
     return tuple(empty_output(output, inputs[0]) for output in outputs)
@@ -133,7 +133,7 @@ def scan_backward(dy, dlast_state, states, *arguments):
 
 def fake_scan_backward(dy, dlast_state, states, *arguments):
     call, inputs = split("scan_backward", arguments)
-    request = _fake_request(call, inputs)
+    request = fake_request(call, inputs)
     incoming = ops.signatures(call.function, FRAMEWORK, ops.UPSTREAM, (dy, dlast_state))
     *_, gradients = ops.check_backward(request, incoming)
     return [empty_output(output, inputs[0]) for output in gradients.values()]
@@ -148,7 +148,7 @@ def scan_step(state, *arguments):
 def fake_scan_step(state, *arguments):
     *inputs, softplus, backend = arguments
     call = Call("scan_step", softplus, backend)
-    request = _fake_request(call, (*inputs, state), contract.STEP_ARGUMENTS)
+    request = fake_request(call, (*inputs, state), contract.STEP_ARGUMENTS)
     *_, y = ops.check_step(request)
     return empty_output(y, state)
 

@@ -9,14 +9,14 @@ A path is an argument as a text, which a saved graph holds in full.
 
 import functools
 from math import prod
-from typing import NamedTuple
 
 import torch
 
-from . import backends
+from . import torch_ops
 from .ops import scan2d as ops
-from .ops.scan import Request, request, signatures, states_output
+from .ops.scan import request, signatures, states_output
 from .paths import Path
+from .paths.constant import KEPT
 from .torch_ops import FRAMEWORK, define, empty_output
 
 _INPUTS = len(ops.ARGUMENTS)
@@ -26,17 +26,10 @@ _ARRAYS = (
 )
 
 
-class Call(NamedTuple):
+class Call(torch_ops.Call):
     """All of a call but its tensors."""
 
-    function: str  # its name in messages
-    options: ops.Switches
-    backend: str | None
-
-    @classmethod
-    def of(cls, request):
-        """The one that asks for the same."""
-        return cls(request.function, request.options, request.backend.__name__.rpartition(".")[2])
+    __slots__ = ()
 
     def constants(self):
         """The arguments of an operator behind its tensors."""
@@ -49,7 +42,7 @@ def split(arguments):
     return _call(*arguments[_INPUTS:]), arguments[:_INPUTS]
 
 
-@functools.lru_cache
+@functools.lru_cache(KEPT)
 def _call(path, softplus, merge, dtype, backend):
     options = ops.switches("scan2d", Path.from_text(path), softplus, merge, dtype, FRAMEWORK)
     return Call("scan2d", options, backend)
@@ -61,12 +54,7 @@ def request_of(call, inputs):
 
 
 def _fake_request(call, inputs):
-    """For tensors without data; sizes may be symbolic, so nothing is cached by them."""
-    found = signatures(call.function, FRAMEWORK, ops.ARGUMENTS, inputs)
-    device = FRAMEWORK.device(found[0])
-    # Tensors on no device are described as on the CPU.
-    module = backends.choose(call.function, call.backend, "cpu" if device == "meta" else device)
-    return Request(call.function, FRAMEWORK, module, found, call.options)
+    return torch_ops.fake_request(call, inputs, ops.ARGUMENTS)
 
 
 def scan2d(*arguments):

@@ -37,7 +37,7 @@ def move(x, function, path, merge):
     if ordinary((x,)):
         request = ops.request(function, FRAMEWORK, x, path, merge)
         return Move.apply(x, function, path, merge) if records((x,)) else ops.run(request, x)
-    FRAMEWORK.layout(function, ops.name_of(function), FRAMEWORK.signatures((x,))[0])
+    output_of(function, x, path, merge)  # before vmap gives it another shape
     if transforming():
         return Move.apply(x, function, path, merge)
     return operate(x, function, path.text, merge)
@@ -94,14 +94,18 @@ def run(function, x, text, merge=True):
 
 
 def fake(function, x, text, merge=True):
-    """A result without data; sizes may be symbolic, so nothing is cached by them."""
+    """A result without data."""
+    return empty_output(output_of(function, x, Path.from_text(text), merge), x)
+
+
+def output_of(function, x, path, merge):
+    """The checks, and the Output; sizes may be symbolic, so nothing is cached by them."""
     [signature] = FRAMEWORK.signatures((x,))
     device = FRAMEWORK.device(signature)
     # Tensors on no device are described as on the CPU.
     backend = backends.choose(function, None, "cpu" if device == "meta" else device)
-    path = Path.from_text(text)
     request = ops.Request(function, FRAMEWORK, backend, signature, path, merge)
-    return empty_output(ops.check(request)[1], x)
+    return ops.check(request)[1]
 
 
 def operator(function, arguments):

@@ -17,6 +17,7 @@ BROADCAST = "Broadcast it first; that takes no memory."
 MAPS = [
     ("u=u[0]", f"u must be {U}; got (4, 5, 6). Is the batch axis missing?"),
     ("u=ones(())", f"u must be {U}; got ()."),
+    ("u=ones((2, 4, 30))", f"u must be {U}; got (2, 4, 30). Is it (b, d, h * w)?"),
     ("u=ones((2, 3, 4, 5, 6))", f"u must be {U}; got (2, 3, 4, 5, 6). {TWO}"),
     (
         "path=paths.cross(5, 7)",
@@ -27,14 +28,27 @@ MAPS = [
         "path must be one over 6 x 4 pixels like u; got one over 5 x 6. Are the channels of u "
         "last? Pass it with the axes moved.",
     ),
+    (
+        "u=ones((2, 2, 4, 30))",
+        "path must be one over 4 x 30 pixels like u; got one over 5 x 6. Is u in the order of the "
+        "routes? Pass the map.",
+    ),
     ("path=paths.cross(5, 6)", "A must be (k, d, n) with k, d = (4, 4); got (2, 4, 3). " + FOUR),
     (JOINED, f"A must be (k, d, n) with k, d = (1, 4); got (2, 4, 3). {ONE_SET}"),
     (
-        f"{JOINED}, A=A[:1]",
+        f"{JOINED}, A=A[:1], D=D[:1], delta_bias=None",
         "delta must be (b, k, d, h, w) = (2, 1, 4, 5, 6) or (b, k, d, l) = (2, 1, 4, 60); got "
         f"(2, 2, 4, 5, 6). {ONE_SET}",
     ),
-    ("A=A[0]", "A must be (k, d, n) with k, d = (2, 4); got (4, 3)."),
+    (
+        "A=A[0]",
+        "A must be (k, d, n) with k, d = (2, 4); got (4, 3). Is the route axis missing?",
+    ),
+    ("A=A[0, 0]", "A must be (k, d, n) with k, d = (2, 4); got (3,)."),
+    (
+        "A=A.reshape(8, 3)",
+        "A must be (k, d, n) with k, d = (2, 4); got (8, 3). Are k and d one axis?",
+    ),
     ("A=ones((2, 3, 4))", "A must be (k, d, n) with k, d = (2, 4); got (2, 3, 4)."),
     ("A=A[..., :0]", "A must be (k, d, n) with n of at least 1; got (2, 4, 0)."),
     (
@@ -42,20 +56,31 @@ MAPS = [
         f"delta must be {DELTA}; got (2, 4, 5, 6). Is the route axis missing?",
     ),
     ("delta=ones((2, 3, 4, 30))", f"delta must be {DELTA}; got (2, 3, 4, 30). {TWO}"),
+    ("delta=ones((2, 8, 30))", f"delta must be {DELTA}; got (2, 8, 30). Are k and d one axis?"),
     ("delta=ones((2, 2, 4, 31))", f"delta must be {DELTA}; got (2, 2, 4, 31)."),
     ("B=ones((2, 3, 3, 5, 6))", f"B must be {B}; got (2, 3, 3, 5, 6). {TWO}"),
     ("B=ones((2, 3, 5, 6))", f"B must be {B}; got (2, 3, 5, 6). Is the route axis missing?"),
+    ("B=ones((2, 6, 5, 6))", f"B must be {B}; got (2, 6, 5, 6). Are k and n one axis?"),
     ("C=ones((2, 2, 4, 5, 6))", f"C must be {B}; got (2, 2, 4, 5, 6)."),
     ("C=C[..., 0]", f"C must be {B}; got (2, 2, 3, 5)."),
     ("D=D[0]", f"D must be (k, d) = (2, 4); got (4,). {BROADCAST}"),
-    ("D=ones((4, 2))", "D must be (k, d) = (2, 4); got (4, 2)."),
+    ("D=ones((4, 2))", f"D must be (k, d) = (2, 4); got (4, 2). {TWO}"),
+    ("D=ones(8)", "D must be (k, d) = (2, 4); got (8,). Are k and d one axis?"),
+    (
+        f"{JOINED}, A=A[:1]",
+        f"D must be (k, d) = (1, 4); got (2, 4). {ONE_SET}",
+    ),
     ("delta_bias=D[:1]", f"delta_bias must be (k, d) = (2, 4); got (1, 4). {BROADCAST}"),
 ]
 # For scan2d: TypeError.
 PATHS = [
     ("path=None", "path must be a selscan.paths.Path; got None."),
     ('path="cross"', "path must be a selscan.paths.Path; got 'cross' (str)."),
-    ("path=path.table", "path must be a selscan.paths.Path; got a numpy.ndarray."),
+    (
+        "path=path.table",
+        "path must be a selscan.paths.Path; got a numpy.ndarray. Make one of a table: "
+        "selscan.paths.Path(table, height, width).",
+    ),
     ("path=paths.cross", "path must be a selscan.paths.Path; got a function."),
     ("merge=1", "merge must be True or False; got 1 (int)."),
     ("D=1j * D", f"D must be float16, bfloat16, float32 or float64; got complex64. {REAL_ONLY}"),

@@ -13,6 +13,7 @@ from selscan.ops import exchange
 
 jax = pytest.importorskip("jax")
 
+PATH = selscan.paths.unidirectional(2, 3)
 ANY_ARRAY = "a NumPy array, a torch tensor, a JAX array or another one with DLPack"
 TRANSFORMS = {
     "jit": jax.jit,
@@ -42,6 +43,22 @@ def test_a_tracer_is_refused(transform, name):
         "Tracer. jax.jit, jax.grad and jax.vmap are not supported yet: call it outside of them, "
         "and selscan.scan_backward for gradients."
     )
+
+
+@pytest.mark.parametrize(
+    ("function", "end"),
+    [
+        (lambda x: selscan.gather(x, PATH), ", and selscan.scatter for gradients."),
+        (lambda x: selscan.scatter(x, PATH), ", and selscan.gather for gradients."),
+        (lambda x: selscan.scan2d(x, x, x, x, x, path=PATH), "."),
+    ],
+    ids=["gather", "scatter", "scan2d"],
+)
+def test_a_traced_map_is_refused_with_the_gradient_that_there_is(function, end):
+    with pytest.raises(TypeError) as caught:
+        jax.jit(function)(jax.numpy.ones((1, 1, 2, 3)))
+
+    assert str(caught.value).endswith("supported yet: call it outside of them" + end)
 
 
 @pytest.mark.parametrize("dtype", ["float64", np.float64, "complex128"])

@@ -112,6 +112,15 @@ def test_padding_beyond_int32_is_refused_before_memory_is_asked_for(maker, name,
     )
 
 
+def test_more_steps_than_their_inverse_can_hold_are_refused_before_memory_is_asked_for():
+    message = refused(ValueError, MAKERS["atrous"], 300, 300, 200)
+
+    assert message == (
+        "atrous: step must be small enough for step**2 * height * width of at most 2147483647; "
+        "got 200 for 300 x 300."
+    )
+
+
 @pytest.mark.parametrize(
     ("routes", "error", "got"),
     [
@@ -217,6 +226,15 @@ def test_a_table_with_more_entries_than_int32_can_number_is_refused():
     assert (
         message
         == "Path: table must be (k, l) with k * l of at most 2147483647; got (65536, 32768)."
+    )
+
+
+def test_a_table_whose_inverse_int32_cannot_number_is_refused_before_memory_is_asked_for():
+    message = refused(ValueError, Path, np.zeros((2**16, 1), int), 2**15, 1)
+
+    assert message == (
+        "Path: table must be (k, l) with k * height * width of at most 2147483647; got (65536, 1) "
+        "over 32768 x 1 pixels."
     )
 
 

@@ -1,5 +1,9 @@
 """Memory that scan2d takes beyond its inputs and outputs: nothing with a route and a step axis."""
 
+import gc
+import weakref
+
+import numpy as np
 import pytest
 from harness import Backend, scan2d_gradients
 from map_strategies import FORMS, PATHS, make_map_problem, with_dy
@@ -7,7 +11,8 @@ from test_runtime_memory import peak_of
 from test_scratch import assert_in_bounds
 
 import selscan
-from selscan.paths import cross
+from selscan.paths import Path, cross
+from selscan.paths.constant import KEPT
 
 BACKEND = Backend("cpu", "numpy")
 PATH = cross(96, 96)
@@ -44,6 +49,21 @@ def test_a_result_in_16_bits_takes_one_map_more():
     problem = LARGE | {"out_dtype": "float16"}
 
     assert peak_beyond(selscan.scan2d, **problem) < ROUTES / 3 + MAP
+
+
+def test_of_paths_made_for_one_call_only_the_last_few_are_kept():
+    rng, used = np.random.default_rng(0), []
+    for _ in range(3 * KEPT):
+        path = Path(rng.permutation(20)[None], 4, 5)
+        problem = make_map_problem(path)
+        BACKEND.scan2d(**problem)
+        BACKEND.scan2d_backward(**with_dy(problem))
+        selscan.scatter(selscan.gather(problem["u"], path), path)
+        used.append(weakref.ref(path))
+    del path, problem
+    gc.collect()
+
+    assert sum(path() is not None for path in used) <= KEPT
 
 
 @pytest.mark.usefixtures("copies")

@@ -124,7 +124,7 @@ def test_an_exported_scan_is_one_node_that_can_be_saved(strict):
     module = Mixer(cross(4, 5))
     tensors, _ = tensors_of(grad=False, b=2)
     inputs = tensors["u"], tensors["delta"], tensors["B"]
-    batch = ({0: torch.export.Dim("batch", min=2, max=64)},) * 3
+    batch = ({0: torch.export.Dim("batch")},) * 3
     program = torch.export.export(module, inputs, dynamic_shapes=batch, strict=strict)
     nodes = [str(x.target) for x in program.graph.nodes if "selscan" in str(x.target)]
     assert nodes == ["selscan.scan2d.default"]

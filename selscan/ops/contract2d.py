@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from ..messages import describe, fail
-from ..paths import Path
+from ..messages import fail
 from . import hints
 from .arrays import Layout, dense_steps
 from .contract import Problem, check_size
@@ -29,38 +28,13 @@ class Axes(NamedTuple):
         return self.h is not None
 
 
-def check_path(function, path):
-    if not isinstance(path, Path):
-        raise TypeError(f"{function}: path must be a selscan.paths.Path; got {describe(path)}.")
-    return path
-
-
 def check(function, layouts, path, softplus=False, wide=False, device="cpu"):
     """Check layouts (name -> Layout) and return the Problem; `wide` asks for float64 arithmetic."""
     check_dtypes(function, layouts)
     batch, dim = _check_u(function, layouts["u"].shape, path)
-    k, l = (1, path.routes * path.length) if path.joined else path.table.shape
-    size, hint = (path.height, path.width), _hint(path)
-    expected = f"(k, d, n) with k, d = {(k, dim)}"
-    a = layouts["A"].shape
-    if len(a) != 3 or a[:2] != (k, dim):
-        fail(function, "A", expected, a, hint if len(a) == 3 and a[0] != k else "")
-    d_state = a[2]
-    if d_state == 0:
-        fail(function, "A", "(k, d, n) with n of at least 1", a)
+    d_state = _check_parameters(function, layouts, path, dim)
     for name, letter, rows in (("delta", "d", dim), ("B", "n", d_state), ("C", "n", d_state)):
-        head, shape = (batch, k, rows), layouts[name].shape
-        if shape not in ((*head, *size), (*head, l)):
-            expected = f"(b, k, {letter}, h, w) = {(*head, *size)} or (b, k, {letter}, l)"
-            unrouted = shape in ((batch, rows, *size), (batch, rows, l))
-            other_k = len(shape) in (4, 5) and shape[1] != k
-            why = hints.NO_ROUTE if unrouted else hint if other_k else ""
-            fail(function, name, f"{expected} = {(*head, l)}", shape, why)
-    for name in ("D", "delta_bias"):
-        if name in layouts and layouts[name].shape != (k, dim):
-            shape = layouts[name].shape
-            expected = f"(k, d) = {(k, dim)}"
-            fail(function, name, expected, shape, hints.broadcast(shape, (k, dim)))
+        _check_steps(function, name, layouts[name].shape, path, batch, letter, rows)
     check_size(function, "b * k * d * l * n", batch, *path.table.shape, dim, d_state)
     return Problem(
         batch=batch,
@@ -85,18 +59,60 @@ def _check_u(function, shape, path):
     """b and d."""
     k, h, w = path.routes, path.height, path.width
     if len(shape) not in (4, 5) or (len(shape) == 5 and shape[1] != k):
-        hint = hints.NO_BATCH if len(shape) == 3 else ""
-        hint = f" The path has {k} routes." if len(shape) == 5 else hint
+        hint = f" The path has {k} routes." if len(shape) == 5 else ""
+        if len(shape) == 3:
+            hint = " Is it (b, d, h * w)?" if shape[2] == h * w else hints.NO_BATCH
         fail(function, "u", f"(b, d, h, w) or (b, k, d, h, w) with k = {k}", shape, hint)
     if shape[-2:] != (h, w):
-        got = f"one over {h} x {w}"
-        last = shape[1:3] == (h, w) and len(shape) == 4
-        hint = " Are the channels of u last? Pass it with the axes moved." if last else ""
+        got, hint = f"one over {h} x {w}", ""
+        if len(shape) == 4 and shape[1:3] == (h, w):
+            hint = " Are the channels of u last? Pass it with the axes moved."
+        elif len(shape) == 4 and shape[1::2] == (k, path.length):
+            hint = " Is u in the order of the routes? Pass the map."
         fail(function, "path", f"one over {shape[-2]} x {shape[-1]} pixels like u", got, hint)
     return shape[0], shape[-3]
 
 
-def _hint(path):
+def _sequences(path):
+    """Number and steps of what is scanned without a reset."""
+    return (1, path.routes * path.length) if path.joined else path.table.shape
+
+
+def _check_parameters(function, layouts, path, dim):
+    """A, D and delta_bias; n."""
+    wanted, a = (_sequences(path)[0], dim), layouts["A"].shape
+    if len(a) != 3 or a[:2] != wanted:
+        hint = _hint(path, a, (*wanted, *a[-1:]), 0, "d")
+        fail(function, "A", f"(k, d, n) with k, d = {wanted}", a, hint)
+    if a[2] == 0:
+        fail(function, "A", "(k, d, n) with n of at least 1", a)
+    for name in ("D", "delta_bias"):
+        if name in layouts and layouts[name].shape != wanted:
+            shape = layouts[name].shape
+            hint = hints.broadcast(shape, wanted) or _hint(path, shape, wanted, 0, "d")
+            fail(function, name, f"(k, d) = {wanted}", shape, hint)
+    return a[2]
+
+
+def _check_steps(function, name, shape, path, batch, letter, rows):
+    """delta, B or C, with so many rows of that letter."""
+    k, l = _sequences(path)
+    maps, ordered = (batch, k, rows, path.height, path.width), (batch, k, rows, l)
+    if shape not in (maps, ordered):
+        expected = f"(b, k, {letter}, h, w) = {maps} or (b, k, {letter}, l) = {ordered}"
+        hint = _hint(path, shape, maps, 1, letter) or _hint(path, shape, ordered, 1, letter)
+        fail(function, name, expected, shape, hint)
+
+
+def _hint(path, shape, wanted, axis, letter):
+    """For an argument with routes along an axis, and along the next what has that letter."""
+    before, (k, rows, *rest) = wanted[:axis], wanted[axis:]
+    if shape == (*before, rows, *rest):
+        return hints.NO_ROUTE
+    if shape == (*before, k * rows, *rest):
+        return f" Are k and {letter} one axis?"
+    if len(shape) != len(wanted) or shape[axis] == k:
+        return ""
     if path.joined:
         return " The routes of a joined path share one set of parameters."
     return f" The path has {path.routes} route{'s' * (path.routes > 1)}."

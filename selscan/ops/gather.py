@@ -1,7 +1,8 @@
 """Gather and scatter along a path, for arrays of one framework.
 
 As in scan.py, what depends on shapes, strides, dtypes and the path only is computed once and
-cached. Neither has a gradient of its own here: that of each is the other.
+cached, for as few calls as paths are kept: it is as large as a path. Neither has a gradient of its
+own here: that of each is the other.
 """
 
 import functools
@@ -9,10 +10,9 @@ from typing import Any, NamedTuple
 
 from .. import backends
 from ..messages import foreign, unserved
+from ..paths.constant import KEPT
 from . import contract, memory, path_contract
 from .arrays import Output
-
-_CACHED_SHAPES = 512
 
 
 class Request(NamedTuple):
@@ -61,7 +61,7 @@ def check(request):
     return moved, framework.output(moved.shape, moved.dtype)
 
 
-@functools.lru_cache(maxsize=_CACHED_SHAPES)
+@functools.lru_cache(KEPT)
 def _prepare(request) -> tuple[Any, Output]:
     moved, output = check(request)
     return None if moved.empty else request.backend.RoutesPlan(moved), output

@@ -13,8 +13,11 @@ _SIZES = {
 
 
 def in_64_bits(layout):
-    """The layout with steps that an int64 holds: torch lets an axis of length 1 have any."""
-    if all(-(2**63) <= step < 2**63 for step in layout.steps):
+    """The layout with steps that an int64 holds: torch lets an axis of length 1 have any.
+
+    Symbolic steps are of tensors without data, whose addresses nobody asks for.
+    """
+    if all(not isinstance(step, int) or -(2**63) <= step < 2**63 for step in layout.steps):
         return layout
     axes = zip(layout.shape, layout.steps, strict=True)
     return layout._replace(steps=tuple(0 if n == 1 else step for n, step in axes))

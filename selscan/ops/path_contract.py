@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ..messages import describe, fail
 from ..paths import Path
 from .arrays import DTYPES, INTEGERS
-from .contract import LARGEST
+from .contract import check_size
 
 _EXPECTED = f"of {', '.join(DTYPES)} or integers"
 _HOW = " Make one of a table: selscan.paths.Path(table, height, width)."
@@ -60,7 +60,7 @@ def check_gather(x, path):
         )
         fail("gather", "x", expected, shape, _map_hint(shape, size))
     batch, dim = shape[0], shape[-3]
-    _check_size("gather", batch, dim, path)
+    check_size("gather", "b * k * d * l", batch, dim, *_largest(path))
     steps = x.steps if len(shape) == 5 else (x.steps[0], 0, *x.steps[1:])
     result = batch, routes, dim, path.length
     return Moved("gather", path, batch, dim, x.dtype, steps, result)
@@ -75,18 +75,15 @@ def check_scatter(y, path, merge):
         expected = f"(b, k, d, l) with k = {routes}, l = {length} as path has them"
         fail("scatter", "y", expected, shape, _sequence_hint(shape, routes, length))
     batch, _, dim, _ = shape
-    _check_size("scatter", batch, dim, path)
+    check_size("scatter", "b * k * d * l", batch, dim, *_largest(path))
     steps = (*y.steps[:3], 0, y.steps[3])
     result = (batch, *(() if merge else (routes,)), dim, path.height, path.width)
     return Moved("merge" if merge else "place", path, batch, dim, y.dtype, steps, result)
 
 
-def _check_size(function, batch, dim, path):
-    """Refuse what no memory could hold, before a product of sizes leaves 64 bits."""
-    pixels = path.height * path.width
-    product = math.prod((batch, path.routes, dim, max(path.length, pixels)))
-    if product >= LARGEST:
-        fail(function, "b * k * d * l", "below 2**50", product)
+def _largest(path):
+    """Routes, and their steps or the pixels of a map for each."""
+    return path.routes, max(path.length, path.height * path.width)
 
 
 def _map_hint(shape, size):

@@ -1,19 +1,21 @@
 """The scan along the routes of a path and its gradient, for arrays of one framework.
 
-As in scan.py, what depends on shapes, dtypes, options and the path is computed once and cached.
+As in scan.py, what depends on shapes, dtypes, options and the path is computed once and cached, for
+as few calls as paths are kept: it is as large as a path.
 """
 
 import functools
 from typing import Any, NamedTuple
 
 from ..messages import unserved
+from ..paths.constant import KEPT
 from . import contract, contract2d
 from .arrays import Layout, Output
 from .contract2d import ARGUMENTS
+from .path_contract import check_path
 from .scan import Request, check_states, layouts_of, signatures, states_output
 
 UPSTREAM = ("dy",)
-_CACHED_SHAPES = 512
 
 
 class Switches(NamedTuple):
@@ -46,7 +48,7 @@ class Call(NamedTuple):
 
 def switches(function, path, delta_softplus, merge, out_dtype=None, framework=None):
     """Check and bundle the options; `framework` knows what out_dtype means."""
-    contract2d.check_path(function, path)
+    check_path(function, path)
     contract.check_flags(function, delta_softplus=delta_softplus, merge=merge)
     if out_dtype is not None:
         name = framework.dtype_name(out_dtype)
@@ -91,7 +93,7 @@ def _sink(request, problem, operands, name, output, axes, parts):
     return Sink(name, output, part, zeroed)
 
 
-@functools.lru_cache(maxsize=_CACHED_SHAPES)
+@functools.lru_cache(KEPT)
 def _prepare_forward(request, keep_states, want_y):
     layouts, problem, y = check_forward(request)
     given = tuple((i, n) for i, n in enumerate(ARGUMENTS) if n in layouts)
@@ -153,7 +155,7 @@ def check_backward(request, incoming):
     return layouts, dy, problem, {n: framework.like(x) for n, x in layouts.items()}
 
 
-@functools.lru_cache(maxsize=_CACHED_SHAPES)
+@functools.lru_cache(KEPT)
 def _prepare_backward(request, incoming):
     layouts, dy, problem, gradients = check_backward(request, incoming)
     names = (*ARGUMENTS, *UPSTREAM)

@@ -61,6 +61,15 @@ def checked_tile(function, name, height, width, value, copies):
     return value
 
 
+def checked_step(height, width, value):
+    """The step of an atrous path."""
+    value = checked_tile("atrous", "step", height, width, value, 1)
+    if value**2 * height * width > LARGEST:
+        expected = f"small enough for step**2 * height * width of at most {LARGEST}"
+        fail("atrous", "step", expected, f"{value} for {height} x {width}")
+    return value
+
+
 @constant
 def check_routes(function, height, width, routes):
     """Names of routes."""
@@ -84,8 +93,8 @@ def padded_area(height, width, size):
     return -(-height // size) * -(-width // size) * size**2
 
 
-def checked_table(function, table, pixels):
-    """The table, int32 and read-only, and its inverse (k, pixels)."""
+def checked_table(function, table, height, width):
+    """The table, int32 and read-only, and its inverse (k, height * width)."""
     expected = "a NumPy array of integers"
     if not isinstance(table, np.ndarray) or isinstance(table, np.ma.MaskedArray):
         hint = " Pass numpy.asarray(table)." if isinstance(table, list | tuple) else ""
@@ -97,6 +106,10 @@ def checked_table(function, table, pixels):
         fail(function, "table", "(k, l) with k and l of at least 1", table.shape, hint)
     if table.size > LARGEST:
         fail(function, "table", f"(k, l) with k * l of at most {LARGEST}", table.shape)
+    pixels = height * width
+    if len(table) * pixels > LARGEST:
+        expected = f"(k, l) with k * height * width of at most {LARGEST}"
+        fail(function, "table", expected, f"{table.shape} over {height} x {width} pixels")
     wrong = (table < -1) | (table >= pixels)
     if wrong.any():
         k, l = np.argwhere(wrong)[0]
@@ -122,6 +135,6 @@ def inverted(function, table, pixels):
 
 
 def freeze(array):
-    """The array, read-only."""
+    """The array, read-only; torch.compile takes no array that could never be written again."""
     array.setflags(write=False)
     return array

@@ -4,7 +4,7 @@ A maker takes height and width, and perhaps a size. It returns the same object a
 arguments, as long as that is among the last few that were asked for.
 """
 
-from .checks import checked_size, checked_tile
+from .checks import checked_size, checked_step, checked_tile
 from .constant import kept
 from .orders import atrous_table
 from .path import Path, path_of
@@ -109,7 +109,7 @@ def atrous(height, width, step=2):
            [ 5, -1,  7, -1]], dtype=int32)
     """
     height, width = checked_size("atrous", height, width)
-    return atrous_of(height, width, checked_tile("atrous", "step", height, width, step, 1))
+    return atrous_of(height, width, checked_step(height, width, step))
 
 
 @kept

@@ -72,7 +72,7 @@ class Path:
     def __post_init__(self):
         height, width = checked_size("Path", self.height, self.width)
         joined = checked_flag("Path", "joined", self.joined)
-        table, inverse = checked_table("Path", self.table, height * width)
+        table, inverse = checked_table("Path", self.table, height, width)
         text = text_of(table, height, width, joined)
         # Straight into the dictionary, since the fields of a frozen dataclass cannot be assigned.
         vars(self).update(table=table, height=height, width=width, joined=joined)

@@ -9,6 +9,7 @@ import functools
 import numpy as np
 
 from .formats import BF16, F16, F32, F64
+from .pieces import fresh_routes
 
 (
     SOURCE,  # addresses
@@ -134,21 +135,21 @@ class RoutesPlan:
 @functools.lru_cache(64)
 def walks(path, fresh):
     """GROUPS, ROUTES, and whether the fresh routes visit every pixel; none is without `fresh`."""
-    visited = path.inverse >= 0
-    before = np.logical_or.accumulate(visited, axis=0)
-    routes = np.zeros((path.routes, ROUTE_FIELDS), np.int64)
-    routes[:, COVERS] = visited.all(axis=1)
+    routes, covered = np.zeros((path.routes, ROUTE_FIELDS), np.int64), False
+    routes[:, COVERS] = (path.inverse >= 0).all(axis=1)
     routes[:, PADDED] = (path.table < 0).any(axis=1)
-    routes[0, FRESH] = fresh
-    routes[1:, FRESH] = fresh & ~(visited[1:] & before[:-1]).any(axis=1)
+    if fresh:
+        routes[:, FRESH], covered = fresh_routes(path, False)
     groups = []
     for route, first, last in zip(routes, path.runs.first, path.runs.first[1:], strict=False):
-        own = groups_of(path.runs.table[first:last].tolist())
+        runs = path.runs.table[first:last]
+        if 2 * runs[runs[:, 2] >= LONG, 2].sum() < path.length:
+            continue  # no groups are worth it; to find them takes long where all runs are short
+        own = groups_of(runs.tolist())
         route[BY_GROUPS] = 2 * sum(map(worth, own)) >= path.length
         if route[BY_GROUPS]:
             route[FIRST], route[LAST] = len(groups), len(groups) + len(own)
             groups += own
-    covered = visited[routes[:, FRESH] > 0].any(axis=0).all()
     return np.array(groups, np.int64).reshape(-1, GROUP_FIELDS), routes, covered
 
 
