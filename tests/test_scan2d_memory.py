@@ -9,6 +9,7 @@ from harness import Backend, scan2d_gradients
 from map_strategies import FORMS, PATHS, make_map_problem, with_dy
 from test_runtime_memory import peak_of
 from test_scratch import assert_in_bounds
+from test_threads import threads  # noqa: F401 a fixture
 
 import selscan
 from selscan.paths import Path, cross
@@ -16,11 +17,17 @@ from selscan.paths.constant import KEPT
 
 BACKEND = Backend("cpu", "numpy")
 PATH = cross(96, 96)
-LARGE = make_map_problem(PATH, b=1, d=128, n=1, step=0.1)
-MAP = 128 * 96 * 96 * 4  # bytes of u and of y
+LARGE = make_map_problem(PATH, b=4, d=128, n=1, step=0.1)
+MAP = 4 * 128 * 96 * 96 * 4  # bytes of u and of y
 # Of that size is one (b, k, d, l) array, which an unfused scan has several of.
 ROUTES = 4 * MAP
 STATES = ROUTES // 256  # at chunk starts
+
+
+@pytest.fixture
+def two_threads(threads):  # noqa: F811
+    """Scratch is for each thread."""
+    threads(2)
 
 
 def peak_beyond(function, **problem):
@@ -29,22 +36,26 @@ def peak_beyond(function, **problem):
     return peak - sum(x.nbytes for x in (found if isinstance(found, tuple) else (found,)))
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_the_forward_takes_a_part_of_what_one_gathered_array_has():
     assert peak_beyond(selscan.scan2d, **LARGE) < ROUTES / 3
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_the_backward_takes_the_kept_states_and_a_part_of_what_one_gathered_array_has():
     problem = with_dy(LARGE) | {"backend": "cpu"}
 
     assert peak_beyond(scan2d_gradients, **problem) < STATES + ROUTES / 2
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_memory_does_not_grow_with_the_batch():
     small, large = (make_map_problem(PATH, b=b, d=16, n=1, step=0.1) for b in (2, 6))
 
     assert peak_beyond(selscan.scan2d, **large) < peak_beyond(selscan.scan2d, **small) + 2**16
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_a_result_in_16_bits_takes_one_map_more():
     problem = LARGE | {"out_dtype": "float16"}
 

@@ -8,8 +8,8 @@ from .pieces import find_pieces, fresh_routes, panel_chunks
 from .simd import lanes_of
 
 _COEFFICIENTS = ("B", "C", "dB", "dC")
-# Bytes: a few planes fit the second-level cache.
-LARGEST_PLANE = 1 << 18
+# Bytes, of which each thread has up to a few dozen times as many in scratch.
+LARGEST_PLANE = 1 << 23
 
 
 def add_path(plan, problem, operands, slots):
