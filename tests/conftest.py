@@ -12,7 +12,7 @@ from harness import Backend
 import selscan
 from selscan import backends
 from selscan.backends import NOT_YET
-from selscan.backends.cpu import plan, plan_maps, run
+from selscan.backends.cpu import plan, run
 from selscan.backends.cupy import nvrtc as nvrtc_loader
 from selscan.backends.cupy.compiler import find_nvrtc
 from selscan.ops import arrays, exchange
@@ -179,17 +179,6 @@ def small_pieces():
         patch.setattr(plan, "chunk_of", lambda d_state: 8)
         patch.setattr(plan, "_FORWARD_TASKS", 2)
         patch.setattr(plan, "_BACKWARD_TASKS", 2)
-        _forget_plans()
-        yield
-    _forget_plans()
-
-
-@pytest.fixture(scope="module", params=["planes", "pieces"])
-def copies(request):
-    """Both ways of copying maps: all at once, as small maps are, and piece by piece."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "pieces":
-            patch.setattr(plan_maps, "LARGEST_PLANE", 0)
         _forget_plans()
         yield
     _forget_plans()

@@ -1,4 +1,4 @@
-"""`scan2d` in many chunks, panels and blocks, each way of copying, against the reference."""
+"""`scan2d` in many chunks and blocks, against the reference."""
 
 import pytest
 from hypothesis import given
@@ -7,7 +7,7 @@ from test_scan2d import assert_matches_reference
 
 from selscan.paths import MAKERS, Path
 
-pytestmark = pytest.mark.usefixtures("small_pieces", "copies")
+pytestmark = pytest.mark.usefixtures("small_pieces")
 
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=list(PATHS))

@@ -93,7 +93,7 @@ def test_the_scratch_of_a_thread_is_small(name):
 
 GAP, MARK = 256, 0x5A  # bytes behind a tile, and what each of them holds
 TILES = {getattr(at, name): name for name in dir(at) if name.startswith("TILE_")}
-TILES |= {slot + at.PANEL: f"panel of {name}" for name, slot in plan.SLOTS.items()}
+TILES |= {slot + at.PLANE: f"planes of {name}" for name, slot in plan.SLOTS.items()}
 
 
 class Gaps:

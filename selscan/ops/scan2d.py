@@ -33,8 +33,7 @@ class Sink(NamedTuple):
 
     name: str  # of the operand that the kernel writes
     output: Output
-    parts: Output | None  # summed over the leading axis afterwards
-    zeroed: bool  # pixels may be visited by no route
+    parts: Output | None = None  # summed over the leading axis afterwards
 
 
 class Call(NamedTuple):
@@ -61,7 +60,7 @@ def check_forward(request):
     """The layouts of the inputs, the Problem, and y; sizes may be symbolic."""
     function, framework, backend, found, options = request
     device = framework.device(found[0])
-    if not hasattr(backend, "visits_all"):
+    if not hasattr(backend, "RoutesPlan"):
         raise unserved(function, "paths", device)
     layouts = layouts_of(function, framework, ARGUMENTS, found)
     path, softplus = options.path, options.softplus
@@ -72,25 +71,18 @@ def check_forward(request):
 
 def _sink(request, problem, operands, name, output, axes, parts):
     """How the kernel writes a result in `parts` parts; adds the operand to `operands`."""
-    backend, path, layout = request.backend, problem.path, output.layout
-    backward = name != "y"
-    if axes.is_shared:
-        zeroed = not backend.visits_together(path, backward)
-    else:
-        zeroed = axes.is_map and not backend.visits_all(path)
-    is_complex = layout.dtype in contract.COMPLEX
-    wide = problem.state_dtype if is_complex else problem.real
-    if parts == 1 and (layout.dtype == wide or not axes.is_shared):
+    layout = output.layout
+    if parts == 1:
         operands[name] = layout, axes
-        return Sink(name, output, None, zeroed)
-    # What several routes add to, and what is summed up over parts, is rounded once.
+        return Sink(name, output)
+    wide = problem.state_dtype if layout.dtype in contract.COMPLEX else problem.real
     part = request.framework.output((parts, *layout.shape), wide)
     if axes.b is None:  # a part for each batch element
         moved = (None if axis is None else axis + 1 for axis in axes[1:6])
         operands[name] = part.layout, contract2d.Axes(0, *moved)
     else:  # for each slice: the kernel adds the offset of its slice
         operands[name] = Layout(layout.shape, part.layout.steps[1:], wide), axes
-    return Sink(name, output, part, zeroed)
+    return Sink(name, output, part)
 
 
 @functools.lru_cache(KEPT)
@@ -100,7 +92,7 @@ def _prepare_forward(request, keep_states, want_y):
     states = states_output(request, problem) if keep_states else None
     if problem.empty:
         states = request.framework.output((0,), problem.real) if keep_states else None
-        return Call(None, given, (Sink("y", y, None, True),), states)
+        return Call(None, given, (Sink("y", y),), states)
     operands = {name: (layouts[name], problem.axes[name]) for _, name in given}
     axes = contract2d.maps_axes(len(y.layout.shape), problem.routes > 1)
     sinks = (_sink(request, problem, operands, "y", y, axes, 1),) if want_y else ()
@@ -133,8 +125,6 @@ def _run(request, call, arrays, states):
         if sink.parts is not None:
             written = framework.allocate(sink.parts)
             summed.append((written, result))
-        if sink.zeroed:
-            framework.fill(written, 0)
         addresses[sink.name] = address(written)
     request.backend.launch(call.plan, addresses, framework.stream())
     for parts, result in summed:
@@ -161,7 +151,7 @@ def _prepare_backward(request, incoming):
     names = (*ARGUMENTS, *UPSTREAM)
     given = tuple((i, n) for i, n in enumerate(names) if n in layouts or n == "dy")
     if problem.empty:
-        sinks = tuple(Sink(f"d{n}", output, None, True) for n, output in gradients.items())
+        sinks = tuple(Sink(f"d{n}", output) for n, output in gradients.items())
         return Call(None, given, sinks, request.framework.output((0,), problem.real))
     operands = {name: (x, problem.axes[name]) for name, x in layouts.items()}
     operands["dy"] = dy, contract2d.maps_axes(len(dy.shape), problem.routes > 1)

@@ -16,7 +16,6 @@ from .gather import compile_gather, compile_merge, compile_place
 from .gather_plan import RoutesPlan
 from .jit import source_version
 from .maps import compile_load_rows, compile_store_rows
-from .pieces import visits_all, visits_together
 from .plan import backward_plan, backward_slices, forward_plan, states_size, step_plan
 from .planes import REAL_STATES
 from .step import compile_step
@@ -33,8 +32,6 @@ __all__ = [
     "launch",
     "states_size",
     "step_plan",
-    "visits_all",
-    "visits_together",
 ]
 
 _COMPILERS = {
@@ -67,7 +64,7 @@ def launch(plan, addresses, stream=None):
     if plan.entry is None:
         moves = isinstance(plan, RoutesPlan)
         names = () if moves else ("load_tile", "store_tile")
-        along = () if moves or not plan.tables else ("load_rows", "store_rows")  # a path
+        along = () if moves or plan.path is None else ("load_rows", "store_rows")  # a path
         tiles, rows = ([kernel(x, plan.real, ()) for x in given] for given in (names, along))
         run.link(plan, kernel(plan.kernel, plan.real, plan.kinds), tiles, rows)
     run.run(plan, addresses)

@@ -9,7 +9,6 @@ import functools
 import numpy as np
 
 from .formats import BF16, F16, F32, F64
-from .pieces import fresh_routes
 
 (
     SOURCE,  # addresses
@@ -135,11 +134,13 @@ class RoutesPlan:
 @functools.lru_cache(64)
 def walks(path, fresh):
     """GROUPS, ROUTES, and whether the fresh routes visit every pixel; none is without `fresh`."""
-    routes, covered = np.zeros((path.routes, ROUTE_FIELDS), np.int64), False
-    routes[:, COVERS] = (path.inverse >= 0).all(axis=1)
+    visited = path.inverse >= 0
+    before = np.logical_or.accumulate(visited, axis=0)
+    routes = np.zeros((path.routes, ROUTE_FIELDS), np.int64)
+    routes[:, COVERS] = visited.all(axis=1)
     routes[:, PADDED] = (path.table < 0).any(axis=1)
-    if fresh:
-        routes[:, FRESH], covered = fresh_routes(path, False)
+    routes[0, FRESH] = fresh
+    routes[1:, FRESH] = fresh & ~(visited[1:] & before[:-1]).any(axis=1)
     groups = []
     for route, first, last in zip(routes, path.runs.first, path.runs.first[1:], strict=False):
         runs = path.runs.table[first:last]
@@ -150,6 +151,7 @@ def walks(path, fresh):
         if route[BY_GROUPS]:
             route[FIRST], route[LAST] = len(groups), len(groups) + len(own)
             groups += own
+    covered = visited[routes[:, FRESH] > 0].any(axis=0).all()
     return np.array(groups, np.int64).reshape(-1, GROUP_FIELDS), routes, covered
 
 

@@ -1,9 +1,9 @@
 """Where things stand in the argument array of the kernels, and how a scan is cut into tasks.
 
 Kernels take one int64 array. First come sizes and addresses (the names below), then the operands,
-twelve slots each: address (0 = not given), dtype code, and the byte steps along batch, channel (or
+eleven slots each: address (0 = not given), dtype code, and the byte steps along batch, channel (or
 group), state, time (or the columns of a map), route and the rows of a map, zero where an operand
-has no such axis. The last four are those of maps (maps.py).
+has no such axis. The last three are those of maps (maps.py).
 """
 
 # sizes and switches
@@ -32,17 +32,12 @@ has no such axis. The last four are those of maps (maps.py).
     OWN_ADDRESS,  # of this array
     ROUTES,  # of a path; one for a scan of sequences
     JOINED,  # routes are one sequence
-    PANEL_CHUNKS,  # chunks of a panel (maps.py)
-    PANEL_SIZE,  # bytes of a panel or a plane of one block
-    PIECES,  # addresses of the tables of a path (pieces.py)
-    FIRST_PIECES,
-    POSITIONS,
-    FRESH,
-    PIXELS,  # 0: no step is padding
-    TABLE,
+    PLANE_SIZE,  # bytes of a plane of one block (maps.py)
+    TABLE,  # address of the table of a path, int32
+    PADDED,  # some steps have no pixel
     MAP_ROWS,  # one, of all pixels, where rows follow each other in memory
     MAP_COLUMNS,
-) = range(34)
+) = range(29)
 
 # byte offsets of the tiles in the scratch of a worker, forward and backward
 (
@@ -69,11 +64,9 @@ has no such axis. The last four are those of maps (maps.py).
     TILE_PAST,
     TILE_DROW,  # gradients of delta_bias and D of each block
     TILE_SEGMENTS,  # where seq_idx changes within the chunk (segments.py)
-    TILE_PIECE,  # w pixels of a map
-    TILE_MERGE,  # what earlier routes left where a route adds to a map
-) = range(34, 59)
+) = range(29, 52)
 
-_OPERANDS = 59
+_OPERANDS = 52
 (
     ADDRESS,
     DTYPE,
@@ -85,9 +78,8 @@ _OPERANDS = 59
     STEP_H,
     IS_MAP,
     IS_SHARED,
-    IS_PLANE,
-    PANEL,  # byte offset of its panels or planes in the scratch of a worker; 0: none
-) = range(12)
+    PLANE,  # byte offset of its planes in the scratch of a worker
+) = range(11)
 (
     U,
     DELTA,
@@ -112,5 +104,5 @@ _OPERANDS = 59
     DZ,
     DDELTA_BIAS,
     DINITIAL_STATE,
-) = range(_OPERANDS, _OPERANDS + 23 * 12, 12)
-END = DINITIAL_STATE + 12
+) = range(_OPERANDS, _OPERANDS + 23 * 11, 11)
+END = DINITIAL_STATE + 11

@@ -70,7 +70,7 @@ class Plan:
     def __init__(self, problem, slices, tiles, operands, kernel="forward"):
         self.kernel = kernel
         self.entry = None  # the address of the compiled kernel, once it is known
-        self.tables = ()  # of a path
+        self.path = None
         width = lanes_of(_REAL[problem.real])
         chunk = min(chunk_of(problem.d_state), problem.length)
         self.real = np.dtype(problem.real).type(0)
@@ -97,7 +97,6 @@ class Plan:
             at.SOFTPLUS: problem.softplus,
             at.REVERSE: problem.reverse,
             at.ROUTES: 1,
-            at.PANEL_CHUNKS: 1,
         }
         for slot, value in sizes.items():
             self.template[slot] = value
