@@ -8,6 +8,8 @@
 array([0.5  , 0.803, 0.987, 1.099], dtype=float32)
 """
 
+import importlib
+
 from . import paths as paths
 from .api import BackendInfo, ScanGrads, list_backends, scan, scan_backward, scan_step, use
 from .api_paths import gather, scan2d, scatter
@@ -29,3 +31,16 @@ __all__ = [
     "scatter",
     "use",
 ]
+
+# Subpackages that import torch: loaded when first used.
+_LAZY = ("models", "nn")
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_LAZY})

@@ -1,4 +1,4 @@
-"""The command line: python -m selscan [check | bench | info]."""
+"""The command line: python -m selscan [check | bench | models | info]."""
 
 import argparse
 import sys
@@ -46,10 +46,24 @@ def parser():
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     command.set_defaults(run=bench, error=command.error)
 
+    text = "list the models: parameters and operations, beside the published ones (needs torch)"
+    command = commands.add_parser("models", help=text, description=text)
+    command.set_defaults(run=models)
+
     text = "print a block to paste in a bug report"
     command = commands.add_parser("info", help=text, description=text)
     command.set_defaults(run=lambda args: info())
     return main
+
+
+def models(args):
+    """Print the table of models."""
+    try:
+        from selscan.models.table import show  # here, since it imports torch
+    except ModuleNotFoundError as error:
+        print(f"models: {error.name} is needed. Install it: pip install {error.name}")
+        return 1
+    return show()
 
 
 def main(argv=None):

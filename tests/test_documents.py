@@ -17,7 +17,11 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts)]
 # Public names, those of public modules with the module before them.
-PUBLIC = [*selscan.__all__, *(f"paths.{name}" for name in selscan.paths.__all__)]
+MODULES = ("paths", "models", "nn") if importlib.util.find_spec("torch") else ("paths",)
+PUBLIC = [
+    *selscan.__all__,
+    *(f"{module}.{name}" for module in MODULES for name in getattr(selscan, module).__all__),
+]
 OPTIONAL = ("torch", "jax", "cupy")
 
 FENCE = re.compile(

@@ -16,15 +16,17 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("cupy", "jax", "jaxlib", "llvmlite", "ml_dtypes", "numba", "torch")
 # Modules of ours that only arrays of other libraries need.
 GUESTS = ("selscan.autograd", "selscan.ops.cuda", "selscan.ops.dlpack", "selscan.ops.exchange")
-# Modules that need a library which may be missing.
-NEEDS = {
-    f"selscan.{name}": "torch" for name in ("autograd", "torch_ops", "torch_route", "torch_paths")
-}
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(selscan.__path__, "selscan.")
     if module.name != "selscan.__main__"
 ]
+# Modules that need a library which may be missing, by the beginning of their name.
+NEEDS = {
+    x: "torch"
+    for x in MODULES
+    if x.split(".")[1].startswith(("autograd", "models", "nn", "torch_"))
+}
 SCAN = """
 import numpy as np
 x = np.ones((1, 1, 1), np.float32)
@@ -69,6 +71,18 @@ def test_calls_with_numpy_arrays_import_numba_only():
 
 def test_the_loader_of_cuda_kernels_imports_no_large_library():
     assert heavy_after("import selscan.backends.cupy.nvrtc") == []
+
+
+@pytest.mark.parametrize("name", ["models", "nn"])
+def test_a_subpackage_that_needs_torch_is_loaded_when_it_is_first_used(name):
+    pytest.importorskip("torch")
+
+    assert name in dir(selscan)
+    assert "torch" in heavy_after(f"assert selscan.{name}.__all__")
+
+
+def test_a_name_that_is_not_there_is_no_attribute():
+    assert not hasattr(selscan, "nothing")
 
 
 @pytest.mark.parametrize("name", MODULES)

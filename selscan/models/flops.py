@@ -1,0 +1,65 @@
+"""The cost of a model as the papers count it, from shapes alone.
+
+A multiplication and the addition behind it are one in convolutions and matrix products. A norm of
+layers costs 5 for each number, one of batches 2, linear interpolation 4; a scan 9 for each state of
+each step and channel, and one for D. Nothing else is counted.
+"""
+
+from math import prod
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..nn import set_fused
+
+ATEN = torch.ops.aten
+
+
+def per_number(cost):
+    """A formula for an operator that costs the same for each number it returns."""
+
+    def formula(*_, out_shape=None, **__):
+        shape = out_shape[0] if isinstance(out_shape[0], tuple | list | torch.Size) else out_shape
+        return cost * prod(shape)
+
+    return formula
+
+
+COSTS = {
+    ATEN.native_layer_norm: per_number(5),
+    ATEN.native_batch_norm: per_number(2),
+    ATEN._native_batch_norm_legit_no_training: per_number(2),
+    ATEN.upsample_bilinear2d: per_number(4),
+}
+
+
+def count(model, channels=3, height=224, width=224):
+    """Operations of a model for one image.
+
+    The scans of maps are counted as the papers' implementations do them: gathered, scanned and
+    scattered, with projections of whatever a route visits.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Best on the device "meta", where nothing is computed. Its maps are scanned in place
+        afterwards.
+    channels, height, width : int
+        Size of the image.
+
+    Returns
+    -------
+    flops : int
+    """
+    image = next(model.parameters()).new_zeros(1, channels, height, width)
+    set_fused(model.eval(), False)
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=COSTS) as counter:
+        model(image)
+    set_fused(model, True)
+    found = counter.get_flop_counts()["Global"]
+    return sum(cost if is_alone(operator) else cost // 2 for operator, cost in found.items())
+
+
+def is_alone(operator):
+    """Whether torch does not count additions besides."""
+    return operator in COSTS or operator._qualified_op_name.startswith("selscan::")

@@ -1,0 +1,155 @@
+"""LocalVim (Huang et al. 2024): Mamba along four routes over the patches of an image.
+
+Each layer has routes of its own, among them some that go window by window. They were found by a
+search: a model that scans all eight candidates learns a weight for each, and `searched_routes` has
+what it chooses.
+"""
+
+from torch import nn
+
+from ..messages import describe, fail
+from ..nn import LocalMamba
+from ..nn.initial import init_weights
+from ..nn.routes import CANDIDATES, RouteSum, RouteWeights
+from .plain import Plain
+from .registry import Variant
+
+KEPT = 4  # routes of a layer behind a search
+
+# What the search for LocalVim-T found.
+SEARCHED = (
+    ("h", "v_flip", "w7", "w7_flip"),
+    ("h_flip", "w2_flip", "w7", "w7_flip"),
+    ("h", "h_flip", "v", "w7"),
+    ("h", "h_flip", "v", "v_flip"),
+    ("h", "h_flip", "v", "v_flip"),
+    ("h", "h_flip", "v", "v_flip"),
+    ("h_flip", "v", "v_flip", "w7"),
+    ("h_flip", "v", "v_flip", "w2_flip"),
+    ("h", "h_flip", "v", "v_flip"),
+    ("h", "h_flip", "v", "v_flip"),
+    ("h", "v", "v_flip", "w2"),
+    ("h", "v", "v_flip", "w2_flip"),
+    ("h", "h_flip", "v_flip", "w7"),
+    ("h_flip", "v", "v_flip", "w2"),
+    ("h", "h_flip", "v", "v_flip"),
+    ("h", "v", "w2", "w2_flip"),
+    ("v", "v_flip", "w2", "w7"),
+    ("h", "h_flip", "v", "w2"),
+    ("h", "h_flip", "w2_flip", "w7"),
+    ("v", "v_flip", "w2", "w2_flip"),
+)
+UNSEARCHED = (("h", "h_flip", "w2", "w2_flip"),) * 20
+ROUTES = {"searched": SEARCHED, "unsearched": UNSEARCHED}
+
+
+def _local(dim, routes, class_token=None):
+    options = {"dim": dim, "routes": routes, "class_token": class_token}
+    return options | {"rope": class_token is None, "drop_path_rate": 0.1}
+
+
+# Published gflops count one route of the four in all but the scan.
+VARIANTS = {
+    "local_vim_tiny": Variant(_local(192, SEARCHED), 8, 1.5, 76.2, sized=True),
+    "local_vim_tiny_middle_cls_token": Variant(
+        _local(192, SEARCHED, class_token="middle"), 8, 1.5, 77.8, sized=True
+    ),
+    "local_vim_tiny_wo_search": Variant(_local(192, UNSEARCHED), None, None, None, sized=True),
+    "local_vim_small": Variant(_local(384, UNSEARCHED), 28, 4.8, 81.1, sized=True),
+    "local_vim_tiny_search": Variant(_local(128, None), None, None, None, sized=True),
+}
+
+
+class LocalVim(Plain):
+    """The family.
+
+    Parameters
+    ----------
+    dim : int
+        Channels.
+    routes : sequence of sequences of str, optional
+        The routes of each layer, named as in `selscan.paths.Path.of`. Without them the model is
+        that of a search, of `depth` layers.
+    depth : int
+        Number of layers.
+    class_token : {None, "middle"}
+        With a class token that is classified, or without one.
+    d_state
+        As in `selscan.nn.LocalMamba`.
+    img_size, patch, rope
+        As in `selscan.models.plain.Plain`.
+    drop_path_rate, num_classes, in_chans, features_only
+        As in `selscan.models.create`.
+    out_indices : sequence of int, optional
+        Layers; the maps are norms of the results of their mixers.
+    """
+
+    def __init__(self, dim, routes=None, depth=20, *, class_token=None, d_state=16, **options):
+        if class_token not in (None, "middle"):
+            fail("LocalVim", "class_token", "None or 'middle'", describe(class_token))
+        of_layers = (None,) * depth if routes is None else routes
+        middle = class_token is not None
+        mixers = [LocalMamba(dim, of_layer, middle, d_state=d_state) for of_layer in of_layers]
+        super().__init__(mixers, dim, class_token=class_token, pads=True, **options)
+
+    def add_norms_of_maps(self, dim):
+        for i in range(len(self.out_indices)):
+            self.add_module(f"outnorm_{i}", nn.LayerNorm(dim))
+
+    def map_of(self, hidden, residual, number):
+        return getattr(self, f"outnorm_{number}")(hidden)
+
+    def place(self, grid):
+        return (grid,)
+
+    def reset(self):
+        self.apply(init_weights)
+        super().reset()
+
+
+def searched_routes(model):
+    """What a search has found: the four routes of each layer with the largest weights.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        LocalVim or LocalVMamba, trained without given routes.
+
+    Returns
+    -------
+    routes : tuple of tuples of str
+        For a model with these `routes`. Those of a layer are in the order of the candidates, as
+        they are in the official models.
+
+    Raises
+    ------
+    ValueError
+        A model whose routes were given.
+
+    Examples
+    --------
+    >>> from selscan import models
+    >>> from selscan.models.localvim import searched_routes
+    >>> search = models.create("local_vim_tiny_search")
+    >>> found = models.create("local_vim_tiny", routes=searched_routes(search))
+    """
+    learned = [x.weights for x in model.modules() if isinstance(x, RouteSum | RouteWeights)]
+    if not learned or learned[0] is None:
+        fail("searched_routes", "model", "one of a search", "one whose routes were given")
+    best = [weights.flatten().topk(KEPT).indices.sort().values.tolist() for weights in learned]
+    return tuple(tuple(CANDIDATES[i] for i in layer) for layer in best)
+
+
+def named_routes(routes):
+    """A table of routes, by its name or as it is."""
+    if not isinstance(routes, str):
+        return routes
+    if routes not in ROUTES:
+        fail("create", "routes", "'searched', 'unsearched' or a table", describe(routes))
+    return ROUTES[routes]
+
+
+def build(name, **options):
+    """The model of a variant; `routes` may be "searched" or "unsearched"."""
+    options = VARIANTS[name].options | options
+    return LocalVim(**options | {"routes": named_routes(options["routes"])})

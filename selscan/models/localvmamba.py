@@ -1,0 +1,143 @@
+"""LocalVMamba (Huang et al. 2024): the pyramid of VMamba, each layer with routes of its own."""
+
+import functools
+
+from ..messages import fail
+from ..nn import Mixer2d
+from ..nn.layers import drop_path_rates
+from ..nn.patches import PatchMerging, patch_embed
+from ..nn.routes import CANDIDATES, RouteSum
+from ..paths import Path
+from .pyramid import Pyramid, Stage, widths
+from .registry import Variant
+from .vmamba import Block
+
+# What the searches found, stage by stage.
+TINY = (
+    ("h", "h_flip", "w7", "w7_flip"),
+    ("h_flip", "v_flip", "w2", "w2_flip"),
+    ("h_flip", "v_flip", "w2_flip", "w7"),
+    ("h_flip", "v", "v_flip", "w2"),
+    ("h", "h_flip", "v_flip", "w2_flip"),
+    ("h_flip", "v_flip", "w2", "w2_flip"),
+    ("h", "w2_flip", "w7", "w7_flip"),
+    ("h", "h_flip", "v", "v_flip"),
+    ("h", "v_flip", "w7", "w7_flip"),
+    ("h_flip", "v", "w2", "w7_flip"),
+    ("v", "v_flip", "w2", "w7_flip"),
+    ("h", "h_flip", "v_flip", "w2_flip"),
+    ("v_flip", "w2_flip", "w7", "w7_flip"),
+    ("h_flip", "v_flip", "w2_flip", "w7_flip"),
+    ("h_flip", "v", "w7", "w7_flip"),
+)
+SMALL = (
+    ("h", "v", "v_flip", "w7_flip"),
+    ("h", "h_flip", "v", "w7"),
+    ("h_flip", "v", "v_flip", "w7"),
+    ("h_flip", "v", "w2_flip", "w7"),
+    ("h_flip", "v", "w2_flip", "w7"),
+    ("h_flip", "v_flip", "w2", "w7_flip"),
+    ("h_flip", "v", "v_flip", "w7"),
+    ("h", "v", "v_flip", "w7"),
+    ("h", "v", "v_flip", "w7"),
+    ("h", "v", "v_flip", "w7_flip"),
+    ("h", "h_flip", "v", "v_flip"),
+    ("h", "v", "v_flip", "w2"),
+    ("v", "v_flip", "w2_flip", "w7"),
+    ("h", "h_flip", "v", "w2"),
+    ("h_flip", "v", "v_flip", "w7_flip"),
+    ("h", "h_flip", "v", "v_flip"),
+    ("h", "v", "v_flip", "w7_flip"),
+    ("h", "v", "v_flip", "w7_flip"),
+    ("h", "h_flip", "v_flip", "w7"),
+    ("h_flip", "v_flip", "w2_flip", "w7"),
+    ("h_flip", "v", "v_flip", "w7_flip"),
+    ("v", "v_flip", "w7", "w7_flip"),
+    ("h", "v", "v_flip", "w7_flip"),
+    ("h_flip", "v", "v_flip", "w2"),
+    ("h", "v", "v_flip", "w2_flip"),
+    ("h", "h_flip", "v", "w7"),
+    ("h", "h_flip", "w7", "w7_flip"),
+    ("h", "v_flip", "w2", "w2_flip"),
+    ("h", "v_flip", "w2", "w7"),
+    ("h", "v", "v_flip", "w7_flip"),
+    ("h_flip", "v", "w2_flip", "w7"),
+    ("h_flip", "v_flip", "w7", "w7_flip"),
+    ("h", "v", "w7", "w7_flip"),
+)
+
+
+def _local(third, dim, routes):
+    options = {"depths": (2, 2, third, 2), "dim": dim}
+    return options | {"routes": routes, "drop_path_rate": 0.2}
+
+
+VARIANTS = {
+    "local_vssm_tiny": Variant(_local(9, 96, TINY), 26, 5.7, 82.7),
+    "local_vssm_small": Variant(_local(27, 96, SMALL), 50, 11.4, 83.7),
+    "local_vssm_tiny_search": Variant(_local(9, 32, None), None, None, None),
+    "local_vssm_small_search": Variant(_local(27, 32, None), None, None, None),
+}
+
+
+def path_along(routes, height, width):
+    """The path of some routes; a function of this module, so that models can be pickled."""
+    return Path.of(height, width, *routes)
+
+
+def local_mixer(dim, routes, d_state):
+    """The 2-D mixer with attention to the channels of each route, or that of a search."""
+    combine = RouteSum(2 * dim, search=routes is None)
+    path = functools.partial(path_along, tuple(routes or CANDIDATES))
+    return Mixer2d(dim, path, d_state=d_state, combine=combine)
+
+
+class LocalVMamba(Pyramid):
+    """The family.
+
+    Parameters
+    ----------
+    depths : sequence of int
+        Blocks of each stage.
+    dim : int or sequence of int
+        Channels of the first stage, and twice as many in each later one; or those of each.
+    routes : sequence of sequences of str, optional
+        The routes of each block, named as in `selscan.paths.Path.of`. Without them the model is
+        that of a search: `selscan.models.localvim.searched_routes` has what it finds.
+    d_state
+        As in `selscan.nn.Mixer2d`.
+    drop_path_rate, num_classes, in_chans, features_only, out_indices
+        As in `selscan.models.create`.
+    """
+
+    def __init__(
+        self,
+        depths,
+        dim,
+        routes=None,
+        *,
+        d_state=16,
+        drop_path_rate=0.0,
+        num_classes=1000,
+        in_chans=3,
+        features_only=False,
+        out_indices=None,
+    ):
+        dims, stages = widths(dim, depths), []
+        if routes is not None and len(routes) != sum(depths):
+            fail("LocalVMamba", "routes", f"those of {sum(depths)} blocks", f"{len(routes)}")
+        of_blocks = iter([None] * sum(depths) if routes is None else routes)
+        for i, rates in enumerate(drop_path_rates(drop_path_rate, depths)):
+            mixers = [local_mixer(dims[i], next(of_blocks), d_state) for _ in rates]
+            blocks = [
+                Block(dims[i], mixer, 0, rate) for mixer, rate in zip(mixers, rates, strict=True)
+            ]
+            merging = PatchMerging(dims[i], dims[i + 1]) if i + 1 < len(dims) else None
+            stages.append(Stage(blocks, merging))
+        embedding = patch_embed(in_chans, dims[0])
+        super().__init__(embedding, stages, dims, num_classes, features_only, out_indices)
+
+
+def build(name, **options):
+    """The model of a variant."""
+    return LocalVMamba(**VARIANTS[name].options | options)

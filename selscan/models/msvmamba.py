@@ -1,0 +1,93 @@
+"""MSVMamba (Shi et al. 2024): scans at two scales.
+
+Version 1 has a gate, the shell of VMamba's first models and a feed-forward of twice the width;
+version 3 the shell of the later ones, four times the width, and the norm of the feed-forward behind
+it. A gate has the largest model of version 3 only.
+"""
+
+from torch import nn
+
+from ..nn import MultiScaleMixer2d
+from ..nn.layers import ConvFFN, DropPath, drop_path_rates
+from ..nn.patches import PatchMerging, conv_merging, conv_stem, patch_embed
+from .pyramid import Pyramid, Stage, widths
+from .registry import Variant
+
+_V1 = {"drop_path_rate": 0.2, "ratio": 2.0, "gate": True, "version": 1}
+_V3 = {"drop_path_rate": 0.2, "ratio": 1.0, "gate": False, "version": 3}
+
+VARIANTS = {
+    "msvmamba_nano": Variant({"depths": (1, 2, 5, 2), "dim": 48, **_V1}, 7, 0.9, 77.3),
+    "msvmamba_micro": Variant({"depths": (1, 2, 5, 2), "dim": 64, **_V1}, 12, 1.5, 79.8),
+    "msvmamba_tiny": Variant({"depths": (1, 2, 9, 2), "dim": 96, **_V1}, 33, 4.6, 82.8),
+    "msvmambav3_tiny": Variant({"depths": (2, 2, 9, 2), "dim": 96, **_V3}, 32, 5.0, 83.0),
+    "msvmambav3_small": Variant({"depths": (2, 3, 20, 2), "dim": 96, **_V3}, 50, 8.8, 84.1),
+    "msvmambav3_base": Variant(
+        {"depths": (2, 4, 18, 2), "dim": 128, **_V3, "gate": True}, 91, 16.3, 84.4
+    ),
+}
+
+
+class Block(nn.Module):
+    """x + mixer(norm(x)), then x + ffn(norm(x)); in version 3 x + norm(ffn(x))."""
+
+    def __init__(self, dim, ratio, gate, version, drop_path):
+        super().__init__()
+        self.version = version
+        self.norm = nn.LayerNorm(dim)
+        self.op = MultiScaleMixer2d(dim, ratio=ratio, gate=gate, version=version)
+        self.convFFN = ConvFFN(dim, dim * (2 if version == 1 else 4))
+        self.norm2 = nn.LayerNorm(dim)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x):
+        x = x + self.drop_path(self.op(self.norm(x)))
+        first = self.version == 1
+        y = self.convFFN(self.norm2(x)) if first else self.norm2(self.convFFN(x))
+        return x + self.drop_path(y)
+
+
+class MSVMamba(Pyramid):
+    """The family.
+
+    Parameters
+    ----------
+    depths : sequence of int
+        Blocks of each stage.
+    dim : int or sequence of int
+        Channels of the first stage, and twice as many in each later one; or those of each.
+    ratio, gate, version
+        As in `selscan.nn.MultiScaleMixer2d`.
+    drop_path_rate, num_classes, in_chans, features_only, out_indices
+        As in `selscan.models.create`.
+    """
+
+    def __init__(
+        self,
+        depths,
+        dim,
+        *,
+        ratio,
+        gate,
+        version,
+        drop_path_rate=0.0,
+        num_classes=1000,
+        in_chans=3,
+        features_only=False,
+        out_indices=None,
+    ):
+        dims = widths(dim, depths)
+        parts = (patch_embed, PatchMerging) if version == 1 else (conv_stem, conv_merging)
+        embed, merging = parts
+        stages = []
+        for i, rates in enumerate(drop_path_rates(drop_path_rate, depths)):
+            blocks = [Block(dims[i], ratio, gate, version, rate) for rate in rates]
+            last = i + 1 == len(dims)
+            stages.append(Stage(blocks, None if last else merging(dims[i], dims[i + 1])))
+        embedding = embed(in_chans, dims[0])
+        super().__init__(embedding, stages, dims, num_classes, features_only, out_indices)
+
+
+def build(name, **options):
+    """The model of a variant."""
+    return MSVMamba(**VARIANTS[name].options | options)

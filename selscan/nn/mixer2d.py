@@ -1,0 +1,149 @@
+"""Mixers of maps: projections and a convolution around scans along a path."""
+
+from torch import nn
+from torch.nn import functional as F
+
+from .. import paths
+from ..paths import Path
+from .initial import dt_rank
+from .layers import SqueezeExcite
+from .s6maps import S6Maps
+
+FIRST, SECOND = slice(0, 1), slice(1, 2)  # groups of parameters
+
+
+class MapMixer(S6Maps):
+    """What goes around the scans: projections, a convolution, a norm and a gate.
+
+    `mix`, from (b, channels, h, w) to (b, h, w, channels), is left to the classes below.
+    """
+
+    def __init__(self, dim, groups, d_state, ratio, conv_bias, gate, in_parts=False):
+        channels = int(ratio * dim)
+        super().__init__(channels, groups, d_state, dt_rank(dim), in_parts)
+        self.gate = gate
+        self.out_norm = nn.LayerNorm(channels)
+        self.in_proj = nn.Linear(dim, channels * (2 if gate else 1), bias=False)
+        self.conv2d = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=conv_bias)
+        self.out_proj = nn.Linear(channels, dim, bias=False)
+
+    def forward(self, x):  # (b, h, w, dim)
+        x = self.in_proj(x)
+        x, z = x.chunk(2, dim=-1) if self.gate else (x, None)
+        y = self.mix(x.permute(0, 3, 1, 2))
+        return self.out_proj(y if z is None else y * F.silu(z))
+
+    def scan_for_norm(self, x, path, groups=slice(None), merge=True):
+        """The scan, in the dtype of the norm, with channels last.
+
+        That dtype is float32 under autocast, in which the official code returns scans, too.
+        """
+        y = self.scan(x, path, groups, merge, self.out_norm.weight.dtype)
+        return y.movedim(-3, -1)
+
+
+class Mixer2d(MapMixer):
+    """SS2D of VMamba (Liu et al. 2024), along any path.
+
+        x, z = in_proj(input)
+        y = out_norm(scan(silu(conv2d(x))))
+        output = out_proj(y * silu(z))
+
+    `selscan.paths.cross` makes it the mixer of VMamba, `selscan.paths.atrous` that of
+    EfficientVMamba, windows that of LocalMamba; a path of your own makes a new one.
+
+    Parameters
+    ----------
+    dim : int
+        Channels of the input and the output.
+    path : callable
+        From the height and width of a map to a `selscan.paths.Path`, which has the same number of
+        routes for maps of all sizes.
+    d_state : int
+        States of the scan.
+    ratio : float
+        Channels of the scan, as a multiple of `dim`.
+    conv_bias : bool
+        Whether the convolution has a bias.
+    gate : bool
+        Whether there is z.
+    combine : torch.nn.Module, optional
+        Called with each route's map (b, k, h, w, channels), to make one map (b, h, w, channels);
+        without it they are added up. Its parameters are named ``multi_scan``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from selscan import nn, paths
+    >>> mixer = nn.Mixer2d(16, path=paths.bidirectional, d_state=4)
+    >>> mixer(torch.zeros(2, 5, 7, 16)).shape
+    torch.Size([2, 5, 7, 16])
+    """
+
+    def __init__(
+        self,
+        dim,
+        path=paths.cross,
+        *,
+        d_state=16,
+        ratio=2.0,
+        conv_bias=True,
+        gate=True,
+        combine=None,
+    ):
+        like = path(8, 8)  # as those of other sizes
+        groups, in_parts = 1 if like.joined else like.routes, like.length < 8 * 8
+        super().__init__(dim, groups, d_state, ratio, conv_bias, gate, in_parts)
+        self.path = path
+        if combine is not None:
+            self.multi_scan = combine
+
+    def mix(self, x):
+        x, combine = F.silu(self.conv2d(x)), getattr(self, "multi_scan", None)
+        y = self.scan_for_norm(x, self.path(*x.shape[2:]), merge=combine is None)
+        return self.out_norm(y if combine is None else combine(y))
+
+
+class MultiScaleMixer2d(MapMixer):
+    """The mixer of MSVMamba (Shi et al. 2024): scans of the map and of one of half its size.
+
+        full = scan(silu(conv2d(x)))         along rows
+        half = scan(silu(conv2d_b1(x)))      along rows backward, then along columns both ways
+        output = out_proj(se(full + enlarged(half)) * silu(z)),   with norms in between
+
+    The routes over the smaller map are joined: they are one sequence.
+
+    Parameters
+    ----------
+    dim, d_state, ratio, gate
+        As in `Mixer2d`.
+    version : {1, 3}
+        In version 1 each route is normalised before they are added up, and the smaller map is
+        enlarged by linear interpolation. In version 3 the sum is normalised, and the pixels of
+        the smaller map are repeated.
+    """
+
+    def __init__(self, dim, *, d_state=1, ratio=2.0, gate=True, version=1):
+        super().__init__(dim, 2, d_state, ratio, True, gate)
+        channels = self.conv2d.in_channels
+        self.version = version
+        self.se = SqueezeExcite(channels)
+        self.conv2d_b1 = nn.Conv2d(channels, channels, 7, stride=2, padding=3, groups=channels)
+
+    def mix(self, x):
+        full, half = F.silu(self.conv2d(x)), F.silu(self.conv2d_b1(x))
+        rows = paths.unidirectional(*full.shape[2:])
+        joined = Path.of(*half.shape[2:], "h_flip", "v", "v_flip", joined=True)
+        if self.version == 1:  # the first group of parameters is that of the smaller map
+            half = self.out_norm(self.scan_for_norm(half, joined, FIRST, merge=False)).sum(1)
+            full = self.out_norm(self.scan_for_norm(full, rows, SECOND))
+            return self.se(full + enlarged(half, full, mode="bilinear", align_corners=False))
+        full = self.scan_for_norm(full, rows, FIRST)
+        half = self.scan_for_norm(half, joined, SECOND)
+        return self.se(self.out_norm(full + enlarged(half, full, mode="nearest")))
+
+
+def enlarged(x, like, **options):
+    """A map (b, h, w, c) in the height and width of another one."""
+    x = F.interpolate(x.permute(0, 3, 1, 2), size=like.shape[1:3], **options)
+    return x.permute(0, 2, 3, 1)

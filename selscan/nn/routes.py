@@ -1,0 +1,148 @@
+"""Several routes over a map, and what becomes of their scans (LocalMamba, Huang et al. 2024).
+
+The candidates of its search are the routes of `CANDIDATES`, in the order of the search's weights.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..api_paths import gather, scatter
+from ..paths import Path
+from ..paths.checks import checked_size
+from ..paths.constant import kept
+from . import initial
+from .layers import BiAttn
+from .mamba1d import Branch, new_branch, run_branch
+
+CANDIDATES = ("h", "h_flip", "v", "v_flip", "w2", "w2_flip", "w7", "w7_flip")
+
+
+def new_weights():
+    """What a search learns: a weight for each candidate."""
+    return nn.Parameter(1e-3 * torch.randn(len(CANDIDATES), 1, 1, 1))
+
+
+class RouteWeights(nn.Module):
+    """The weights of a search, under their official name."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = new_weights()
+
+
+class RouteSum(nn.Module):
+    """The sum of routes (b, k, ..., dim), each after channel attention.
+
+    Parameters
+    ----------
+    dim : int
+        Channels.
+    search : bool
+        Whether the routes are all `CANDIDATES`: then each is normalised, too, and has a share in
+        the sum that is learned.
+    """
+
+    def __init__(self, dim, search=False):
+        super().__init__()
+        self.attn = BiAttn(dim)
+        self.weights = new_weights() if search else None
+
+    def forward(self, y):
+        return sum_of_routes(y.unbind(1), self.attn, self.weights)
+
+
+def sum_of_routes(routes, attention, weights=None):
+    """Of results (b, ..., dim): attention, and with the weights of a search norm and share."""
+    shares = None if weights is None else weights.flatten().softmax(0)
+    total = 0
+    for i, y in enumerate(routes):
+        y = attention(y)
+        if shares is not None:
+            y = shares[i] * F.layer_norm(y, y.shape[-1:])
+        total = total + y
+    return total
+
+
+def path_of_tokens(grid, route, class_token):
+    """A route over the tokens of a map that stand in a row, as a path over a map of one row.
+
+    A class token in their middle is visited at the step of its own number, whatever the route and
+    its padding are.
+    """
+    # Checked, sizes are known to torch.compile: paths are constants to it.
+    return _path_of_tokens(*checked_size("LocalMamba", *grid), route, class_token)
+
+
+@kept
+def _path_of_tokens(height, width, route, class_token):
+    order = Path.of(height, width, route).table
+    length = height * width
+    if class_token:
+        place = length // 2
+        order = np.insert(order + (order >= place), place, place, axis=1)
+    return Path(order, 1, length + class_token)
+
+
+class LocalMamba(nn.Module):
+    """The mixer of LocalVim: a branch of Mamba along each of some routes over the map.
+
+    Takes tokens (b, l, dim) in row-major order and the (height, width) of their map; gives
+    (b, l, dim).
+
+    Parameters
+    ----------
+    dim : int
+        Width of the block.
+    routes : sequence of str, optional
+        Names as in `selscan.paths.Path.of`; without them all of `CANDIDATES`, each with a weight
+        that is learned.
+    class_token : bool
+        Whether a class token stands in the middle of the tokens.
+    d_state, d_conv, expand
+        As in `Mamba`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        What is not the name of a route.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from selscan import nn
+    >>> mixer = nn.LocalMamba(16, routes=("h", "v_flip", "w2"))
+    >>> mixer(torch.zeros(2, 5 * 7, 16), (5, 7)).shape
+    torch.Size([2, 35, 16])
+    """
+
+    def __init__(self, dim, routes=None, class_token=False, d_state=16, d_conv=4, expand=2):
+        super().__init__()
+        channels = dim * expand
+        self.routes, self.class_token = tuple(routes or CANDIDATES), class_token
+        Path.of(1, 1, *self.routes)  # refuses what is not the name of a route
+        self.in_proj = nn.Linear(dim, 2 * channels, bias=False)
+        for i in range(len(self.routes)):
+            branch = new_branch(channels, d_state, d_conv, initial.dt_rank(dim))
+            for field, part in zip(Branch._fields, branch, strict=True):
+                setattr(self, f"{field}_{i}", part)
+        self.attn = BiAttn(channels)
+        self.multi_scan = None if routes else RouteWeights()
+        self.out_proj = nn.Linear(channels, dim, bias=False)
+
+    def forward(self, x, grid):
+        x, z = self.in_proj(x).transpose(1, 2).chunk(2, dim=1)
+        # Padding is cut off, so that the gate of a route is that of its tokens, in their own order.
+        gate = F.silu(z).transpose(1, 2)
+        routes = (gate * self.scan_route(i, x, grid) for i in range(len(self.routes)))
+        weights = self.multi_scan.weights if self.multi_scan else None
+        return self.out_proj(sum_of_routes(routes, self.attn, weights))
+
+    def scan_route(self, i, x, grid):
+        """x (b, d, l) along route i and back in place, (b, l, d)."""
+        path = path_of_tokens(grid, self.routes[i], self.class_token)
+        branch = Branch(*(getattr(self, f"{field}_{i}") for field in Branch._fields))
+        # Zeros at padding come before the convolution, which leaks into them: they have a state.
+        y = run_branch(branch, gather(x[:, :, None], path)[:, 0])
+        return scatter(y[:, None], path)[:, :, 0].transpose(1, 2)
