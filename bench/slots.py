@@ -1,4 +1,4 @@
-"""Issue slots of the CUDA forward scan, counted in machine code; needs no GPU.
+"""Issue slots of the CUDA scan and of its gradient, counted in machine code; needs no GPU.
 
     python -m bench.slots [sm_90]
 
@@ -6,27 +6,22 @@ Counts are not times. It needs the packages of `pip install -e '.[nvrtc]'`.
 
 The state loop is counted for each state element (b, d, l, n), in the kernel as it is. What a tile
 costs besides, for each (b, d, l), is counted in a kernel that can do nothing else: a whole tile in
-the order of memory with 16 states, softplus, D and delta_bias, without z; rows are either aligned,
-or not (`known`). Its loops count as often as it takes to load or store all elements of a tile.
+the order of memory with 16 states, softplus, D and delta_bias, without z and saved states; rows are
+either aligned, or not (`known`). Its loops count as often as it takes to load or store all elements
+of a tile.
 """
 
-import re
-import subprocess
 import sys
-import tempfile
 from collections import Counter
-from typing import NamedTuple
 
+from bench import slots_backward
+from bench.machine_code import PATHS, count, innermost, instructions, replaced
 from selscan.backends.cupy import instances
 from selscan.backends.cupy.compiler import find_nvrtc
 from selscan.backends.cupy.paste import paste
 from selscan.backends.cupy.plan import MOST_STAGED, WARPS, Shape
-from selscan.backends.cupy.toolkit import disassembler
 
-_INSTRUCTION = re.compile(r"\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)\s*([^;]*);")
-_LABEL = re.compile(r"\s*(\.L_x_\d+):")
 ELEMENTS = 32  # of a thread: (channel, step)
-PATHS = {"aligned": ("VECTORS_ALONG_TIME", 4), "unaligned": ("ELEMENTS_ALONG_TIME", 1)}
 _ACCESS = ("x.access", "y.access", "min(x.B.access, x.C.access)")
 # What both know, as expressions of the source and their values.
 _KNOWN = {
@@ -36,6 +31,7 @@ _KNOWN = {
     "tile.all_steps<S>()": "true",
     "p.z.data": "false",
     "p.seq_idx.data": "false",
+    "p.saved.data != nullptr": "false",
     "p.constant_b": "0",
     "p.constant_c": "0",
     "p.softplus": "1",
@@ -43,48 +39,6 @@ _KNOWN = {
     "p.y.dtype == FLOAT32": "false",
     "steps < S::STEPS": "false",
 }
-
-
-class Loop(NamedTuple):
-    """Instructions first ... last, a backward branch."""
-
-    first: int
-    last: int
-
-    def holds(self, other):
-        """Whether another loop lies inside."""
-        return self != other and self.first <= other.first and other.last <= self.last
-
-
-def instructions(compiled):
-    """[(opcode, operands)] of a kernel, and its loops."""
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(compiled.image)
-        file.flush()
-        command = [disassembler(), "-c", file.name]
-        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found, labels, loops = [], {}, []
-    for line in text.splitlines():
-        if match := _LABEL.match(line):
-            labels[match[1]] = len(found)
-        elif match := _INSTRUCTION.match(line):
-            found.append((match[1], match[2]))
-    for i, (opcode, operands) in enumerate(found):
-        target = re.search(r"\.L_x_\d+", operands)
-        if opcode.startswith("BRA") and target and labels[target[0]] <= i:
-            loops.append(Loop(labels[target[0]], i))
-    return found, loops
-
-
-def count(found, loop):
-    """Instructions of a loop by kind; NOP pads."""
-    kinds = Counter(op.partition(".")[0] for op, _ in found[loop.first : loop.last + 1])
-    del kinds["NOP"]
-    return kinds
-
-
-def innermost(loops):
-    return [loop for loop in loops if not any(loop.holds(other) for other in loops)]
 
 
 def state_loops(found, loops):
@@ -103,12 +57,7 @@ def state_loop(found, loops):
 def known(text, path):
     """The source of a kernel that can go one path only."""
     access, _ = PATHS[path]
-    for expression, value in (_KNOWN | dict.fromkeys(_ACCESS, access)).items():
-        pattern = rf"(?<![\w.]){re.escape(expression)}(?!\w)"
-        text, times = re.subn(pattern, value, text)
-        if not times:
-            raise RuntimeError(f"the kernel has no {expression}")
-    return text
+    return replaced(text, _KNOWN | dict.fromkeys(_ACCESS, access))
 
 
 def outside(found, loops, lanes, path):
@@ -128,10 +77,10 @@ def outside(found, loops, lanes, path):
     return total
 
 
-if __name__ == "__main__":
-    target = sys.argv[1] if len(sys.argv) > 1 else "sm_90"
+def show(target):
+    """Print the counts of the forward and of the backward for bfloat16."""
     nvrtc, text = find_nvrtc(), paste(instances.FORWARD)
-    print(f"{nvrtc}, {target}, bfloat16: issue slots")
+    print(f"{nvrtc}, {target}, bfloat16: issue slots of the forward")
     for lanes in instances.LANES:
         name = instances.forward_name("bfloat16", "float32", lanes, False)
         compiled = nvrtc.compile(text, instances.FORWARD, (name,), target)
@@ -142,3 +91,8 @@ if __name__ == "__main__":
             compiled = nvrtc.compile(known(text, path), instances.FORWARD, (name,), target)
             slots = outside(*instructions(compiled), lanes, path) / ELEMENTS
             print(f"          {slots:.1f} for each step besides, {path} rows")
+    slots_backward.show(nvrtc, target)
+
+
+if __name__ == "__main__":
+    show(sys.argv[1] if len(sys.argv) > 1 else "sm_90")

@@ -195,7 +195,7 @@ def scan_backward(
     Raises
     ------
     ValueError, TypeError, BackendUnavailable
-        As `scan` does. On CUDA there are no gradients yet: BackendUnavailable.
+        As `scan` does.
 
     Notes
     -----

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import ml_dtypes
 import numpy as np
-import pytest
 from producers import Shared
 
 import selscan
@@ -48,8 +47,6 @@ class Backend(NamedTuple):
 
     def scan_backward(self, **problem):
         """ScanGrads; dy and dlast_state are part of the problem."""
-        if self.name == "cupy":
-            pytest.skip("gradients on CUDA are not part of this version")
         return selscan.ScanGrads(*self._call(selscan.scan_backward, problem))
 
     def scan_step(self, state, **problem):

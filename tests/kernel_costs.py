@@ -7,10 +7,12 @@ the packages of `pip install -e '.[nvrtc]'`.
 """
 
 import json
+import os
 import re
 import subprocess
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cuda_parts import INSTANCES, SOURCES
@@ -37,16 +39,20 @@ _INSTRUCTION = re.compile(r"\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z]\w*)"
 
 
 def costs_of(nvrtc, target):
-    """{kernel: {what: how much}} of every instance for one target."""
-    costs = {}
-    for listed, folder in KERNELS:
-        for file, names in listed.items():
-            compiled = nvrtc.compile(paste.paste(file, folder), file, names, target)
-            used, instructions = resources(compiled.log), counts(disassemble(compiled.image))
-            for name in names:
-                lowered = compiled.lowered[name]
-                costs[f"{file} {name}"] = used[lowered] | instructions[lowered]
-    return costs
+    """{kernel: {what: how much}} of every instance for one target, a file on each core."""
+    files = [(file, names, folder) for listed, folder in KERNELS for file, names in listed.items()]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda one: _costs_of_file(nvrtc, target, *one), files)
+    return {name: cost for costs in found for name, cost in costs.items()}
+
+
+def _costs_of_file(nvrtc, target, file, names, folder):
+    compiled = nvrtc.compile(paste.paste(file, folder), file, names, target)
+    used, instructions = resources(compiled.log), counts(disassemble(compiled.image))
+    return {
+        f"{file} {name}": used[compiled.lowered[name]] | instructions[compiled.lowered[name]]
+        for name in names
+    }
 
 
 def resources(log):

@@ -186,52 +186,107 @@ def test_maps_are_not_scanned_on_a_gpu(devices):
 
 # ---- gradients ---------------------------------------------------------------------------------
 
-
-def test_a_backward_is_refused_before_any_work(devices):
-    message = refused(selscan.BackendUnavailable, devices, "scan_backward")
-
-    assert message == (
-        "scan_backward: gradients on cuda:0 are not part of this version; move the arrays to the "
-        "CPU."
-    )
+LONG = {"u": (2, 4, 70), "delta": (2, 4, 70), "z": (2, 4, 70), "dy": (2, 4, 70)}
+LONG |= {"B": (2, 3, 70), "C": (2, 3, 70)}  # three chunks: states are kept
 
 
-def test_the_backward_of_a_scan_is_refused(devices):
-    u = argument("scan", "u", "torch").requires_grad_()
-    y, last = call("scan", "torch", u=u)
-    assert len(devices.launches) == 1
-
-    for result in (y, last):
-        with pytest.raises(selscan.BackendUnavailable, match=r"^scan: gradients on cuda:0 are not"):
-            result.sum().backward(retain_graph=True)
-
-    assert len(devices.launches) == 1
-    assert u.grad is None
+def long(function, **replaced):
+    """Arguments of a call with more than one chunk of time."""
+    tensors = {x: torch.ones(shape) for x, shape in LONG.items() if x in INPUTS[function]}
+    return arguments(function, "torch") | tensors | replaced
 
 
-def test_the_backward_of_a_step_is_refused(devices):
+def kernels(devices):
+    return [launch.kernel.partition("<")[0] for launch in devices.launches]
+
+
+def test_a_backward_runs_on_the_current_stream_of_the_tensors_device(devices, monkeypatch):
+    fakes.put_tensors_on(monkeypatch, devices, lambda shape: "cuda:2")
+    devices.streams = {0: 11, 2: 22}
+
+    selscan.scan_backward(**long("scan_backward"))
+
+    assert kernels(devices) == ["scan_forward", "scan_backward", "sum_parts"]
+    assert {(x.device, x.stream) for x in devices.launches} == {(2, 22)}
+    assert set(devices.allocated) == {"cuda:2"}
+
+
+def test_one_chunk_needs_no_forward(devices):
+    call("scan_backward", "torch")
+
+    assert kernels(devices) == ["scan_backward", "sum_parts"]
+
+
+def test_the_backward_of_a_scan_begins_from_the_states_of_its_forward(devices):
+    u = torch.ones(LONG["u"]).requires_grad_()
+    y, last = selscan.scan(**long("scan", u=u))
+    assert kernels(devices) == ["scan_forward"]
+
+    (y.sum() + last.sum()).backward()
+
+    assert kernels(devices) == ["scan_forward", "scan_backward", "sum_parts"]
+    assert u.grad.shape == u.shape
+
+
+def test_a_backward_allocates_gradients_and_parts_of_those_that_are_summed(devices):
+    selscan.scan_backward(**long("scan_backward"))
+
+    gradients, parts, states = 9, 3, 1  # of A, D and delta_bias over the batch
+    assert len(devices.allocated) == gradients + parts + states
+
+
+def test_the_backward_of_a_step(devices):
     u = argument("scan_step", "u", "torch").requires_grad_()
     y, _ = call("scan_step", "torch", u=u)
 
-    with pytest.raises(selscan.BackendUnavailable, match=r"^scan_step: gradients on cuda:0"):
-        y.sum().backward()
+    y.sum().backward()
+
+    assert kernels(devices) == ["scan_forward", "scan_backward", "sum_parts"]
+    assert u.grad.shape == u.shape
 
 
-def test_an_operator_refuses_to_go_backward(devices):
+def test_an_operator_goes_backward(devices):
     u = argument("scan", "u", "torch").requires_grad_()
 
     with torch.utils.flop_counter.FlopCounterMode(display=False):
         y, _ = call("scan", "torch", u=u)
-        with pytest.raises(selscan.BackendUnavailable, match=r"gradients on cuda:0 are not part"):
-            y.sum().backward()
+        y.sum().backward()
+
+    assert kernels(devices) == ["scan_forward", "scan_backward", "sum_parts"]
 
 
-def test_torch_func_grad_is_refused(devices):
+def test_torch_func_grad_goes_backward(devices):
     def loss(u):
         return call("scan", "torch", u=u)[0].sum()
 
-    with pytest.raises(selscan.BackendUnavailable, match=r"gradients on cuda:0 are not part"):
-        torch.func.grad(loss)(argument("scan", "u", "torch"))
+    gradient = torch.func.grad(loss)(argument("scan", "u", "torch"))
+
+    assert gradient.shape == (2, 4, 5)
+    assert kernels(devices) == ["scan_forward", "scan_backward", "sum_parts"]
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_the_backward_of_a_compiled_function(devices, dynamic):
+    u = torch.ones(LONG["u"]).requires_grad_()
+    compiled = torch.compile(selscan.scan, fullgraph=True, backend="aot_eager", dynamic=dynamic)
+
+    y, _ = compiled(**long("scan", u=u))
+    y.sum().backward()
+
+    assert kernels(devices) == ["scan_forward", "scan_backward", "sum_parts"]
+
+
+def test_states_that_do_not_fit_into_shared_memory_of_the_backward_are_refused(devices):
+    n = 1000
+    shapes = {"A": (4, n), "B": (2, n, 5), "C": (2, n, 5), "initial_state": (2, 4, n)}
+    shapes |= {"dlast_state": (2, 4, n)}
+
+    message = refused(
+        ValueError, devices, "scan_backward", **{x: torch.ones(s) for x, s in shapes.items()}
+    )
+
+    assert message.startswith("scan: d_state must be small enough for the ")
+    assert "of the backward" in message
 
 
 # ---- what is missing ---------------------------------------------------------------------------

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from cuda_parts import in_threads
 from harness import to_numpy, to_tensor
-from strategies import make_problem
-from tolerances import arithmetic, assert_within, expected
+from strategies import make_problem, with_gradients
+from tolerances import arithmetic, assert_within, expected, expected_gradients
 
 import selscan
+from reference.scan_backward import ScanGrads
 
 torch = pytest.importorskip("torch")
 
@@ -163,13 +164,93 @@ def test_threads_scan_at_the_same_time():
         assert_right(problem, found)
 
 
-def test_a_backward_is_refused():
-    tensors = on_gpu(make_problem(b=1, d=2, n=3, l=4))
-    tensors["u"].requires_grad_()
-    y, _ = scan(tensors)
+def backward(tensors):
+    return selscan.scan_backward(**tensors)
 
-    with pytest.raises(selscan.BackendUnavailable, match="gradients on cuda:0 are not part"):
-        y.sum().backward()
+
+def assert_gradients_right(problem, gradients):
+    got = tuple(map(to_numpy, gradients))
+    assert_within(got, *expected_gradients(problem), arithmetic(problem))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("layout", ["bdl", "bld"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_gradients_match_the_reference(dtype, reverse, layout, shape):
+    wide = "float64" if dtype == "float64" else "float32"
+    problem = make_problem(**SHAPES[shape], dtype=wide, layout=layout, reverse=reverse)
+    problem = with_gradients(problem)
+    for name in problem.keys() & {"u", "delta", "z", "B", "C", "dy"}:
+        problem[name] = problem[name].astype(dtype)
+
+    assert_gradients_right(problem, backward(on_gpu(problem)))
+
+
+def test_the_same_backward_gives_the_same_bits():
+    tensors = on_gpu(with_gradients(make_problem(b=1, d=640, n=16, l=1000)))
+    want = backward(tensors)
+
+    for _ in range(20):
+        assert all(map(torch.equal, backward(tensors), want))
+
+
+def test_a_backward_does_not_wait_for_the_gpu():
+    tensors = on_gpu(with_gradients(make_problem(b=2, d=8, n=4, l=100)))
+    backward(tensors)
+    torch.cuda.synchronize()
+
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        torch.cuda._sleep(50_000_000)
+        backward(tensors)
+        assert not torch.cuda.current_stream().query()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_backward_is_captured_in_a_graph_and_replayed():
+    problem = with_gradients(make_problem(b=2, d=8, n=4, l=100))
+    tensors = on_gpu(problem)
+    backward(tensors)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        gradients = backward(tensors)
+    problem["dy"] = np.random.default_rng(1).normal(size=problem["dy"].shape).astype(np.float32)
+    tensors["dy"].copy_(torch.from_numpy(problem["dy"]))
+
+    graph.replay()
+
+    assert_gradients_right(problem, gradients)
+
+
+def test_autograd_goes_backward():
+    problem = with_gradients(make_problem(b=2, d=8, n=4, l=100))
+    tensors = on_gpu(problem)
+    dy, dlast = tensors.pop("dy"), tensors.pop("dlast_state")
+    leaves = [tensors[x].requires_grad_() for x in ScanGrads._fields]
+
+    found = torch.autograd.grad(scan(tensors), leaves, (dy, dlast))
+
+    assert_gradients_right(problem, found)
+
+
+def test_memory_of_a_backward_is_that_of_its_results_and_of_little_more():
+    b, d, l, n = 4, 1024, 2048, 16
+    problem = make_problem(b=b, d=d, n=n, l=l, given=())
+    tensors = on_gpu(with_gradients(problem, last=False))
+    backward(tensors)
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+
+    gradients = backward(tensors)
+
+    results = sum(x.nbytes for x in gradients if x is not None)
+    states, parts = 4 * b * (l // 32) * d * n, 8 * 2 * 4 * b * n * l
+    summed = 32 * b * 4 * d * n  # of A, over segments and batch
+    peak = torch.cuda.max_memory_allocated() - before
+    assert peak <= 1.05 * (results + states + parts + summed) + 2**21
 
 
 @pytest.fixture

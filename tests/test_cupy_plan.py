@@ -199,7 +199,7 @@ def test_steps_along_axes_of_one_element_count_as_nothing():
 def test_a_filled_struct_leaves_the_plan_as_it_was():
     problem, operands = problem_of(2, 8, 64, 16, 1)
     made = launches.forward_plan(problem, operands, H200)
-    first = made.arguments.fill({"u": 64, "y": 128, "states": 7}).copy()
+    first = made.arguments.fill({"u": 64, "y": 128, "dy": 7}).copy()
     made.arguments.fill({"u": 1, "delta": 3})
 
     assert np.array_equal(made.arguments.fill({"u": 64, "y": 128}), first)

@@ -1,9 +1,10 @@
-"""What the CUDA forward scan may issue for each state element, and for each step besides."""
+"""What the CUDA scan and its gradient may issue for a state element, and for a step besides."""
 
 import kernel_costs
 import pytest
 
-from bench import slots
+from bench import slots, slots_backward
+from bench.machine_code import PATHS, instructions
 from selscan.backends.cupy import instances
 from selscan.backends.cupy.paste import paste
 
@@ -14,16 +15,24 @@ STEP_LIMITS = {"aligned": dict.fromkeys(LIMITS, 40), "unaligned": {1: 40, 2: 40,
 
 
 @pytest.fixture(scope="module")
-def count(nvrtc):
+def compiled(nvrtc):
     """The instructions and loops of an instance, perhaps of changed source."""
     if kernel_costs.disassembler() is None:
         pytest.skip("nvdisasm is not installed: pip install -e '.[nvrtc]'")
-    source = paste(instances.FORWARD)
+
+    def compiled(file, name, change=lambda text: text):
+        return instructions(nvrtc.compile(change(paste(file)), file, (name,), "sm_90"))
+
+    return compiled
+
+
+@pytest.fixture(scope="module")
+def count(compiled):
+    """The same of the forward."""
 
     def count(element, lanes, change=lambda text: text):
         name = instances.forward_name(element, "float32", lanes, False)
-        compiled = nvrtc.compile(change(source), instances.FORWARD, (name,), "sm_90")
-        return slots.instructions(compiled)
+        return compiled(instances.FORWARD, name, change)
 
     return count
 
@@ -40,12 +49,41 @@ def test_the_state_loop_has_one_exponential_for_each_element_and_few_slots(count
 
 
 @pytest.mark.parametrize("lanes", instances.LANES)
-@pytest.mark.parametrize("path", slots.PATHS)
+@pytest.mark.parametrize("path", PATHS)
 def test_what_is_done_once_for_a_step_costs_few_slots(count, path, lanes):
     found, loops = count("bfloat16", lanes, lambda text: slots.known(text, path))
 
     limit = STEP_LIMITS[path][lanes] * slots.ELEMENTS
     assert slots.outside(found, loops, lanes, path) <= limit
+
+
+# The same of the backward: without z, with z, and with seq_idx.
+BACKWARD_LIMITS, BACKWARD_STEP_LIMIT = (24, 26, 40), 80
+
+
+@pytest.mark.parametrize("element", instances.ELEMENTS)
+def test_the_state_loops_of_the_backward_have_few_slots(compiled, element):
+    name = instances.backward_name(instances.BACKWARD, element, "float32")
+
+    found = slots_backward.state_loops(*compiled(instances.BACKWARD, name))
+
+    for counts, limit in zip(found, BACKWARD_LIMITS, strict=True):
+        assert counts["MUFU"] == slots_backward.ELEMENTS + 2  # the decay over a thread's steps
+        assert counts["LDL"] == counts["STL"] == 0
+        assert counts.total() <= limit * slots_backward.ELEMENTS
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_what_the_backward_does_once_for_a_step_costs_few_slots(compiled, path):
+    access, width = PATHS[path]
+    name = instances.backward_name(instances.BACKWARD, "bfloat16", "float32")
+
+    found, loops = compiled(
+        instances.BACKWARD, name, lambda text: slots_backward.known(text, access)
+    )
+
+    limit = BACKWARD_STEP_LIMIT * slots_backward.ELEMENTS
+    assert slots_backward.outside(found, loops, width) <= limit
 
 
 def test_a_path_of_the_source_that_is_gone_is_not_counted():

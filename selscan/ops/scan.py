@@ -9,7 +9,7 @@ import functools
 from typing import Any, NamedTuple
 
 from .. import backends
-from ..messages import fail, foreign, unserved
+from ..messages import fail, foreign
 from . import contract, memory
 from .arrays import Layout, Output
 from .frameworks import framework_of
@@ -170,13 +170,13 @@ class BackwardCall(NamedTuple):
     gradients: tuple  # (name of the input, Output)
     direct: tuple  # (name of the input, result) that the kernel writes itself
     partial: tuple  # (name of the input, result, Output) summed over the leading axis afterwards
+    scratch: Output | None = None  # that the kernels need besides
+    sums: Any = None  # plan of those sums
 
 
 def check_backward(request, incoming):
     """Layouts by name of the inputs and of dy and dlast_state, the Problem, and the gradients."""
-    function, framework, backend, found, options = request
-    if not hasattr(backend, "backward_plan"):
-        raise unserved(function, "gradients", framework.device(found[0]))
+    function, framework, _, found, options = request
     names = (*contract.ARGUMENTS, *UPSTREAM)
     layouts = layouts_of(function, framework, names, found + incoming)
     upstream = {n: layouts.pop(n) for n in UPSTREAM if n in layouts}
@@ -199,7 +199,7 @@ def _prepare_backward(request, incoming):
     operands["dy"] = upstream["dy"], problem.axes["u"]
     if "dlast_state" in upstream:
         operands["dlast_state"] = upstream["dlast_state"], contract.STATE_AXES
-    slices = backend.backward_slices(problem)
+    slices, rows = backend.backward_parts(problem)
     direct, partial = [], []
     for name, output in gradients.items():
         result, axes = GRADIENT_OF[name], problem.axes[name]
@@ -207,7 +207,7 @@ def _prepare_backward(request, incoming):
         if name in "BC" and timed:
             parts = slices
         else:
-            parts = 1 if timed or name == "initial_state" else problem.batch
+            parts = 1 if timed or name == "initial_state" else rows
         if parts == 1:
             operands[result] = output.layout, axes
             direct.append((name, result))
@@ -219,13 +219,19 @@ def _prepare_backward(request, incoming):
         if timed:  # a part for each slice: the kernel adds the offset of its slice
             inner = Layout(output.layout.shape, part.layout.steps[1:], dtype)
             operands[result] = inner, axes
-        else:  # a part for each batch entry
+        else:  # a part for each batch entry, or several
             moved = tuple(None if a is None else a + 1 for a in axes[1:])
             operands[result] = part.layout, (0, *moved)
     plan = backend.backward_plan(problem, operands, {r: p.layout.steps[0] for _, r, p in partial})
     states = states_output(request, problem).layout
-    gradients = tuple(gradients.items())
-    return BackwardCall(plan, given, states, gradients, tuple(direct), tuple(partial))
+    size = backend.backward_scratch(problem)
+    scratch = framework.output((size,), problem.real) if size else None
+    sums = None
+    if partial:
+        pairs = [(part.layout, gradients[name].layout) for name, _, part in partial]
+        sums = backend.sum_plan(problem, pairs)
+    found = tuple(gradients.items()), tuple(direct), tuple(partial)
+    return BackwardCall(plan, given, states, *found, scratch, sums)
 
 
 def check_states(request, expected, states):
@@ -260,19 +266,23 @@ def backward(request, inputs, dy, dlast_state, states=None):
             passed_on = name == "initial_state" and dlast_state is not None
             framework.fill(gradient, dlast_state if passed_on else 0)
         return tuple(gradients.get(name) for name in GRADIENT_OF)
-    if states is None:
-        states = forward(request, inputs, keep_states=True, want_y=False)[2]
     arrays = (*inputs, dy, dlast_state)
     addresses = {name: address(arrays[i]) for i, name in call.given}
-    addresses["states"] = address(states)
+    if call.states.shape != (0,):
+        if states is None:
+            states = forward(request, inputs, keep_states=True, want_y=False)[2]
+        addresses["states"] = address(states)
+    if call.scratch is not None:
+        scratch = allocate(call.scratch)
+        addresses["carries"] = address(scratch)
     for name, result in call.direct:
         addresses[result] = address(gradients[name])
     parts = [(name, result, allocate(output)) for name, result, output in call.partial]
     for _, result, part in parts:
         addresses[result] = address(part)
     backend.launch(call.plan, addresses, framework.stream())
-    for name, _, part in parts:
-        framework.sum_parts(part, gradients[name])
+    if parts:
+        backend.sum_parts(call.sums, framework, [(x, gradients[n]) for n, _, x in parts])
     return tuple(gradients.get(name) for name in GRADIENT_OF)
 
 

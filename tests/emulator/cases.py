@@ -14,4 +14,7 @@ CASES = (
     "emulator.scan_cases.check_whole_warps",
     "emulator.scan_cases.check_general",
     "emulator.scan_cases.check_step",
+    "emulator.scan_cases.check_backward_walking",
+    "emulator.scan_cases.check_backward_in_segments",
+    "emulator.scan_cases.check_backward_general",
 )

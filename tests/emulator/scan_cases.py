@@ -2,9 +2,10 @@
 
 import ml_dtypes  # noqa: F401 - NumPy knows "bfloat16" from here on
 import numpy as np
-from strategies import make_problem
+from strategies import make_problem, with_gradients
 
 from selscan.backends.cupy.plan import Mapping
+from selscan.backends.cupy.plan_backward import Mapping as BackwardMapping
 
 from . import scans
 from .demos import in_every_order
@@ -75,7 +76,45 @@ def check_step():
     scans.assert_right(problem, (y[..., None], state))
 
 
+def _backward(problem, mapping):
+    problem = with_gradients(problem)
+    if np.iscomplexobj(problem["A"]):
+        problem["dlast_state"] = problem["dlast_state"] * np.complex64(1 + 2j)
+    results = in_every_order(lambda: scans.backward(**problem, mapping=mapping))
+    scans.assert_gradients_right(problem, results)
+
+
+def check_backward_walking():
+    """Blocks that take one block of channels after another; rows that are not aligned."""
+    problem = make_problem(b=1, d=42, n=3, l=37)
+    _backward(
+        with_dtypes(problem, dict.fromkeys(SEQUENCES, "bfloat16")), BackwardMapping(1, 2, 1, 2)
+    )
+
+
+def check_backward_in_segments():
+    """Segments of time, channels contiguous, from the end; two groups."""
+    problem = make_problem(b=1, d=36, g=2, n=2, l=70, layout="bld", reverse=True)
+    _backward(problem, BackwardMapping(2, 1, 3, 2))
+
+
+def check_backward_general():
+    """Complex numbers in mixed dtypes, constant B, packed sequences, segments."""
+    problem = make_problem(b=2, d=3, n=2, l=70, form_b="constant")
+    problem = with_sequences(with_complex(problem, ("C",)), 4)
+    _backward(with_dtypes(problem, {"u": "float16"}), BackwardMapping(1, 1, 2, 1))
+
+
 ORDERED = {
     check.__name__: check
-    for check in (check_sequential, check_along_time, check_whole_warps, check_general, check_step)
+    for check in (
+        check_sequential,
+        check_along_time,
+        check_whole_warps,
+        check_general,
+        check_step,
+        check_backward_walking,
+        check_backward_in_segments,
+        check_backward_general,
+    )
 }

@@ -4,11 +4,14 @@ import functools
 
 import ml_dtypes
 import numpy as np
-from tolerances import arithmetic, assert_within, expected
+from tolerances import arithmetic, assert_within, expected, expected_gradients
 
-from selscan.backends.cupy import launches, plan
+from selscan.backends import cupy
+from selscan.backends.cupy import launches, plan, plan_backward
 from selscan.backends.cupy.paste import SOURCES, paste
 from selscan.ops import contract
+from selscan.ops import scan as ops
+from selscan.ops.arrays import NumPyArrays
 from selscan.ops.frameworks import framework_of
 
 from . import Module
@@ -77,6 +80,76 @@ def step(state, *, delta_softplus=False, **inputs):
     return y, state
 
 
+class Emulated:
+    """The backend with the mappings of the forward and of the backward that are asked for."""
+
+    states_size = staticmethod(cupy.states_size)
+    sum_plan = staticmethod(launches.sum_plan)
+
+    def __init__(self, forward=None, backward=None):
+        self._forward, self._backward = forward, backward
+
+    def _mapping(self, problem):
+        mapping = self._backward or plan_backward.choose(problem, DEVICE)
+        # A block that walks adds to its part, which is a gradient itself if it is the only one.
+        return mapping if plan_backward.slices(problem, mapping) > 1 else mapping._replace(walk=1)
+
+    def forward_plan(self, problem, operands):
+        return launches.forward_plan(problem, operands, DEVICE, self._forward)
+
+    def backward_plan(self, problem, operands, part_steps):
+        mapping = self._mapping(problem)
+        return launches.backward_plans(problem, operands, part_steps, DEVICE, mapping)
+
+    def backward_parts(self, problem):
+        mapping = self._mapping(problem)
+        return plan_backward.slices(problem, mapping), problem.batch * mapping.segments
+
+    def backward_scratch(self, problem):
+        shape = plan_backward.carries_shape(problem, self._mapping(problem))
+        return int(np.prod(shape)) * (2 if problem.is_complex else 1)
+
+    @staticmethod
+    def launch(plan, addresses, stream):
+        for one in plan if isinstance(plan, list) else (plan,):
+            one.launch(function(one.file, one.name), addresses)
+
+    @classmethod
+    def sum_parts(cls, plan, framework, pairs):
+        address = framework.address
+        cls.launch(plan, [(address(parts), address(result)) for parts, result in pairs], None)
+
+
+def backward(
+    dy,
+    dlast_state=None,
+    *,
+    delta_softplus=False,
+    reverse=False,
+    layout="bdl",
+    mapping=None,
+    forward=None,
+    **inputs,
+):
+    """Gradients in the order of the inputs, those of arguments that are not given None."""
+    arrays = tuple(inputs.get(name) for name in contract.ARGUMENTS)
+    framework = Poisoned()
+    options = ops.Switches(delta_softplus, reverse, layout)
+    found = ops.signatures("scan_backward", framework, contract.ARGUMENTS, arrays)
+    request = ops.Request("scan_backward", framework, Emulated(forward, mapping), found, options)
+    return ops.backward(request, arrays, dy, dlast_state)
+
+
+class Poisoned(NumPyArrays):
+    """NumPy's arrays; new ones are full of NaN."""
+
+    @staticmethod
+    def allocate(output):
+        array = NumPyArrays.allocate(output)
+        array[...] = np.nan
+        return array
+
+
 def layouts_of(framework, inputs):
     return {
         name: framework.layout("scan", name, framework.signature(x)) for name, x in inputs.items()
@@ -93,3 +166,8 @@ def poisoned(framework, output):
 def assert_right(problem, results):
     """y and the last state are those of the reference."""
     assert_within(results, *expected(problem), arithmetic(problem))
+
+
+def assert_gradients_right(problem, gradients):
+    """All gradients are those of the reference."""
+    assert_within(gradients, *expected_gradients(problem), arithmetic(problem))

@@ -1,13 +1,16 @@
 """Public calls with arrays on a GPU, from the arguments to the numbers, the kernels emulated."""
 
+import contextlib
+
 import devices as fakes
 import numpy as np
 import pytest
 from cuda_parts import in_threads
 from harness import to_numpy, to_tensor
-from strategies import make_problem
+from strategies import make_problem, with_gradients
 
 import selscan
+from reference.scan_backward import ScanGrads
 from selscan import check
 from selscan.backends.cupy import instances
 
@@ -21,9 +24,8 @@ SIXTEEN = dict.fromkeys(scan_cases.SEQUENCES, "bfloat16")
 
 def run(name):
     """The emulated kernel of an instance."""
-    return scans.function(
-        instances.STEP if name.startswith("scan_step") else instances.FORWARD, name
-    )
+    [file] = [file for file, names in instances.INSTANCES.items() if name in names]
+    return scans.function(file, name)
 
 
 @pytest.fixture
@@ -52,11 +54,11 @@ def call(function, library, problem, **options):
     before = {x: v.tobytes() for x, v in problem.items() if isinstance(v, np.ndarray)}
     given = {x: make(v) if isinstance(v, np.ndarray) else v for x, v in problem.items()}
     results = function(**given, **options)
-    kinds = {type(x) for x in results}
+    kinds = {type(x) for x in results if x is not None}
     assert kinds == {type(make(np.zeros(1)))}
     changed = [x for x, copy in before.items() if problem[x].tobytes() != copy]
     assert changed == (["state"] if "state" in problem else [])
-    return tuple(map(back, results))
+    return tuple(x if x is None else back(x) for x in results)
 
 
 def tensors_of(problem):
@@ -133,8 +135,6 @@ def test_a_forward_under_autograd_has_the_same_numbers(devices):
 
     assert y.requires_grad
     scans.assert_right(problem, (to_numpy(y), to_numpy(last)))
-    with pytest.raises(selscan.BackendUnavailable, match=r"^scan: gradients on cuda:0 are not"):
-        y.sum().backward()
 
 
 def test_a_step_that_is_recorded_returns_a_new_state(devices):
@@ -172,9 +172,60 @@ def test_twenty_threads_load_each_kernel_once(devices):
     assert len(devices.launches) == 20
 
 
-def test_python_m_selscan_checks_the_numbers_of_the_forward(devices, capsys):
+def test_python_m_selscan_checks_the_numbers(devices, capsys):
     assert check.check_numbers("cupy")
 
     lines = [x for x in capsys.readouterr().out.splitlines() if x.endswith("  ok")]
-    assert len(lines) == len(devices.launches) == len(check.SHAPES)
-    assert all(x.split()[-2] == "-" for x in lines)  # no backward
+    assert len(lines) == len(check.SHAPES)
+    kernels = {launch.kernel.partition("<")[0] for launch in devices.launches}
+    assert {"scan_forward", "scan_backward", "sum_parts"} <= kernels
+
+
+# ---- gradients ---------------------------------------------------------------------------------
+
+GRADIENTS = {name: with_gradients(problem) for name, problem in CASES.items()}
+
+
+@library
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_match_the_reference(devices, case, library):
+    problem = GRADIENTS[case]
+
+    scans.assert_gradients_right(problem, call(selscan.scan_backward, library, problem))
+
+
+def differentiated(problem):
+    """The gradients by autograd, in the order of the reference."""
+    tensors = tensors_of(problem)
+    dy, dlast = tensors.pop("dy"), tensors.pop("dlast_state")
+    leaves = {x: tensors[x].requires_grad_() for x in ScanGrads._fields if x in tensors}
+    y, last = selscan.scan(**tensors, return_last_state=True)
+    found = torch.autograd.grad((y, last), list(leaves.values()), (dy, dlast.to(last.dtype)))
+    by_name = dict(zip(leaves, found, strict=True))
+    return tuple(to_numpy(by_name.get(x)) for x in ScanGrads._fields)
+
+
+@pytest.mark.parametrize("mode", ["eager", "operators"])
+@pytest.mark.parametrize("case", ["groups", "bfloat16", "packed", "few"])
+def test_gradients_by_autograd_match_the_reference(devices, case, mode):
+    problem = GRADIENTS[case]
+    operators = torch.utils.flop_counter.FlopCounterMode(display=False)
+    with operators if mode == "operators" else contextlib.nullcontext():
+        scans.assert_gradients_right(problem, differentiated(problem))
+
+
+def test_saved_tensors_may_come_back_with_other_strides(devices):
+    problem = GRADIENTS["float32"]
+    pack = lambda x: x.mT.contiguous().mT if x.dim() > 1 else x  # noqa: E731
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        scans.assert_gradients_right(problem, differentiated(problem))
+
+
+def test_gradients_of_no_steps_are_zero_and_the_state_passes_its_own_on(devices):
+    problem = with_gradients(make_problem(b=2, d=4, n=3, l=0))
+
+    gradients = call(selscan.scan_backward, "torch", problem)
+
+    assert np.array_equal(gradients[8], problem["dlast_state"])
+    assert all(not x.any() for x in gradients[:8])
+    assert devices.launches == []

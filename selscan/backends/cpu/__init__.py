@@ -16,14 +16,23 @@ from .gather import compile_gather, compile_merge, compile_place
 from .gather_plan import RoutesPlan
 from .jit import source_version
 from .maps import compile_load_rows, compile_store_rows
-from .plan import backward_plan, backward_slices, forward_plan, states_size, step_plan
+from .plan import (
+    backward_parts,
+    backward_plan,
+    backward_slices,
+    forward_plan,
+    states_size,
+    step_plan,
+)
 from .planes import REAL_STATES
 from .step import compile_step
 from .tiles import compile_load, compile_store
 
 __all__ = [
     "RoutesPlan",
+    "backward_parts",
     "backward_plan",
+    "backward_scratch",
     "backward_slices",
     "check",
     "detail",
@@ -32,6 +41,8 @@ __all__ = [
     "launch",
     "states_size",
     "step_plan",
+    "sum_parts",
+    "sum_plan",
 ]
 
 _COMPILERS = {
@@ -68,6 +79,21 @@ def launch(plan, addresses, stream=None):
         tiles, rows = ([kernel(x, plan.real, ()) for x in given] for given in (names, along))
         run.link(plan, kernel(plan.kernel, plan.real, plan.kinds), tiles, rows)
     run.run(plan, addresses)
+
+
+def backward_scratch(problem):
+    """Elements that the framework allocates for a backward: none, run.py has scratch."""
+    return 0
+
+
+def sum_plan(problem, pairs):
+    """The framework sums parts itself."""
+
+
+def sum_parts(plan, framework, pairs):
+    """result = the sum over the first axis of parts, for all (parts, result)."""
+    for parts, result in pairs:
+        framework.sum_parts(parts, result)
 
 
 def check():

@@ -148,6 +148,11 @@ def backward_slices(problem):
     return min(blocks_of(problem), wanted)
 
 
+def backward_parts(problem):
+    """Parts of the gradients of B and C, and of those that are summed over the batch."""
+    return backward_slices(problem), problem.batch
+
+
 def _parts(problem):
     """Real numbers that make up a state."""
     return 2 if problem.is_complex else 1

@@ -5,30 +5,73 @@ puts its source together, `toolkit.py` finds NVRTC, `compiler.py` calls it, `sto
 code on disk, `gpu.py` loads it; CuPy is imported there, inside functions, and nowhere else.
 `launches.py` turns a checked problem into a launch: `plan.py` spreads it over the GPU,
 `arguments.py` makes the struct that the kernel takes.
-
-There is no backward yet: a backend without `backward_plan` has no gradients.
 """
 
-from . import gpu, launches, nvrtc
-from .launches import step_plan
+from math import prod
 
-__all__ = ["check", "detail", "forward_plan", "launch", "states_size", "step_plan"]
+from . import gpu, launches, nvrtc, plan_backward
+from .launches import step_plan, sum_plan
+
+__all__ = [
+    "backward_parts",
+    "backward_plan",
+    "backward_scratch",
+    "check",
+    "detail",
+    "forward_plan",
+    "launch",
+    "states_size",
+    "step_plan",
+    "sum_parts",
+    "sum_plan",
+]
 
 
 def forward_plan(problem, operands):
     """Plan of scan_forward; `operands`: name -> (Layout, axes)."""
-    device = gpu.properties(launches.number_of(problem.device))
-    return launches.forward_plan(problem, operands, device)
+    return launches.forward_plan(problem, operands, _device(problem))
+
+
+def backward_plan(problem, operands, part_steps):
+    """Plans of scan_backward; `part_steps`: result -> bytes between the parts of two slices."""
+    return launches.backward_plans(problem, operands, part_steps, _device(problem))
+
+
+def backward_parts(problem):
+    """Parts of the gradients of B and C, and of those that are summed over the batch."""
+    mapping = plan_backward.choose(problem, _device(problem))
+    return plan_backward.slices(problem, mapping), problem.batch * mapping.segments
+
+
+def backward_scratch(problem):
+    """Elements, all real, of what scan_carry leaves for scan_backward."""
+    mapping = plan_backward.choose(problem, _device(problem))
+    return _elements(problem, plan_backward.carries_shape(problem, mapping))
 
 
 def states_size(problem):
-    """Elements of the states kept for a backward: none, as there is no backward."""
-    return 0
+    """Elements of the states kept for a backward, all real."""
+    return _elements(problem, plan_backward.saved_shape(problem))
+
+
+def _elements(problem, shape):
+    return prod(shape) * (2 if problem.is_complex else 1)
+
+
+def _device(problem):
+    return gpu.properties(launches.number_of(problem.device))
 
 
 def launch(plan, addresses, stream):
-    """Start the kernel of a plan on operands at these addresses (by name), on a stream."""
-    plan.launch(nvrtc.kernel(plan.file, plan.name, plan.device), addresses, stream)
+    """Start the kernels of a plan on operands at these addresses (by name), on a stream."""
+    for one in plan if isinstance(plan, list) else (plan,):
+        one.launch(nvrtc.kernel(one.file, one.name, one.device), addresses, stream)
+
+
+def sum_parts(plan, framework, pairs):
+    """result = the sum over the first axis of parts, for all (parts, result) at once."""
+    address = framework.address
+    launch(plan, [(address(parts), address(result)) for parts, result in pairs], framework.stream())
 
 
 def check():

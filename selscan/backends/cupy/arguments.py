@@ -4,10 +4,12 @@
 functions: neither CuPy nor a device is needed.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
+from . import plan_backward
 from .plan import Shape, channel_blocks, state_step
 
 # Codes and sizes of dtypes in memory: enum Dtype of csrc/elements.cuh.
@@ -35,13 +37,33 @@ def _struct(operands, wide, integers):
 
 
 FORWARD = _struct(
-    (*_SEQUENCES, *_ROWS, "initial_state", "last_state", "seq_idx"),
+    (*_SEQUENCES, *_ROWS, "initial_state", "last_state", "seq_idx", "saved"),
     (),
     (
         "channels", "length", "states", "groups", "channel_blocks", "parts", "staged", "state_step",
         "softplus", "reverse", "constant_b", "constant_c",
     ),
 )  # fmt: skip
+_ADJOINT = ("u", "delta", "z", "B", "C", "dy", "du", "ddelta", "dz")
+BACKWARD = _struct(
+    (
+        *_ADJOINT, *_ROWS, "initial_state", "dlast_state", "seq_idx", "saved", "carries",
+        "dA", "dB", "dC", "dD", "ddelta_bias", "dinitial_state",
+    ),
+    ("slice_b", "slice_c"),
+    (
+        "channels", "length", "states", "groups", "channel_blocks", "slices", "walk", "segments",
+        "span", "staged", "softplus", "reverse", "constant_b", "constant_c",
+    ),
+)  # fmt: skip
+SUM = np.dtype(
+    [
+        ("parts", "u8"), ("result", "u8"), ("part", "i8"), ("steps", "i8", 4), ("sizes", "i4", 4),
+        ("count", "i4"), ("parts_dtype", "i4"), ("dtype", "i4"),
+    ],
+    align=True,
+)  # fmt: skip
+SUM_PARTS = np.dtype([("sums", SUM, 5), ("most", "i8")], align=True)
 STEP = _struct(
     (*_SEQUENCES, *_ROWS, "state"),
     ("rows",),
@@ -133,13 +155,71 @@ def forward_arguments(problem, operands, element, mapping):
             "constant_c": problem.constant_c,
         },
     )
+    arguments.rename("saved", "states")
     shape = Shape.of(problem.state_dtype, mapping.lanes)
-    for name in operands.keys() & set(_SEQUENCES):
-        constant = {"B": problem.constant_b, "C": problem.constant_c}.get(name, False)
-        if not constant:
-            vectors = vectors_of(problem, name, operands[name], element, shape, mapping.staged)
-            arguments.reach(name, vectors)
+    _reach_all(arguments, problem, operands, _SEQUENCES, element, shape, mapping.staged)
     return arguments
+
+
+def backward_arguments(problem, operands, element, mapping, part_steps):
+    """Arguments of scan_backward and scan_carry; `part_steps`: result -> bytes between slices."""
+    arguments = Arguments(
+        BACKWARD,
+        operands,
+        {
+            "slice_b": part_steps.get("dB", 0) if not problem.constant_b else 0,
+            "slice_c": part_steps.get("dC", 0) if not problem.constant_c else 0,
+            "channels": problem.dim,
+            "length": problem.length,
+            "states": problem.d_state,
+            "groups": problem.groups,
+            "channel_blocks": plan_backward.channel_blocks(problem, mapping),
+            "slices": plan_backward.slices(problem, mapping),
+            "walk": mapping.walk,
+            "segments": mapping.segments,
+            "span": plan_backward.span(problem, mapping),
+            "staged": mapping.staged,
+            "softplus": problem.softplus,
+            "reverse": problem.reverse,
+            "constant_b": problem.constant_b,
+            "constant_c": problem.constant_c,
+        },
+    )
+    arguments.rename("saved", "states")
+    shape = plan_backward.shape_of(problem.state_dtype)
+    _reach_all(arguments, problem, operands, _ADJOINT, element, shape, mapping.staged)
+    return arguments
+
+
+class SumArguments:
+    """The struct of sum_parts for (layout of parts, layout of their sum), without addresses."""
+
+    def __init__(self, pairs):
+        self._template = np.zeros((), SUM_PARTS)
+        for entry, (parts, result) in zip(self._template["sums"], pairs, strict=False):
+            missing = 4 - len(result.shape)
+            entry["count"], entry["part"] = parts.shape[0], parts.steps[0]
+            entry["sizes"] = (1,) * missing + result.shape
+            entry["steps"] = (0,) * missing + result.steps
+            entry["parts_dtype"] = DTYPES.index(parts.dtype)
+            entry["dtype"] = DTYPES.index(result.dtype)
+        self._template["most"] = max(math.prod(result.shape) for _, result in pairs)
+
+    def fill(self, addresses):
+        """The struct with pairs of addresses, in the order of the layouts."""
+        struct = self._template.copy()
+        for entry, (parts, result) in zip(struct["sums"], addresses, strict=False):
+            entry["parts"], entry["result"] = parts, result
+        return struct
+
+
+def _reach_all(arguments, problem, operands, names, element, shape, staged):
+    """Decide how each sequence is reached; constant B and C are rows."""
+    constant = {"B": problem.constant_b, "C": problem.constant_c}
+    for name in operands.keys() & set(names):
+        if not constant.get(name, False):
+            vectors = vectors_of(problem, name, operands[name], element, shape, staged)
+            arguments.reach(name, vectors)
 
 
 def vectors_of(problem, name, operand, element, shape, staged):

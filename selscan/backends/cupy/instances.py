@@ -4,6 +4,7 @@ Nothing else is compiled for users, and the checks of compiled code walk through
 """
 
 FORWARD, STEP = "scan_forward.cu", "scan_step.cu"
+BACKWARD, CARRY, SUMS = "scan_backward.cu", "scan_carry.cu", "sum_parts.cu"
 
 # Elements that kernels load as vectors; all other dtypes and mixtures go through Any.
 ELEMENTS = {"float16": "__half", "bfloat16": "__nv_bfloat16", "float32": "float"}
@@ -29,6 +30,24 @@ def step_name(number):
     return f"scan_step<{NUMBERS[number]}>"
 
 
+def backward_name(file, element, number):
+    """The instance of scan_backward.cu or scan_carry.cu for an element (None: Any) and a number."""
+    kind = ELEMENTS.get(element, "Any")
+    return f"{file.removesuffix('.cu')}<{kind}, {NUMBERS[number]}>"
+
+
+def sums_name(number):
+    """The instance of sum_parts.cu."""
+    return f"sum_parts<{NUMBERS[number]}>"
+
+
+def _backward_names(file):
+    return (
+        *(backward_name(file, element, "float32") for element in ELEMENTS),
+        *(backward_name(file, None, number) for number in NUMBERS),
+    )
+
+
 INSTANCES = {
     FORWARD: (
         *(
@@ -44,6 +63,9 @@ INSTANCES = {
         ),
     ),
     STEP: tuple(map(step_name, NUMBERS)),
+    BACKWARD: _backward_names(BACKWARD),
+    CARRY: _backward_names(CARRY),
+    SUMS: tuple(map(sums_name, NUMBERS)),
 }
 
 

@@ -4,11 +4,13 @@
 properties; `Plan.launch` starts the kernel, by a function such as gpu.Function.
 """
 
+from math import prod
 from typing import NamedTuple
 
-from . import arguments, instances, plan
+from . import arguments, instances, plan, plan_backward
 
 _STEP_THREADS = 128
+_SUM_THREADS = 256
 _MOST_LANES = 32
 
 
@@ -39,6 +41,7 @@ def forward_plan(problem, operands, device, mapping=None):
     y_dtype = operands["y" if "y" in operands else "u"][0].dtype
     element = plan.element_of(problem, y_dtype)
     mapping = mapping or plan.choose(problem, element, device)
+    operands = operands | {"saved": _saved(problem)}
     number = problem.state_dtype
     single = element is not None and problem.d_state == 1
     return Plan(
@@ -50,6 +53,10 @@ def forward_plan(problem, operands, device, mapping=None):
         plan.shared_bytes(problem, mapping),
         arguments.forward_arguments(problem, operands, element, mapping),
     )
+
+
+def _saved(problem):
+    return plan_backward.kept_operand(problem, plan_backward.saved_shape(problem))
 
 
 def step_plan(problem, operands):
@@ -71,4 +78,52 @@ def step_plan(problem, operands):
         _STEP_THREADS,
         0,
         arguments.step_arguments(problem, operands, lanes),
+    )
+
+
+def backward_plans(problem, operands, part_steps, device, mapping=None):
+    """Plans of what a backward launches one after the other: scan_carry if need be, scan_backward.
+
+    `operands`: name -> (Layout, axes); `part_steps`: result -> bytes between the parts of slices.
+    """
+    mapping = mapping or plan_backward.choose(problem, device)
+    element = plan.element_of(problem, operands["dy"][0].dtype)
+    operands = operands | {
+        "saved": _saved(problem),
+        "carries": plan_backward.kept_operand(
+            problem, plan_backward.carries_shape(problem, mapping)
+        ),
+    }
+    made = arguments.backward_arguments(problem, operands, element, mapping, part_steps)
+    number, grid = problem.state_dtype, plan_backward.blocks(problem, mapping)
+    launches = [(instances.BACKWARD, grid, plan_backward.shared_bytes(problem, mapping))]
+    if mapping.segments > 1:
+        blocks = problem.batch * problem.groups * plan_backward.channel_blocks(problem, mapping)
+        grid = blocks * (mapping.segments - 1)
+        launches.insert(0, (instances.CARRY, grid, plan_backward.carry_bytes(problem, mapping)))
+    return [
+        Plan(
+            number_of(problem.device),
+            file,
+            instances.backward_name(file, element, number),
+            grid,
+            32 * mapping.warps,
+            shared,
+            made,
+        )
+        for file, grid, shared in launches
+    ]
+
+
+def sum_plan(problem, pairs):
+    """Plan of sum_parts for (layout of the parts, layout of the result)."""
+    blocks = -(-max(prod(result.shape) for _, result in pairs) // _SUM_THREADS)
+    return Plan(
+        number_of(problem.device),
+        instances.SUMS,
+        instances.sums_name(problem.state_dtype),
+        len(pairs) * blocks,
+        _SUM_THREADS,
+        0,
+        arguments.SumArguments(pairs),
     )

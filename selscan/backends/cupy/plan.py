@@ -14,7 +14,7 @@ WARPS = 4  # of a block, at most: scan_forward.cu is compiled for blocks of 128 
 BLOCKS = 3  # and for three of them on a multiprocessor, two with complex128
 MOST_STAGED = 16  # states of which B and C are in shared memory at once
 MOST_BLOCKS = 2**31 - 1  # of a grid
-_SIZES = {"float32": 4, "float64": 8, "complex64": 8, "complex128": 16}
+SIZES = {"float32": 4, "float64": 8, "complex64": 8, "complex128": 16}
 # Issue slots, or cycles of the exponentials' unit if those are more, for 32 states of a step.
 _STATE_COST = {1: 8.0, 2: 8.5, 8: 8.5, 32: 8.5}
 _STEP_COST = {1: 36, 2: 36, 8: 36, 32: 41}  # and for 32 steps, apart from the states
@@ -72,12 +72,12 @@ def _constants(problem):
 
 def shared_bytes(problem, mapping):
     """Dynamic shared memory of a block: B and C, two tiles for each warp, A and the states."""
-    number, real = problem.state_dtype, _SIZES[problem.real]
+    number, real = problem.state_dtype, SIZES[problem.real]
     shape = Shape.of(number, mapping.lanes)
     pitch = shape.length + (4 * mapping.lanes if mapping.lanes < 8 else 0)
-    coefficients = mapping.staged * (2 * shape.length + 4) * _SIZES[number]
+    coefficients = mapping.staged * (2 * shape.length + 4) * SIZES[number]
     tiles = mapping.warps * 2 * shape.rows * pitch * real
-    return coefficients + tiles + problem.d_state * state_step(problem, mapping) * _SIZES[number]
+    return coefficients + tiles + problem.d_state * state_step(problem, mapping) * SIZES[number]
 
 
 def state_step(problem, mapping):
@@ -150,7 +150,7 @@ def _memory(problem, mapping, shape, device):
     """Cycles of the traffic of u, delta, z and y; short runs waste parts of sectors."""
     u = problem.layouts["u"]
     _, channel, _, time = problem.axes["u"]
-    size = 2 if u.dtype in ("float16", "bfloat16") else _SIZES[u.dtype]
+    size = 2 if u.dtype in ("float16", "bfloat16") else SIZES[u.dtype]
     along_time = time is not None and abs(u.steps[time]) <= abs(u.steps[channel])
     run = shape.length if along_time else _slots(problem, mapping)
     waste = max(1, _SECTOR / (run * size))

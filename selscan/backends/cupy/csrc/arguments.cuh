@@ -19,6 +19,7 @@ struct Operand {
 struct ForwardArguments {
   Operand u, delta, z, B, C, y;
   Operand A, D, delta_bias, initial_state, last_state, seq_idx;
+  Operand saved;  // states at the ends of chunks: `channel` is the group, `time` the chunk
   int channels, length, states, groups;
   int channel_blocks;  // of a group
   int parts;           // warps that share the states of the same channels
@@ -36,4 +37,34 @@ struct StepArguments {
   int lanes;  // that share the states of a row: a power of two, at most 32
   int softplus;
   int constant_b, constant_c;
+};
+
+struct BackwardArguments {
+  Operand u, delta, z, B, C, dy, du, ddelta, dz;
+  Operand A, D, delta_bias, initial_state, dlast_state, seq_idx;
+  Operand saved, carries;  // `channel` is the group, `time` the chunk or the segment
+  Operand dA, dB, dC, dD, ddelta_bias, dinitial_state;
+  long long slice_b, slice_c;  // bytes from a slice's part of dB and dC to the next one's
+  int channels, length, states, groups;
+  int channel_blocks;  // of a group
+  int slices, walk;    // blocks that share a group; channel blocks that each of them takes
+  int segments, span;  // of time, each for blocks of its own; chunks of a segment
+  int staged;          // states of which B and C are in shared memory at once
+  int softplus, reverse;
+  int constant_b, constant_c;
+};
+
+// Sums of parts, a thread for each result.
+struct Sum {
+  char *parts, *result;
+  long long part;      // bytes between parts, in which the numbers follow one another
+  long long steps[4];  // of the result, bytes; sizes[0] is the slowest of the parts
+  int sizes[4];
+  int count;  // of parts; 0: nothing to do
+  int parts_dtype, dtype;
+};
+
+struct SumArguments {
+  Sum sums[5];
+  long long most;  // results of one sum
 };

@@ -16,7 +16,9 @@ DEVICE void stage_along_time(Number* shared, const Coefficients<Number>& x, cons
                              int states) {
   using Along = AlongTime<S, WIDTH>;
   constexpr int TOGETHER = WIDTH > 1 || Along::CHUNKS < 4 ? 4 : 8;  // of B, and as many of C
-  constexpr int UNROLL = Along::CHUNKS < TOGETHER ? TOGETHER / Along::CHUNKS : 1;
+  constexpr int ROUNDS = Along::AT_ONCE < 4 ? 4 / Along::AT_ONCE : 1;  // 16 states, four warps
+  constexpr int WANTED = Along::CHUNKS < TOGETHER ? TOGETHER / Along::CHUNKS : 1;
+  constexpr int UNROLL = WANTED < ROUNDS ? WANTED : ROUNDS;
   const Along own;
   const int position = tile.start<S>() + own.l;
   const int B_size = size_along_time<Element>(x.B), C_size = size_along_time<Element>(x.C);

@@ -20,6 +20,16 @@ constexpr int CODE<__nv_bfloat16> = BFLOAT16;
 template <>
 constexpr int CODE<float> = FLOAT32;
 
+// Of states.
+template <class Number>
+constexpr int OWN_CODE = COMPLEX128;
+template <>
+constexpr int OWN_CODE<float> = FLOAT32;
+template <>
+constexpr int OWN_CODE<double> = FLOAT64;
+template <>
+constexpr int OWN_CODE<Complex<float>> = COMPLEX64;
+
 // K elements that one instruction moves.
 template <class Element, int K>
 struct alignas(sizeof(Element) * K) Pack {
@@ -109,4 +119,21 @@ DEVICE void write_any(Complex<Real> x, char* at, int dtype) {
   const int part = dtype == COMPLEX64 ? FLOAT32 : FLOAT64;
   write_real(x.re, at, part);
   write_real(x.im, at + (dtype == COMPLEX64 ? 4 : 8), part);
+}
+
+// To memory of any dtype; where that is real, the real part.
+template <class Number>
+DEVICE void write_result(Number x, char* at, int dtype) {
+  if (dtype >= COMPLEX64) write_any(x, at, dtype);
+  else write_real(part_of(x, 0), at, dtype);
+}
+
+DEVICE int size_of(int dtype) {
+  switch (dtype) {
+    case FLOAT16:
+    case BFLOAT16: return 2;
+    case FLOAT32: return 4;
+    case COMPLEX128: return 16;
+    default: return 8;
+  }
 }

@@ -24,6 +24,26 @@ DEVICE void follow(Number& end, Number& factor) {
   }
 }
 
+// The same from the other end of time: the value of the lane `by` after, and its map behind one's
+// own.
+template <int WIDTH, class Real>
+DEVICE Real from_after(Real x, int by) {
+  return __shfl_down_sync(0xffffffffu, x, by, WIDTH);
+}
+template <int WIDTH, class Real>
+DEVICE Complex<Real> from_after(Complex<Real> x, int by) {
+  return {from_after<WIDTH>(x.re, by), from_after<WIDTH>(x.im, by)};
+}
+template <int WIDTH, int BY, bool LAST, class Number>
+DEVICE void precede(Number& end, Number& factor) {
+  const Number after = from_after<WIDTH>(end, BY);
+  const Number longer = LAST ? factor : from_after<WIDTH>(factor, BY);
+  if (threadIdx.x % WIDTH + BY < WIDTH) {
+    end = advance(factor, after, end);
+    if (!LAST) factor = times(factor, longer);
+  }
+}
+
 // x = a h + x with the h of the lane before, if there is that lane within segments of WIDTH lanes.
 template <int WIDTH, class Number>
 DEVICE void enter(Number& x, Number a, Number h) {
@@ -55,6 +75,25 @@ DEVICE void follow(float& end, float& factor) {
         "{ .reg .pred p, q; .reg .f32 e, f;"
         "shfl.sync.up.b32 e|p, %0, %2, %3, 0xffffffff;"
         "shfl.sync.up.b32 f|q, %1, %2, %3, 0xffffffff;"
+        "@p fma.rn.ftz.f32 %0, %1, e, %0; @p mul.rn.ftz.f32 %1, %1, f; }"
+        : "+f"(end), "+f"(factor)
+        : "n"(BY), "n"(SEGMENTS));
+}
+template <int WIDTH, int BY, bool LAST>
+DEVICE void precede(float& end, float& factor) {
+  constexpr int SEGMENTS = (32 - WIDTH) << 8 | 31;
+  if (LAST)
+    asm volatile(
+        "{ .reg .pred p; .reg .f32 e;"
+        "shfl.sync.down.b32 e|p, %0, %2, %3, 0xffffffff;"
+        "@p fma.rn.ftz.f32 %0, %1, e, %0; }"
+        : "+f"(end)
+        : "f"(factor), "n"(BY), "n"(SEGMENTS));
+  else
+    asm volatile(
+        "{ .reg .pred p, q; .reg .f32 e, f;"
+        "shfl.sync.down.b32 e|p, %0, %2, %3, 0xffffffff;"
+        "shfl.sync.down.b32 f|q, %1, %2, %3, 0xffffffff;"
         "@p fma.rn.ftz.f32 %0, %1, e, %0; @p mul.rn.ftz.f32 %1, %1, f; }"
         : "+f"(end), "+f"(factor)
         : "n"(BY), "n"(SEGMENTS));

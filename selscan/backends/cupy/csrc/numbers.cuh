@@ -74,10 +74,14 @@ DEVICE double softplus(double x) {
   return x > 20.0 ? x : fmax(x, 0.0) + log1p(exp(-fabs(x)));
 }
 
+template <class Real>
+DEVICE Real sigmoid(Real z) {
+  return reciprocal(Real(1) + exp2_of(Real(-LOG2E) * z));
+}
 // z sigmoid(z).
 template <class Real>
 DEVICE Real silu(Real z) {
-  return z * reciprocal(Real(1) + exp2_of(Real(-LOG2E) * z));
+  return z * sigmoid(z);
 }
 
 // 1 - x / (k (k + 1)) (1 - x / ((k + 2) (k + 3)) (...)), so many factors: the series of sine and
@@ -164,6 +168,35 @@ DEVICE Real add_output(Real C, Real h, Real y) {
 template <class Real>
 DEVICE Real add_output(Complex<Real> C, Complex<Real> h, Real y) {
   return fused(C.re, h.re, fused(-C.im, h.im, y));
+}
+
+// The real part and, if i is 1, the imaginary one.
+template <class Real>
+DEVICE Real part_of(Real x, int) {
+  return x;
+}
+template <class Real>
+DEVICE Real part_of(Complex<Real> x, int i) {
+  return i == 0 ? x.re : x.im;
+}
+
+// x as a Number.
+template <class Real>
+DEVICE void set_real(Real& number, Real x) {
+  number = x;
+}
+template <class Real>
+DEVICE void set_real(Complex<Real>& number, Real x) {
+  number = {x, Real(0)};
+}
+
+template <class Real>
+DEVICE Real add(Real x, Real y) {
+  return x + y;
+}
+template <class Real>
+DEVICE Complex<Real> add(Complex<Real> x, Complex<Real> y) {
+  return {x.re + y.re, x.im + y.im};
 }
 
 // 1, of the type that is pointed at.

@@ -13,41 +13,21 @@
 //
 // A tile of B and C is in shared memory (coefficients.cuh). So are A and, from tile to tile, the
 // states (states.cuh). Within a tile a state is in a register. A step past the end has delta' = 0,
-// which keeps the state.
+// which keeps the state. For a backward, the states after every CHUNK steps are saved.
 #include "coefficients.cuh"
-#include "sequences.cuh"
+#include "rows.cuh"
 #include "states.cuh"
 
 // The kinds of a tile, chosen here and not in the loops.
 template <class S>
-DEVICE void scan_tile(Steps<S>& own, const States<S>& at, const Tile& tile, bool general) {
-  if (general) return scan_states<S, S::STEPS, true>(own, at);
+DEVICE void scan_tile(Steps<S>& own, const States<S>& at, const Tile& tile, bool general,
+                      bool keeps, Saved saved) {
+  if (general) return scan_states<S, S::STEPS, true, true>(own, at, saved);
   if constexpr (S::LANES == 1)  // short sequences: 49 = 3 * 16 + 1
     if (tile.length - tile.first <= S::STEPS / 2)
-      return scan_states<S, S::STEPS / 2, false>(own, at);
-  scan_states<S, S::STEPS, false>(own, at);
-}
-
-// Bit t: seq_idx differs between own step t and the one before it.
-template <class S>
-DEVICE unsigned restarts_of(const Operand& seq_idx, const Tile& tile, const Own& own) {
-  if (!seq_idx.data) return 0;
-  const auto number = [&](int step) -> long long {
-    const char* at =
-        seq_idx.data + tile.batch * seq_idx.batch + tile.position(step) * seq_idx.time;
-    return seq_idx.dtype == INT64 ? *reinterpret_cast<const long long*>(at)
-                                  : *reinterpret_cast<const int*>(at);
-  };
-  if (!own.steps) return 0;
-  unsigned bits = 0;
-  long long before = number(own.step - (tile.first + own.step > 0));
-#pragma unroll 1
-  for (int t = 0; t < own.steps; ++t) {
-    const long long here = number(own.step + t);
-    bits |= unsigned(here != before) << t;
-    before = here;
-  }
-  return bits;
+      return scan_states<S, S::STEPS / 2, false, false>(own, at, saved);
+  if (keeps) return scan_states<S, S::STEPS, false, true>(own, at, saved);
+  scan_states<S, S::STEPS, false, false>(own, at, saved);
 }
 
 // delta', delta' u, y = D u (of the sum's first part) and the sum of delta', from delta and u.
@@ -82,16 +62,6 @@ DEVICE void prepare(Steps<S>& own, const Real (&skip)[S::CHANNELS], const Real (
   }
 }
 
-// A row's number for each own channel, zeros where there is none.
-template <class S, class Real>
-DEVICE void read_row_of(Real (&values)[S::CHANNELS], const Operand& x, int channel, int channels) {
-#pragma unroll
-  for (int r = 0; r < S::CHANNELS; ++r) {
-    values[r] = Real(0);
-    if (x.data && r < channels) values[r] = read<Real>(x.data + (channel + r) * x.channel, x.dtype);
-  }
-}
-
 // Adds what the other warps of the same channels have to the first one's y.
 template <class S>
 DEVICE void add_parts(Steps<S>& own, typename S::Real* buffer, int size, int part, int parts,
@@ -110,6 +80,19 @@ DEVICE void add_parts(Steps<S>& own, typename S::Real* buffer, int size, int par
   __syncthreads();
 }
 
+// Where the thread's states after its last step are saved, from state n on: they are where a chunk
+// ends and another follows.
+template <class S>
+DEVICE Saved saved_after(const ForwardArguments& p, const Tile& tile, const Own& own, int group,
+                         int channel, int n) {
+  const int end = tile.first + own.step + S::STEPS;
+  if (end % CHUNK != 0 || end >= p.length || own.channels == 0) return {nullptr, 0};
+  return {p.saved.data + tile.batch * p.saved.batch + (end / CHUNK - 1) * p.saved.time +
+              group * p.saved.channel + n * p.saved.state +
+              (channel + own.channel) * int(sizeof(typename S::Number)),
+          p.saved.state};
+}
+
 // Element: of u, delta, z, B and C (and of y, unless that is float), or Any. Number: of the states.
 template <class Element, class Number, int LANES, bool ONE_STATE>
 __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
@@ -122,6 +105,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
   const int staged = ONE_STATE ? 1 : p.staged;
   const int part = warp % parts, slots = warps / parts * S::ROWS;
   const bool constant = p.constant_b || p.constant_c, general = constant || p.seq_idx.data;
+  const bool keeps = p.saved.data != nullptr;
   const int kinds = constant ? 4 : 2;
 
   const int group = blockIdx.x / p.channel_blocks % p.groups, of_group = p.channels / p.groups;
@@ -185,7 +169,9 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
       Number* const row = rows + slot_of<S>(n + from, 0, slot + own.channel, slots, kinds);
       const States<S> at = {coefficients + from * S::COEFFICIENTS + threadIdx.x % LANES * 4, row,
                             to - from, p.state_step, constant};
-      if (tile.channels > 0) scan_tile<S>(steps, at, tile, general);
+      Saved saved = {nullptr, 0};
+      if (keeps) saved = saved_after<S>(p, tile, own, group, first + slot, n + from);
+      if (tile.channels > 0) scan_tile<S>(steps, at, tile, general, keeps, saved);
     }
 
     if (parts > 1) add_parts<S>(steps, second, 2 * BUFFER, part, parts, tile, own);

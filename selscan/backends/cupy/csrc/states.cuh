@@ -26,6 +26,12 @@ struct States {
   bool constant;               // rows have B and C as well as A and h
 };
 
+// Where states go after a thread's last step, from the first one on.
+struct Saved {
+  char* data;      // null: nowhere
+  long long step;  // bytes from a state to the next
+};
+
 // Where a number of state n and of a channel stands: the threads' channels one after the other,
 // [state][thread][A | h | B | C][CHANNELS], so that a thread reads A and h at once.
 template <class S>
@@ -44,11 +50,12 @@ DEVICE void combine(Number& end, Number& factor) {
 }
 
 // All states of a tile, one after the other: y += C h, and h moves on. COUNT: the first steps, the
-// others being past the end. GENERAL: with restarts and constant coefficients.
+// others being past the end. GENERAL: with restarts and constant coefficients. SAVED: states may
+// have to be saved.
 //
 // Registers are few: one channel after the other, and C not before it is needed.
-template <class S, int COUNT, bool GENERAL>
-DEVICE void scan_states(Steps<S>& own, const States<S>& at) {
+template <class S, int COUNT, bool GENERAL, bool SAVED>
+DEVICE void scan_states(Steps<S>& own, const States<S>& at, Saved saved) {
   using Number = typename S::Number;
   constexpr int LANES = S::LANES, CHANNELS = S::CHANNELS;
   int time_lane = threadIdx.x % LANES;
@@ -106,6 +113,11 @@ DEVICE void scan_states(Steps<S>& own, const States<S>& at) {
       last.items[r] = h;
     }
     if (LANES == 1) *reinterpret_cast<Pack<Number, CHANNELS>*>(row + CHANNELS) = last;
+    if constexpr (SAVED)
+      if (saved.data) {
+        *reinterpret_cast<Pack<Number, CHANNELS>*>(saved.data) = last;
+        saved.data += saved.step;
+      }
   }
 }
 

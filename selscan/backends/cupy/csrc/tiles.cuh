@@ -11,19 +11,29 @@
 #include "arguments.cuh"
 #include "elements.cuh"
 
-template <class Number_, int LANES_>
-struct Shape {
+template <class Number_, int LANES_, int STEPS_, int CHANNELS_>
+struct AnyShape {
   using Number = Number_;
   using Real = RealOf<Number>;
-  static constexpr bool SMALL = sizeof(Number) == 4;
   static constexpr int LANES = LANES_, GROUPS = 32 / LANES;
-  static constexpr int STEPS = SMALL ? 16 : 8, CHANNELS = SMALL ? 2 : 1;
+  static constexpr int STEPS = STEPS_, CHANNELS = CHANNELS_;
   static constexpr int LENGTH = LANES * STEPS, ROWS = GROUPS * CHANNELS;
   // Row of a tile in shared memory: eight lanes that read 16 bytes each meet no bank twice.
   static constexpr int PITCH = LENGTH + (LANES < 8 ? 4 * LANES : 0);
   // B and then C of a state; states next to one another do not begin in the same bank.
   static constexpr int COEFFICIENTS = 2 * LENGTH + 4;
 };
+
+template <class Number>
+constexpr bool SMALL = sizeof(Number) == 4;
+// Of the forward.
+template <class Number, int LANES>
+using Shape = AnyShape<Number, LANES, SMALL<Number> ? 16 : 8, SMALL<Number> ? 2 : 1>;
+// Of the backward: a tile has CHUNK steps whatever the numbers are.
+constexpr int CHUNK = 32;
+template <class Number>
+using BackwardShape = AnyShape<Number, sizeof(Number) == 16 ? 8 : 4,
+                               sizeof(Number) == 16 ? 4 : 8, SMALL<Number> ? 2 : 1>;
 
 // Where step l of a tile stands in its row: [STEPS / 4][LANES][4], so that the time lanes' 16-byte
 // reads lie side by side.
