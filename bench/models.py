@@ -12,16 +12,6 @@ from bench.peers.eager import scan_loop, scan_loop_step
 from selscan import models
 from selscan.nn import mamba1d, s6maps, set_fused
 
-NAMES = (
-    "vim_tiny",
-    "vmamba_v0_tiny",
-    "vmamba_tiny_s1l8",
-    "local_vim_tiny",
-    "local_vssm_tiny",
-    "efficientvmamba_tiny",
-    "msvmamba_tiny",
-    "msvmambav3_tiny",
-)
 LOOPS = {"loop": scan_loop, "loop_step": scan_loop_step}
 WAYS = ("selscan", *LOOPS)
 MODES = ("forward", "training")

@@ -42,9 +42,8 @@ def test_feature_maps_have_their_strides_at_any_size(name, height, width):
     assert [tuple(x.shape[2:]) for x in maps] == sizes
 
 
-@pytest.mark.parametrize("name", ["vmamba", "msvmamba"])
-def test_a_compiled_model_gives_the_official_numbers(name):
-    model, numbers = model_and_numbers(name)
+def test_a_compiled_model_gives_the_official_numbers():
+    model, numbers = model_and_numbers("msvmamba")
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
 
     logits, gradient = logits_and_gradient(compiled, numbers)

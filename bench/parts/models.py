@@ -4,8 +4,9 @@ import ctypes
 import gc
 import time
 
+from bench.bench_models import NAMES
 from bench.child import REUSE_HEAP, YIELD, call, progress
-from bench.models import CELLS, NAMES, WAYS, runner
+from bench.models import CELLS, WAYS, runner
 from bench.parts.memory import CLEAR, MB, status
 from bench.rows import Row, markdown, nothing, quantiles, short
 
