@@ -2,7 +2,8 @@
 
 A multiplication and the addition behind it are one in convolutions and matrix products. A norm of
 layers costs 5 for each number, one of batches 2, linear interpolation 4; a scan 9 for each state of
-each step and channel, and one for D. Nothing else is counted.
+each step and channel, and one for D. Nothing else is counted, and in models without a pyramid no
+norms are, as in the counts of Vim and LocalVim.
 """
 
 from math import prod
@@ -11,6 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..nn import set_fused
+from .pyramid import Pyramid
 
 ATEN = torch.ops.aten
 
@@ -32,6 +34,8 @@ COSTS = {
     ATEN.upsample_bilinear2d: per_number(4),
 }
 
+WITHOUT_NORMS = COSTS | {ATEN.native_layer_norm: per_number(0)}
+
 
 def count(model, channels=3, height=224, width=224):
     """Operations of a model for one image.
@@ -52,8 +56,9 @@ def count(model, channels=3, height=224, width=224):
     flops : int
     """
     image = next(model.parameters()).new_zeros(1, channels, height, width)
+    costs = COSTS if isinstance(model, Pyramid) else WITHOUT_NORMS
     set_fused(model.eval(), False)
-    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=COSTS) as counter:
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=costs) as counter:
         model(image)
     set_fused(model, True)
     found = counter.get_flop_counts()["Global"]
