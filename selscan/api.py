@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from .backends import BackendInfo, list_backends, use
 from .ops import scan as ops
+from .ops import step as steps
 
 __all__ = [
     "BackendInfo",
@@ -295,8 +296,8 @@ def scan_step(
         *inputs, memory = framework.borrow(
             "scan_step", ops.contract.STEP_ARGUMENTS, (*inputs, state)
         )
-    request = ops.step_request("scan_step", framework, memory, inputs, delta_softplus, backend)
-    y, new = ops.step(request, memory, inputs)
+    request = steps.step_request("scan_step", framework, memory, inputs, delta_softplus, backend)
+    y, new = steps.step(request, memory, inputs)
     if framework.borrows:
         in_place = new is memory
         y, new = framework.hand_out(state, (y, None if in_place else new))

@@ -21,6 +21,7 @@ from torch.utils.flop_counter import register_flop_formula
 from . import backends
 from .ops import contract
 from .ops import scan as ops
+from .ops import step as steps
 from .ops.frameworks import framework_of
 
 FRAMEWORK = framework_of(torch.empty(0))
@@ -141,15 +142,15 @@ def fake_scan_backward(dy, dlast_state, states, *arguments):
 
 def scan_step(state, *arguments):
     *inputs, softplus, backend = arguments
-    request = ops.step_request("scan_step", FRAMEWORK, state, inputs, softplus, backend)
-    return ops.step(request, state, inputs)[0]
+    request = steps.step_request("scan_step", FRAMEWORK, state, inputs, softplus, backend)
+    return steps.step(request, state, inputs)[0]
 
 
 def fake_scan_step(state, *arguments):
     *inputs, softplus, backend = arguments
     call = Call("scan_step", softplus, backend)
     request = fake_request(call, (*inputs, state), contract.STEP_ARGUMENTS)
-    *_, y = ops.check_step(request)
+    *_, y = steps.check_step(request)
     return empty_output(y, state)
 
 

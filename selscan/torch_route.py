@@ -27,6 +27,7 @@ from .autograd import (
 )
 from .ops import contract
 from .ops import scan as ops
+from .ops import step as steps
 from .torch_ops import FRAMEWORK
 
 
@@ -73,9 +74,9 @@ def scan_step(state, inputs, delta_softplus, backend):
     """(y, state); in place on `state` unless a gradient may be asked for."""
     arrays = (state, *inputs)
     if ordinary(arrays):
-        request = ops.step_request("scan_step", FRAMEWORK, state, inputs, delta_softplus, backend)
+        request = steps.step_request("scan_step", FRAMEWORK, state, inputs, delta_softplus, backend)
         if not records(arrays):
-            return ops.step(request, state, inputs)
+            return steps.step(request, state, inputs)
         return as_scan(state, inputs, delta_softplus, backend, direct=True)
     if not (is_compiling() and fits(arrays, 6, (delta_softplus,), backend)):
         contract.check_flags("scan_step", delta_softplus=delta_softplus)

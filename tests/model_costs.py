@@ -9,7 +9,7 @@ COSTS = {
     "vim_small": (25_796_584, 5.912),
     "vim_small_stride8": (26_001_256, 21.905),
     "vim_base": (97_598_440, 20.886),
-    # The official counter of LocalVim counts one route of four. All of them, by hand, for each layer,
+    # The official counter of LocalVim counts one route of four. All, by hand, for each layer,
     # with K routes, E = 2 d, R = d / 16, N = 16: 3 d E L + K E (4 + R + 2 N + R + 9 N + 2) L.
     "local_vim_tiny": (7_994_152, 2.139),
     "local_vim_tiny_middle_cls_token": (7_994_536, 2.150),

@@ -10,6 +10,7 @@ from map_strategies import make_map_problem
 import selscan
 from selscan.backends.cupy import gpu
 from selscan.ops import scan as ops
+from selscan.ops import step as steps
 from selscan.ops.scan2d import ARGUMENTS
 
 torch = pytest.importorskip("torch")
@@ -53,7 +54,7 @@ def test_tensors_on_another_device_are_scanned_there(devices, function, monkeypa
 
 @function
 def test_the_plan_of_a_call_is_made_once_for_each_device(devices, function, monkeypatch):
-    prepare = {"scan": ops._prepare_forward, "scan_step": ops._prepare_step}[function]
+    prepare = {"scan": ops._prepare_forward, "scan_step": steps._prepare_step}[function]
     call(function, "torch")
     before = prepare.cache_info().misses
     call(function, "torch")

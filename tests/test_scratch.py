@@ -18,6 +18,7 @@ from selscan.backends.cpu import plan, run, segments, simd
 from selscan.cases import CASES
 from selscan.ops import scan as ops
 from selscan.ops import scan2d as ops2d
+from selscan.ops import step as steps
 
 FORWARD_TILES = [
     at.TILE_U, at.TILE_DELTA, at.TILE_Y, at.TILE_Z, at.TILE_B, at.TILE_C, at.TILE_H, at.TILE_A,
@@ -152,7 +153,7 @@ def small_plans(gaps=None):
 
 
 def forget_plans():
-    for prepare in (ops._prepare_forward, ops._prepare_backward, ops._prepare_step):
+    for prepare in (ops._prepare_forward, ops._prepare_backward, steps._prepare_step):
         prepare.cache_clear()
     for prepare in (ops2d._prepare_forward, ops2d._prepare_backward):
         prepare.cache_clear()

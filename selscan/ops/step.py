@@ -1,0 +1,68 @@
+"""One step of a scan, for arrays of one framework; see scan.py for how a call is split."""
+
+import functools
+
+from . import contract, memory
+from .scan import CACHED_SHAPES, Call, layouts_of, request
+
+
+def check_step(request):
+    """The layouts, `initial_state` the one of the state, the Problem, and y."""
+    function, framework, _, found, softplus = request
+    layouts = layouts_of(function, framework, contract.STEP_ARGUMENTS, found)
+    layouts["initial_state"] = layouts.pop("state")
+    problem = contract.check_step(function, layouts, softplus, framework.device(found[0]))
+    return layouts, problem, framework.like(layouts["u"])
+
+
+@functools.lru_cache(maxsize=CACHED_SHAPES)
+def _prepare_step(request):
+    layouts, problem, y = check_step(request)
+    framework, state = request.framework, layouts["initial_state"]
+    new = framework.like(state) if framework.immutable else None
+    given = tuple((i, n) for i, n in enumerate(contract.ARGUMENTS) if n in layouts)
+    if problem.empty:
+        return Call(None, given, y, new, None)
+    operands = {name: (layouts[name], problem.axes[name]) for _, name in given}
+    operands["y"] = y.layout, problem.axes["u"]
+    operands["last_state"] = state if new is None else new.layout, contract.STATE_AXES
+    apart = None
+    if new is None:
+        spans = tuple((n, *memory.span(x)) for n, x in layouts.items() if n != "initial_state")
+        apart = memory.span(state), spans
+    plan = request.backend.step_plan(problem, operands)
+    return Call(plan, given, y, new, None, apart)
+
+
+def step_request(function, framework, state, inputs, delta_softplus, backend):
+    """Look at the arguments of a step and check them."""
+    contract.check_flags(function, delta_softplus=delta_softplus)
+    arrays = (*inputs, state)
+    asked = request(function, framework, arrays, delta_softplus, backend, contract.STEP_ARGUMENTS)
+    _prepare_step(asked)
+    return asked
+
+
+def step(request, state, inputs):
+    """(y, state) of one step, in place on `state` where the framework lets arrays be written.
+
+    `inputs` are in the order of contract.ARGUMENTS, without initial_state and seq_idx.
+    """
+    call = _prepare_step(request)
+    framework, new = request.framework, state
+    arrays, address = (*inputs, state), framework.address
+    addresses = {}
+    if call.plan is not None:
+        addresses = {name: address(arrays[i]) for i, name in call.given}
+        if call.apart is not None:
+            memory.check_apart(request.function, addresses, *call.apart)
+    if call.last_state is None:
+        framework.begin_update(request.function, "state", state)
+    else:
+        new = framework.allocate(call.last_state)
+    y = framework.allocate(call.y)
+    if call.plan is not None:
+        addresses["y"] = address(y)
+        addresses["last_state"] = addresses["initial_state"] if new is state else address(new)
+        request.backend.launch(call.plan, addresses, framework.stream())
+    return y, new
