@@ -61,11 +61,12 @@ def scans_by(way):
             place.scan = scan
 
 
-def runner(name, way, mode):
-    """A call for one image: a forward in eval mode, or a step of training without its update."""
+def runner(name, way, mode, batch=1, device="cpu"):
+    """A call for images: a forward in eval mode, or a step of training without its update."""
     torch.manual_seed(0)
-    model = set_fused(models.create(name), way == "selscan").to(memory_format=torch.channels_last)
-    images = torch.randn(1, 3, 224, 224)
+    model = set_fused(models.create(name), way == "selscan")
+    model.to(device, memory_format=torch.channels_last)
+    images = torch.randn(batch, 3, 224, 224, device=device)
 
     def forward():
         with scans_by(way), torch.no_grad():

@@ -87,7 +87,10 @@ def test_the_plan_takes_the_minutes_that_are_given():
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["spede"], "'spede' is not one of machine, correct, sanitize, micro, start, speed, sweep"),
+        (
+            ["spede"],
+            "'spede' is not one of machine, correct, sanitize, micro, start, speed, models, sweep",
+        ),
         (["--emulate", "speed"], "only the part correct can be emulated"),
     ],
 )

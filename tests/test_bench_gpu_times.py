@@ -22,7 +22,7 @@ from bench.gpu import (  # noqa: E402
     small,
     timing,
 )
-from bench.gpu.parts import speed, start, sweep  # noqa: E402
+from bench.gpu.parts import models, speed, start, sweep  # noqa: E402
 from bench.peers import eager  # noqa: E402
 from selscan import backends  # noqa: E402
 from selscan.backends import cupy as backend  # noqa: E402
@@ -170,6 +170,31 @@ def test_a_sweep_times_every_mapping_and_marks_the_chosen_one(monkeypatch):
     assert len(rows) == len({row.peer for row in rows}) == 8
     [chosen] = [row for row in rows if sweep.CHOSEN in row.note]
     assert f"| one state | {chosen.peer} " in next(sweep.tables(rows, {}))
+
+
+@pytest.mark.usefixtures("clock")
+def test_models_are_timed_with_both_scans(monkeypatch):
+    calls = []
+    monkeypatch.setattr("bench.models.runner", lambda *cell: lambda: calls.append(cell))
+    monkeypatch.setattr(models, "SECONDS", 0.001)
+
+    rows = list(models.run("vim_tiny", OPTIONS))
+
+    cells = [(way, mode) for mode in models.MODES for way in models.WAYS]
+    assert list(dict.fromkeys(calls)) == [
+        ("vim_tiny", *cell, models.BATCH, "cuda") for cell in cells
+    ]
+    assert {(row.peer, row.mode) for row in rows} == set(cells)
+    speed, memory = models.tables(rows, {})
+    assert "| vim_tiny " in speed
+    assert memory.startswith("Peak memory of a call, MB, batch of 64")
+
+
+def test_a_model_that_no_kernel_serves_says_why(devices):
+    from bench.models import runner
+
+    with pytest.raises(selscan.BackendUnavailable, match="paths on cuda:0 are not part"):
+        runner("vmamba_tiny_s1l8", "selscan", "forward")()
 
 
 @pytest.mark.usefixtures("clock")

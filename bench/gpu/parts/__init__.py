@@ -4,7 +4,15 @@ worker.py says what a part is.
 """
 
 FIRST = "machine"
-PARTS = {FIRST: 30, "correct": 110, "sanitize": 60, "micro": 15, "start": 40, "speed": 215}
+PARTS = {
+    FIRST: 30,
+    "correct": 110,
+    "sanitize": 60,
+    "micro": 15,
+    "start": 40,
+    "speed": 195,
+    "models": 30,
+}
 BY_NAME_ONLY = {"sweep": 100}
 SECONDS = PARTS | BY_NAME_ONLY
 
