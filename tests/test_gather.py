@@ -174,6 +174,25 @@ def test_channels_last_agrees_with_the_reference(d, dtype):
         assert_same(selscan.scatter(y, path, merge), reference.scatter(y, path, merge))
 
 
+@pytest.mark.parametrize("axis", range(4))
+@pytest.mark.parametrize("path", [atrous(6, 8), cross(6, 8)], ids=["apart", "meeting"])
+def test_sequences_in_mirror_order_are_read_in_place(path, axis):
+    y = np.flip(sequences(path), axis)
+
+    assert_same(selscan.scatter(y, path), reference.scatter(y, path))
+
+
+def test_routes_that_are_no_whole_number_of_elements_apart_are_read_in_place():
+    path = atrous(6, 8)
+    y = sequences(path, b=1, d=1)
+    memory = np.zeros(path.routes * (y[0, 0].nbytes + 2), np.uint8)
+    steps = (memory.nbytes, y[0, 0].nbytes + 2, y[0, 0, 0].nbytes, y.itemsize)
+    apart = np.ndarray(y.shape, y.dtype, memory, strides=steps)
+    apart[...] = y
+
+    assert_same(selscan.scatter(apart, path), reference.scatter(y, path))
+
+
 def test_a_map_that_was_broadcast_is_read():
     path = PATHS["cross"]
     x = np.broadcast_to(maps(path, d=1)[:1], (3, 4, 5, path.height, path.width))

@@ -61,14 +61,19 @@ def shares(parts, minutes):
     return {part: scale * SECONDS[part] for part in parts}
 
 
+LISTED = 24  # rows of a part
+
+
 def print_plan(options):
     """Parts, seconds and rows."""
     settings = settings_of(options)
     for part, seconds in shares(options.parts, options.minutes).items():
         names = list(importlib.import_module(module_of(part)).names(settings))
         print(f"\n{part}: {seconds:.0f} s, {len(names)} rows")
-        for name in names:
+        for name in names[:LISTED]:
             print(f"    {name}")
+        if len(names) > LISTED:
+            print(f"    and {len(names) - LISTED} more")
 
 
 def default_folder(options):
@@ -94,10 +99,13 @@ class Build:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._end = time.monotonic() + BUILD
+        self._end, self._is_over = time.monotonic() + BUILD, False
 
     def wait(self):
         """Until it is done; one that takes too long is ended, and the peer says so."""
+        if self._is_over:
+            return
+        self._is_over = True
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0, self._end - time.monotonic()))
         with contextlib.suppress(ProcessLookupError):

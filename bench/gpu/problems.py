@@ -23,7 +23,10 @@ OPS = ("scan", "backward", "scan", "backward", "step")  # in turns
 LENGTHS = (
     1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 49, 64, 127, 128, 130, 196, 197, 513, 784, 1025, 2049, 3136,
 )  # fmt: skip
-CHANNELS = ((1, 1), (2, 1), (3, 1), (4, 4), (6, 2), (9, 3), (34, 2), (70, 1), (130, 2), (256, 1))
+CHANNELS = (
+    *((1, 1), (2, 1), (3, 1), (4, 4), (6, 2), (9, 3), (34, 2), (70, 1), (130, 2), (256, 1)),
+    *((600, 1), (1100, 1)),  # blocks of the backward walk over several blocks of channels
+)
 STATES = (1, 1, 2, 3, 4, 5, 8, 16, 16, 16, 17, 20, 64)
 DTYPES = (*strategies.DTYPES, *strategies.HALF, *strategies.HALF, "float32", "float32")
 SEGMENTS = (*[None] * 5, *strategies.SEGMENTS[1:])

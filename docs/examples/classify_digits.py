@@ -94,4 +94,7 @@ def main(families=tuple(FAMILIES), epochs=10, seed=0):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or tuple(FAMILIES))
+    chosen = sys.argv[1:] or tuple(FAMILIES)
+    if set(chosen) - set(FAMILIES):
+        sys.exit(f"usage: classify_digits.py [{'] ['.join(FAMILIES)}]")
+    main(chosen)

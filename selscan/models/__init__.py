@@ -8,11 +8,11 @@
 
 from . import efficientvmamba, localvim, localvmamba, msvmamba, vim, vmamba
 from .checkpoints import load
-from .registry import check_options, checked_name
+from .registry import check_options, check_own_options, checked_name
 
 __all__ = ["create", "list", "load"]
 
-# Each has its table of variants on top, VARIANTS, and `build`, which makes one of them.
+# Each has its table of variants on top, VARIANTS, and the class that makes them, FAMILY.
 FAMILIES = (vim, vmamba, localvim, localvmamba, efficientvmamba, msvmamba)
 
 
@@ -98,15 +98,18 @@ def create(
     """
     families = {variant: family for family in FAMILIES for variant in family.VARIANTS}
     family = families[checked_name(name, families)]
+    variant = family.VARIANTS[name]
     check_options(num_classes, in_chans, features_only, out_indices, drop_path_rate)
+    check_own_options(name, family.FAMILY, options)
+    options = variant.options | options
     options |= {"num_classes": num_classes, "in_chans": in_chans, "features_only": features_only}
-    if family.VARIANTS[name].sized:
+    if variant.sized:
         options["img_size"] = img_size
     if out_indices is not None:
         options["out_indices"] = out_indices
     if drop_path_rate is not None:
         options["drop_path_rate"] = drop_path_rate
-    model = family.build(name, **options)
+    model = family.FAMILY(**options)
     if pretrained is not None:
         load(model, pretrained)
     return model

@@ -13,6 +13,8 @@ from .files import read
 
 # Where training scripts put the weights. Averages over the training come first: published figures
 # are theirs.
+# Of names: by DataParallel and its kind, and by torch.compile.
+PREFIXES = ("module.", "_orig_mod.")
 WRAPPERS = ("model_ema", "ema_model", "state_dict_ema", "state_dict", "model")
 
 
@@ -33,12 +35,15 @@ def load(model, source):
     Raises
     ------
     ValueError
-        Weights that are missing, left over or of another shape.
+        Weights that are missing, left over or of another shape; a head for another number of
+        classes is left out, though.
     TypeError
         Neither a path nor a dict.
     ModuleNotFoundError
         safetensors or huggingface_hub is needed and not installed.
     """
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"load: model must be a torch.nn.Module; got {describe(model)}.")
     state = unwrapped(source if isinstance(source, Mapping) else read(source))
     if hasattr(model, "adapt"):
         state = model.adapt(state)
@@ -56,10 +61,11 @@ def unwrapped(file):
             return unwrapped(file[wrapper])
     state = {}
     for name, value in file.items() if isinstance(file, Mapping) else ():
-        while isinstance(name, str) and name.startswith("module."):
-            name = name.removeprefix("module.")
+        while isinstance(name, str) and name.startswith(PREFIXES):
+            name = name.partition(".")[2]
         state[name] = value
-    if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    kinds = {(isinstance(k, str), isinstance(v, torch.Tensor)) for k, v in state.items()}
+    if kinds != {(True, True)}:
         expected = f"a state dict, or have one as {', '.join(WRAPPERS)}"
         got = f"one with {some([str(name) for name in state])}" if state else describe(file)
         fail("load", "source", expected, got)
@@ -99,11 +105,16 @@ def some(names, count=4):
 
 
 def keep_own(model, state, prefix, of_other_shape=False):
-    """The state dict with the model's own tensors of a prefix where it has none, or, if asked, one
-    of another shape."""
+    """The state dict with the model's own tensors of a prefix where it has none, or, if asked, with
+    all of them if its own are for another number of rows: a head for other classes."""
     own = {name: value for name, value in model.state_dict().items() if name.startswith(prefix)}
-    if of_other_shape:
-        own = {k: v for k, v in own.items() if k in state and not fits(state[k], v)}
-    else:
-        own = {k: v for k, v in own.items() if k not in state}
-    return state | own
+    if not of_other_shape:
+        return state | {k: v for k, v in own.items() if k not in state}
+    of_others = all(k in state and rows_differ(state[k], v) for k, v in own.items())
+    return state | own if of_others else state
+
+
+def rows_differ(value, own):
+    """Whether two shapes differ along the first axis and nowhere else."""
+    same = value.dim() == own.dim() > 0 and value.shape[1:] == own.shape[1:]
+    return same and value.shape != own.shape

@@ -139,6 +139,4 @@ class EfficientVMamba(Pyramid):
         super().__init__(embedding, stages, dims, num_classes, features_only, out_indices)
 
 
-def build(name, **options):
-    """The model of a variant."""
-    return EfficientVMamba(**VARIANTS[name].options | options)
+FAMILY = EfficientVMamba

@@ -51,7 +51,13 @@ def download(source):
 
 
 def read_safetensors(path):
-    return needed("safetensors.torch", f"to read {path.name}").load_file(path)
+    """All tensors."""
+    library = needed("safetensors.torch", f"to read {path.name}")
+    try:
+        return library.load_file(path)
+    except needed("safetensors", "").SafetensorError as error:
+        expected = "a whole file of safetensors"
+        raise ValueError(f"load: source must be {expected}; got {path} ({error}).") from error
 
 
 def read_torch(path):
@@ -63,6 +69,14 @@ def read_torch(path):
         expected = "a file of tensors and plain data"
         hint = " If you trust it, pass torch.load(source, weights_only=False) instead of the path."
         raise ValueError(f"load: source must be {expected}; got {path}.{hint}") from error
+    except (
+        EOFError,
+        LookupError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # empty, cut off, of other kind
+        expected, kind = "a whole file of torch.save", type(error).__name__
+        raise ValueError(f"load: source must be {expected}; got {path} ({kind}).") from error
 
 
 def needed(module, why):

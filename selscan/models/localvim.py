@@ -68,10 +68,11 @@ class LocalVim(Plain):
     dim : int
         Channels.
     routes : sequence of sequences of str, optional
-        The routes of each layer, named as in `selscan.paths.Path.of`. Without them the model is
-        that of a search, of `depth` layers.
+        The routes of each layer, named as in `selscan.paths.Path.of`; or "searched" or
+        "unsearched", for those of the variants. Without them the model is that of a search, of
+        `depth` layers.
     depth : int
-        Number of layers.
+        Number of layers; 20, or as many as there are routes.
     class_token : {None, "middle"}
         With a class token that is classified, or without one.
     d_state
@@ -84,10 +85,14 @@ class LocalVim(Plain):
         Layers; the maps are norms of the results of their mixers.
     """
 
-    def __init__(self, dim, routes=None, depth=20, *, class_token=None, d_state=16, **options):
+    def __init__(self, dim, routes=None, depth=None, *, class_token=None, d_state=16, **options):
         if class_token not in (None, "middle"):
             fail("LocalVim", "class_token", "None or 'middle'", describe(class_token))
-        of_layers = (None,) * depth if routes is None else routes
+        routes = named_routes(routes)
+        if routes is not None and depth not in (None, len(routes)):
+            expected = f"{len(routes)}, as many as there are routes"
+            fail("create", "depth", expected, describe(depth))
+        of_layers = (None,) * (20 if depth is None else depth) if routes is None else routes
         middle = class_token is not None
         mixers = [LocalMamba(dim, of_layer, middle, d_state=d_state) for of_layer in of_layers]
         super().__init__(mixers, dim, class_token=class_token, pads=True, **options)
@@ -149,7 +154,4 @@ def named_routes(routes):
     return ROUTES[routes]
 
 
-def build(name, **options):
-    """The model of a variant; `routes` may be "searched" or "unsearched"."""
-    options = VARIANTS[name].options | options
-    return LocalVim(**options | {"routes": named_routes(options["routes"])})
+FAMILY = LocalVim

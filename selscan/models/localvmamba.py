@@ -138,6 +138,4 @@ class LocalVMamba(Pyramid):
         super().__init__(embedding, stages, dims, num_classes, features_only, out_indices)
 
 
-def build(name, **options):
-    """The model of a variant."""
-    return LocalVMamba(**VARIANTS[name].options | options)
+FAMILY = LocalVMamba

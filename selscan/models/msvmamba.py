@@ -88,6 +88,4 @@ class MSVMamba(Pyramid):
         super().__init__(embedding, stages, dims, num_classes, features_only, out_indices)
 
 
-def build(name, **options):
-    """The model of a variant."""
-    return MSVMamba(**VARIANTS[name].options | options)
+FAMILY = MSVMamba

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from ..messages import fail
+from ..messages import describe, fail
 from ..nn.initial import init_weights
 from .checkpoints import keep_own
 from .registry import checked_indices
@@ -65,8 +65,10 @@ class Pyramid(nn.Module):
             if self.out_indices and i in self.out_indices:
                 norm = getattr(self, f"outnorm{i}")
                 maps.append(norm(x).permute(0, 3, 1, 2))
+                if len(maps) == len(self.out_indices):
+                    return maps
             x = stage.downsample(x)
-        return maps if self.out_indices else self.classifier(x)
+        return self.classifier(x)
 
     def check(self, images):
         """That images have their channels, and a patch at least."""
@@ -90,4 +92,17 @@ class Pyramid(nn.Module):
 
 def widths(dim, depths):
     """The channels of each stage."""
-    return [dim * 2**i for i in range(len(depths))] if isinstance(dim, int) else list(dim)
+    if not are_counts(depths):
+        fail("create", "depths", "a sequence of integers of at least 1", describe(depths))
+    found = [dim * 2**i for i in range(len(depths))] if type(dim) is int else dim
+    if not are_counts(found) or len(found) != len(depths):
+        expected = f"an integer of at least 1, or {len(depths)} of them"
+        fail("create", "dim", expected, describe(dim))
+    return list(found)
+
+
+def are_counts(numbers):
+    """Whether there are numbers, and all are integers of at least 1."""
+    if not isinstance(numbers, list | tuple):
+        return False
+    return bool(numbers) and all(type(x) is int and x >= 1 for x in numbers)

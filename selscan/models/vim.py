@@ -85,6 +85,4 @@ class Vim(Plain):
         return super().adapt(state)
 
 
-def build(name, **options):
-    """The model of a variant."""
-    return Vim(**VARIANTS[name].options | options)
+FAMILY = Vim

@@ -7,6 +7,7 @@ scan as a multiple of the block's, l8 the blocks of the third stage.
 
 from torch import nn
 
+from ..messages import describe, fail
 from ..nn import Mixer2d
 from ..nn.layers import DropPath, Mlp, drop_path_rates
 from ..nn.patches import PatchMerging, conv_merging, conv_stem, patch_embed
@@ -116,6 +117,8 @@ class VMamba(Pyramid):
         features_only=False,
         out_indices=None,
     ):
+        if stem not in ("patches", "conv"):
+            fail("create", "stem", "'patches' or 'conv'", describe(stem))
         dims = widths(dim, depths)
         is_conv = stem == "conv"
         embed, merging = (conv_stem, conv_merging) if is_conv else (patch_embed, PatchMerging)
@@ -143,6 +146,4 @@ def renamed(name):
     return name
 
 
-def build(name, **options):
-    """The model of a variant."""
-    return VMamba(**VARIANTS[name].options | options)
+FAMILY = VMamba

@@ -4,6 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .. import paths
+from ..messages import describe, fail
 from ..paths import Path
 from .initial import dt_rank
 from .layers import SqueezeExcite
@@ -28,6 +29,9 @@ class MapMixer(S6Maps):
         self.out_proj = nn.Linear(channels, dim, bias=False)
 
     def forward(self, x):  # (b, h, w, dim)
+        if x.dim() != 4 or x.shape[3] != self.in_proj.in_features:
+            expected = f"(b, h, w, {self.in_proj.in_features})"
+            fail("forward", "x", expected, tuple(x.shape), " Are the channels first?")
         x = self.in_proj(x)
         x, z = x.chunk(2, dim=-1) if self.gate else (x, None)
         y = self.mix(x.permute(0, 3, 1, 2))
@@ -91,8 +95,14 @@ class Mixer2d(MapMixer):
         gate=True,
         combine=None,
     ):
+        if not callable(path):
+            expected = "a function of height and width, such as selscan.paths.cross"
+            raise TypeError(f"Mixer2d: path must be {expected}; got {describe(path)}.")
         like = path(8, 8)  # as those of other sizes
-        groups, in_parts = 1 if like.joined else like.routes, like.length < 8 * 8
+        if not isinstance(like, Path):
+            raise TypeError(f"Mixer2d: path must give a selscan.paths.Path; got {describe(like)}.")
+        groups = 1 if like.joined else like.routes
+        in_parts = not like.joined and like.length < 8 * 8
         super().__init__(dim, groups, d_state, ratio, conv_bias, gate, in_parts)
         self.path = path
         if combine is not None:
@@ -124,6 +134,8 @@ class MultiScaleMixer2d(MapMixer):
     """
 
     def __init__(self, dim, *, d_state=1, ratio=2.0, gate=True, version=1):
+        if version not in (1, 3):
+            fail("MultiScaleMixer2d", "version", "1 or 3", describe(version))
         super().__init__(dim, 2, d_state, ratio, True, gate)
         channels = self.conv2d.in_channels
         self.version = version

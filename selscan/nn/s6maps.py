@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from ..api import scan
 from ..api_paths import gather, scan2d, scatter
+from ..messages import describe
 from .initial import A_logs, dt_bias, dt_weight
 
 
@@ -118,7 +119,9 @@ def set_fused(model, fused):
     model : torch.nn.Module
         The same.
     """
+    if not isinstance(fused, bool):
+        raise TypeError(f"set_fused: fused must be a bool; got {describe(fused)}.")
     for module in model.modules():
-        if hasattr(module, "fused"):
+        if isinstance(module, S6Maps):
             module.fused = fused
     return model

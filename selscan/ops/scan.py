@@ -120,7 +120,7 @@ def states_output(request, problem):
 
 
 @functools.lru_cache(maxsize=CACHED_SHAPES)
-def _prepare_forward(request, keep_states, want_y):
+def _prepare_forward(request, want_y):
     layouts, problem, y, last = check_forward(request)
     backend = request.backend
     given = tuple((i, n) for i, n in enumerate(contract.ARGUMENTS) if n in layouts)
@@ -139,7 +139,7 @@ def forward(request, inputs, *, keep_states=False, want_last=False, want_y=True)
 
     Returns (y, last_state, states), None for what is not wanted.
     """
-    call = _prepare_forward(request, keep_states, want_y)
+    call = _prepare_forward(request, want_y)
     framework = request.framework
     y = framework.allocate(call.y) if want_y else None
     last_state = framework.allocate(call.last_state) if want_last else None

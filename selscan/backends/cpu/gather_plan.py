@@ -110,7 +110,7 @@ class RoutesPlan:
                 sizes[SUMS] = self._reserve(block * sizes[PIXELS] * total.itemsize)
         self.arrays = [groups, path.table, routes]  # kept: kernels have their addresses
         if merged and not staged and routes[:, FRESH].all():
-            self.arrays += places_of(path, moved.steps[1] // stored.itemsize)
+            self.arrays += places_of(path, moved.steps[1], stored.itemsize)
         names = (GROUPS, TABLE, ROUTES, PLACES)
         sizes |= zip(names, (x.ctypes.data for x in self.arrays), strict=False)
         self.template = np.zeros(END, np.int64)
@@ -155,12 +155,14 @@ def walks(path, fresh):
     return np.array(groups, np.int64).reshape(-1, GROUP_FIELDS), routes, covered
 
 
-def places_of(path, apart):
-    """For each pixel its step, counted from the first of the sequences, which are `apart`.
+def places_of(path, step, size):
+    """For each pixel its step, counted from the first of the sequences, `step` bytes apart.
 
-    In a list, which is empty if there are too many steps for the table.
+    In a list, which is empty if the table cannot say it: numbers below zero stand for no step.
     """
-    if path.routes == 1 or (path.routes - 1) * apart + path.length >= 2**31:
+    apart, rest = divmod(step, size)
+    too_many = (path.routes - 1) * apart + path.length >= 2**31
+    if path.routes == 1 or rest or apart < 0 or too_many:
         return []
     places = path.inverse + apart * np.arange(path.routes)[:, None]
     return [np.where(path.inverse >= 0, places, -1).max(axis=0).astype(np.int32)]
