@@ -77,8 +77,9 @@ def print_plan(options):
 
 
 def default_folder(options):
-    """For a GPU one that is kept."""
-    return tempfile.mkdtemp() if options.emulate else results.default_folder()
+    """One that is kept for a whole run on a GPU; some parts alone would replace its results."""
+    is_whole = not options.emulate and set(options.parts) >= set(PARTS)
+    return results.default_folder() if is_whole else tempfile.mkdtemp()
 
 
 def settings_of(options):
