@@ -53,6 +53,10 @@ CASES = {
         lambda: models.create("VMamba_tiny"),
         r"one of selscan.models.list\(\); got .* Is it vmamba_tiny_s2l5 or vmamba_tiny_s1l8\?",
     ),
+    "a switch for weights": (
+        lambda: models.create("vim_tiny", pretrained=True),
+        r"create: pretrained must be a path or a state dict; got True \(bool\). No weights come",
+    ),
     "a path in the place of its maker": (
         lambda: nn.Mixer2d(16, paths.cross(8, 8)),
         r"Mixer2d: path must be a function of height and width, .*cross; got a selscan.Path",

@@ -6,6 +6,7 @@
 29487754
 """
 
+from ..messages import describe
 from . import efficientvmamba, localvim, localvmamba, msvmamba, vim, vmamba
 from .checkpoints import load
 from .registry import check_options, check_own_options, checked_name
@@ -101,6 +102,9 @@ def create(
     variant = family.VARIANTS[name]
     check_options(num_classes, in_chans, features_only, out_indices, drop_path_rate)
     check_own_options(name, family.FAMILY, options)
+    if isinstance(pretrained, bool):
+        got, hint = describe(pretrained), "No weights come with selscan."
+        raise TypeError(f"create: pretrained must be a path or a state dict; got {got}. {hint}")
     options = variant.options | options
     options |= {"num_classes": num_classes, "in_chans": in_chans, "features_only": features_only}
     if variant.sized:
