@@ -4,6 +4,22 @@ import contextlib
 import time
 from types import SimpleNamespace
 
+import pytest
+
+from bench.gpu import places
+from selscan import backends
+
+OPTIONS = {"emulate": True, "mamba": None}  # of bench.gpu
+
+
+@pytest.fixture
+def place(monkeypatch):
+    """Tensors on the CPU pass for ones on a GPU, where kernels are emulated."""
+    with places.emulator() as found:
+        monkeypatch.setattr(places, "here", lambda emulate: found)
+        yield found
+    backends._import.cache_clear()
+
 
 class Event:
     """In the place of torch.cuda.Event."""

@@ -8,28 +8,16 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import emulator  # noqa: E402
+from fake_cuda import OPTIONS, place  # noqa: E402, F401 a fixture
 
 from bench.gpu import (  # noqa: E402
     places,
     problems,
 )
 from bench.gpu.parts import correct  # noqa: E402
-from selscan import backends  # noqa: E402
 from selscan.backends import cupy as backend  # noqa: E402
 
 pytestmark = pytest.mark.skipif(bool(emulator.missing()), reason=emulator.missing() or "-")
-
-OPTIONS = {"emulate": True, "mamba": None}
-
-
-@pytest.fixture
-def place(monkeypatch):
-    """Tensors on the CPU pass for ones on a GPU."""
-    with places.emulator() as found:
-        monkeypatch.setattr(places, "here", lambda emulate: found)
-        yield found
-    backends._import.cache_clear()
-
 
 SIZE = {"b": 1, "d": 6, "g": 2, "n": 4, "l": 20, "dtype": "float32"}
 MORE = {"layout": "bdl", "reverse": False, "delta_softplus": True, "form_b": "grouped"}
@@ -41,7 +29,7 @@ CASES = {
 
 
 @pytest.fixture
-def check(place, monkeypatch):
+def check(place, monkeypatch):  # noqa: F811
     """The row of one of CASES; `change(addresses)` comes after each launch."""
     monkeypatch.setattr(problems, "cases", lambda small: CASES)
 

@@ -3,13 +3,14 @@
 import ctypes
 import time
 
-import fake_cuda
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 import emulator  # noqa: E402
+import fake_cuda  # noqa: E402
+from fake_cuda import OPTIONS, place  # noqa: E402, F401 a fixture
 
 import selscan  # noqa: E402
 from bench.gpu import (  # noqa: E402
@@ -24,27 +25,15 @@ from bench.gpu import (  # noqa: E402
 )
 from bench.gpu.parts import models, speed, start, sweep  # noqa: E402
 from bench.peers import eager  # noqa: E402
-from selscan import backends  # noqa: E402
 from selscan.backends import cupy as backend  # noqa: E402
 from selscan.backends.cupy import plan  # noqa: E402
 from selscan.cases import Case  # noqa: E402
 
 pytestmark = pytest.mark.skipif(bool(emulator.missing()), reason=emulator.missing() or "-")
 
-OPTIONS = {"emulate": True, "mamba": None}
-
 
 @pytest.fixture
-def place(monkeypatch):
-    """Tensors on the CPU pass for ones on a GPU."""
-    with places.emulator() as found:
-        monkeypatch.setattr(places, "here", lambda emulate: found)
-        yield found
-    backends._import.cache_clear()
-
-
-@pytest.fixture
-def clock(place, monkeypatch):
+def clock(place, monkeypatch):  # noqa: F811
     """A GPU with 1000 bytes of L2 cache, whose kernels are emulated."""
     fake_cuda.install(monkeypatch)
 

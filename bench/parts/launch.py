@@ -7,12 +7,12 @@ it started on its device.
 """
 
 import contextlib
-import time
 from dataclasses import asdict
 from types import SimpleNamespace
 from unittest import mock
 
 from bench.child import call, progress
+from bench.parts.overhead import call_times
 from bench.peers import PEERS
 from bench.rows import Row, markdown, nothing, quantiles, short
 
@@ -117,12 +117,8 @@ def child(request):
         pretend(lambda *what: patches.enter_context(mock.patch.object(*what)))
         for mode, function in functions().items():
             progress(f"launch: {mode}")
-            times = []
-            for _ in range(request["calls"]):
-                start = time.perf_counter()
-                function()
-                times.append(1e6 * (time.perf_counter() - start))
-            rows.append(asdict(row) | quantiles(times[len(times) // 10 :]) | {"mode": mode})
+            times = call_times(function, request["calls"])
+            rows.append(asdict(row) | quantiles(times) | {"mode": mode})
     return rows
 
 

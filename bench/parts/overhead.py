@@ -63,13 +63,19 @@ def child(request):
     rows = []
     for mode, function in functions().items():
         progress(f"overhead: {mode}")
-        times = []
-        for _ in range(request["calls"]):
-            start = time.perf_counter()
-            function()
-            times.append(1e6 * (time.perf_counter() - start))
-        rows.append(asdict(row) | quantiles(times[len(times) // 10 :]) | {"mode": mode})
+        times = call_times(function, request["calls"])
+        rows.append(asdict(row) | quantiles(times) | {"mode": mode})
     return rows
+
+
+def call_times(function, calls):
+    """Us of single calls, but for the first tenth of them."""
+    times = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        function()
+        times.append(1e6 * (time.perf_counter() - start))
+    return times[calls // 10 :]
 
 
 def tables(rows):
