@@ -63,6 +63,22 @@ def store_plane(real, args, slot, plane, row, rows, target, row_step):
         call(args[at.STORE_TILE], (code, source, row, rows, columns, start, row_step, step_t))
 
 
+@merge
+def load_sequence(args, slot, source, row_step, rows, t, m, tile, row):
+    """Steps t .. t+m-1 of what has an axis of time."""
+    step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
+    start = source + t * step_t
+    call(args[at.LOAD_TILE], (code, start, row_step, step_t, rows, m, tile, row))
+
+
+@merge
+def store_sequence(args, slot, tile, row, rows, t, m, target, row_step):
+    """The inverse of `load_sequence`."""
+    step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
+    start = target + t * step_t
+    call(args[at.STORE_TILE], (code, tile, row, rows, m, start, row_step, step_t))
+
+
 @helper
 def clear_padding(real, args, r, t, m, tile, row):
     """Zeros in the rows that stand for steps without a pixel, w lanes."""
@@ -77,9 +93,7 @@ def load_chunk(real, args, scratch, slot, source, row_step, rows, r, c, offset, 
     """Chunk c of route r; the plane is `offset` bytes behind the first one of this operand."""
     t, m = chunk_start(args, c)
     if not args[slot + at.IS_MAP]:
-        step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
-        start = source + t * step_t
-        call(args[at.LOAD_TILE], (code, start, row_step, step_t, rows, m, tile, row))
+        load_sequence(args, slot, source, row_step, rows, t, m, tile, row)
         clear_padding(real, args, r, t, m, tile, row)
         return
     plane = scratch + args[slot + at.PLANE] + offset
@@ -97,9 +111,7 @@ def store_chunk(real, args, scratch, slot, target, row_step, rows, r, c, offset,
     t, m = chunk_start(args, c)
     if not args[slot + at.IS_MAP]:
         clear_padding(real, args, r, t, m, tile, row)
-        step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
-        start = target + t * step_t
-        call(args[at.STORE_TILE], (code, tile, row, rows, m, start, row_step, step_t))
+        store_sequence(args, slot, tile, row, rows, t, m, target, row_step)
         return
     plane = scratch + args[slot + at.PLANE] + offset
     if begins(args, slot, r, c):
@@ -150,9 +162,7 @@ def load_rows(real, args, scratch, slot, source, row_step, rows, r, c, offset, t
         )
     else:
         t, m = chunk_start(args, c)
-        step, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
-        start = source + t * step
-        call(args[at.LOAD_TILE], (code, start, row_step, step, rows, m, tile, row))
+        load_sequence(args, slot, source, row_step, rows, t, m, tile, row)
 
 
 @helper
@@ -166,9 +176,7 @@ def store_rows(real, args, scratch, slot, target, row_step, rows, r, c, offset, 
         )
     else:
         t, m = chunk_start(args, c)
-        step, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
-        start = target + t * step
-        call(args[at.STORE_TILE], (code, tile, row, rows, m, start, row_step, step))
+        store_sequence(args, slot, tile, row, rows, t, m, target, row_step)
 
 
 @merge

@@ -3,8 +3,8 @@
 `instances.py` is the closed list of kernels. `nvrtc.py` makes a function of one of them: `paste.py`
 puts its source together, `toolkit.py` finds NVRTC, `compiler.py` calls it, `store.py` keeps machine
 code on disk, `gpu.py` loads it; CuPy is imported there, inside functions, and nowhere else.
-`launches.py` turns a checked problem into a launch: `plan.py` spreads it over the GPU,
-`arguments.py` makes the struct that the kernel takes.
+`launches.py` turns a checked problem into launches: `plan.py` and `plan_backward.py` spread it over
+the GPU, `arguments.py` makes the struct that the kernel takes.
 """
 
 from math import prod

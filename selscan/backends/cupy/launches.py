@@ -1,7 +1,8 @@
 """From a problem to a launch: which kernel, on how many blocks, with which argument.
 
-`forward_plan` and `step_plan` are pure functions of shapes, strides, dtypes and the device's
-properties; `Plan.launch` starts the kernel, by a function such as gpu.Function.
+`forward_plan`, `backward_plans`, `sum_plan` and `step_plan` are pure functions of shapes, strides,
+dtypes and the device's properties; `Plan.launch` starts the kernel, by a function such as
+gpu.Function.
 """
 
 from math import prod
