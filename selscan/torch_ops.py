@@ -19,10 +19,10 @@ import torch
 from torch.utils.flop_counter import register_flop_formula
 
 from . import backends
+from .arrays.find import framework_of
 from .ops import contract
 from .ops import scan as ops
 from .ops import step as steps
-from .ops.frameworks import framework_of
 
 FRAMEWORK = framework_of(torch.empty(0))
 

@@ -7,8 +7,10 @@ import pytest
 from producers import Shared
 
 import selscan
+from selscan.arrays.guests import GuestArrays
+from selscan.arrays.numpy import NumPyArrays
+from selscan.arrays.torch import TorchArrays
 from selscan.backends import cpu
-from selscan.ops import arrays, exchange
 
 # b, d, l, n = 2, 4, 5, 3: all different, so that no axis passes for another.
 SHAPES = {
@@ -130,9 +132,9 @@ def refused(error, function, framework="numpy", **replaced):
     work = AssertionError("work began before the arguments were checked")
     with (
         mock.patch.object(cpu, "launch", side_effect=work),
-        mock.patch.object(arrays.NumPyArrays, "allocate", side_effect=work),
-        mock.patch.object(arrays.TorchArrays, "allocate", side_effect=work),
-        mock.patch.object(exchange.GuestArrays, "allocate", side_effect=work),
+        mock.patch.object(NumPyArrays, "allocate", side_effect=work),
+        mock.patch.object(TorchArrays, "allocate", side_effect=work),
+        mock.patch.object(GuestArrays, "allocate", side_effect=work),
         pytest.raises(error) as caught,
     ):
         call(function, framework, **replaced)

@@ -11,11 +11,13 @@ from harness import Backend
 
 import selscan
 from selscan import backends
+from selscan.arrays import guests
+from selscan.arrays import numpy as numpy_arrays
+from selscan.arrays import torch as torch_arrays
 from selscan.backends import NOT_YET
 from selscan.backends.cpu import plan, run
 from selscan.backends.cupy import nvrtc as nvrtc_loader
 from selscan.backends.cupy.compiler import find_nvrtc
-from selscan.ops import arrays, exchange
 from selscan.ops import scan as ops
 from selscan.ops import scan2d as ops2d
 
@@ -113,7 +115,7 @@ class Allocator:
         """GuestArrays.allocate: at a multiple of 64 bytes, or JAX makes a copy."""
         shape, dtype, axes = output.recipe
         size = int(np.prod(shape)) * dtype.itemsize + 2 * GUARD
-        buffer = exchange.aligned(size)
+        buffer = guests.aligned(size)
         buffer[...] = POISON
         inside = buffer[GUARD:-GUARD].view(dtype).reshape(shape).transpose(axes)
         return self.watch(inside, buffer)
@@ -133,9 +135,9 @@ def allocator():
     """All memory that selscan asks for on the CPU."""
     source = Allocator()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arrays.NumPyArrays, "allocate", staticmethod(source.numpy))
-        patch.setattr(arrays.TorchArrays, "allocate", staticmethod(source.torch))
-        patch.setattr(exchange.GuestArrays, "allocate", staticmethod(source.guest))
+        patch.setattr(numpy_arrays.NumPyArrays, "allocate", staticmethod(source.numpy))
+        patch.setattr(torch_arrays.TorchArrays, "allocate", staticmethod(source.torch))
+        patch.setattr(guests.GuestArrays, "allocate", staticmethod(source.guest))
         patch.setattr(run, "workspace", source.workspace)
         yield source
 

@@ -9,9 +9,10 @@ import numpy as np
 from cuda_parts import Gpu, Nvrtc, make_loader
 
 from selscan import backends
+from selscan.arrays import find
+from selscan.arrays import torch as arrays
 from selscan.backends import cupy as backend
 from selscan.backends.cupy import gpu, instances, paste, plan
-from selscan.ops import arrays, cuda, frameworks
 
 
 class Launch(NamedTuple):
@@ -74,10 +75,10 @@ def put_tensors_on(patch, devices, place=lambda shape: "cuda:0"):
         return torch.empty_strided(shape, strides, dtype=dtype).fill_(torch.nan)
 
     devices.allocated = []
-    tensors = frameworks.framework_of(torch.empty(0))
+    tensors = find.framework_of(torch.empty(0))
     patch.setattr(tensors, "_on", {"cpu": tensors})
     patch.setattr(arrays.TorchArrays, "device", staticmethod(lambda found: place(tuple(found[0]))))
-    patch.setattr(cuda.CudaTensors, "allocate", allocate)
+    patch.setattr(arrays.CudaTensors, "allocate", allocate)
     patch.setattr(torch._C, "_cuda_getCurrentRawStream", devices.stream, raising=False)
 
 
@@ -183,7 +184,7 @@ def install_cupy(patch, devices):
         from_dlpack=lambda x: CuPyArray(x.host, x.device[1]),
     )
     patch.setitem(sys.modules, "cupy", cupy)
-    patch.setattr(cuda._frameworks, "data", {})
+    patch.setattr(find._on_cuda, "data", {})
     return cupy
 
 

@@ -4,7 +4,7 @@ import pytest
 from calls import INPUTS, argument, call, refused
 
 import selscan
-from selscan.ops import arrays
+from selscan.arrays.torch import TorchArrays
 
 torch = pytest.importorskip("torch")
 
@@ -26,7 +26,7 @@ def test_a_tensor_among_numpy_arrays_is_refused(name):
 
 
 def test_cuda_tensors_are_refused_where_something_is_missing(monkeypatch, missing):
-    monkeypatch.setattr(arrays.TorchArrays, "device", staticmethod(lambda signature: "cuda:0"))
+    monkeypatch.setattr(TorchArrays, "device", staticmethod(lambda signature: "cuda:0"))
 
     message = refused(selscan.BackendUnavailable, "scan", "torch")
 
@@ -34,7 +34,7 @@ def test_cuda_tensors_are_refused_where_something_is_missing(monkeypatch, missin
 
 
 def test_tensors_on_an_unknown_device_are_refused(monkeypatch):
-    monkeypatch.setattr(arrays.TorchArrays, "device", staticmethod(lambda signature: "xpu:0"))
+    monkeypatch.setattr(TorchArrays, "device", staticmethod(lambda signature: "xpu:0"))
 
     message = refused(selscan.BackendUnavailable, "scan", "torch")
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from selscan.arrays.layouts import Layout, dense_steps
 from selscan.backends.cupy import arguments, instances, launches, plan
 from selscan.ops import contract
-from selscan.ops.arrays import Layout, dense_steps
 
 H200 = plan.Device()
 # b, d, l, n, groups: the shapes that performance is designed for, and what planning picks.

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from test_cupy_plan import ALIGNED, H200, SHAPES, SIZES, problem_of
 
+from selscan.arrays.layouts import Layout
 from selscan.backends.cupy import arguments, instances, launches, plan, plan_backward
 from selscan.backends.cupy.plan_backward import Mapping
-from selscan.ops.layouts import Layout
 
 shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
 

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from producers import COPIED, READ_ONLY, Counted, Shared
 
 import selscan
-from selscan.ops import dlpack
+from selscan.arrays import dlpack
 
 SHAPE = (2, 4, 5)
 KINDS = {

@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from processes import ROOT, run_python
 from producers import Shared
 
-from selscan.ops import dlpack
+from selscan.arrays import dlpack
 
 torch = pytest.importorskip("torch")
 

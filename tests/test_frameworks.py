@@ -14,8 +14,9 @@ from producers import Shared
 from strategies import make_problem, timed, with_gradients
 
 import selscan
+from selscan.arrays import find, guests
 from selscan.backends import cpu
-from selscan.ops import contract, exchange, frameworks
+from selscan.ops import contract
 
 DTYPES = (*contract.REAL, *contract.COMPLEX)
 NUMPY = Backend("cpu", "numpy")
@@ -148,7 +149,7 @@ def test_results_are_arrays_of_the_framework(guest, function):
 
 def test_kernels_read_the_inputs_and_write_the_results_in_place(guest, monkeypatch):
     launched, allocated = [], []
-    launch, allocate = cpu.launch, exchange.GuestArrays.allocate
+    launch, allocate = cpu.launch, guests.GuestArrays.allocate
 
     def spy(plan, addresses, stream):
         launched.append(dict(addresses))
@@ -159,7 +160,7 @@ def test_kernels_read_the_inputs_and_write_the_results_in_place(guest, monkeypat
         return allocated[-1]
 
     monkeypatch.setattr(cpu, "launch", spy)
-    monkeypatch.setattr(exchange.GuestArrays, "allocate", staticmethod(keep))
+    monkeypatch.setattr(guests.GuestArrays, "allocate", staticmethod(keep))
     inputs = {x: argument("scan", x, guest.framework) for x in INPUTS["scan"]}
 
     y, last = call("scan", guest.framework, **inputs)
@@ -173,10 +174,10 @@ def test_kernels_read_the_inputs_and_write_the_results_in_place(guest, monkeypat
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_dtype_comes_in_and_goes_out_on_the_same_memory(guest, dtype):
-    array = exchange.aligned(24 * 16).view(numpy_dtype(dtype)).reshape(2, 3, -1)
+    array = guests.aligned(24 * 16).view(numpy_dtype(dtype)).reshape(2, 3, -1)
     array[...] = np.arange(array.size).reshape(array.shape)
     like = guest.array(array)
-    framework = frameworks.framework_of(like)
+    framework = find.framework_of(like)
 
     with guest.precision():
         [view] = framework.borrow("scan", ["A"], [like])

@@ -15,7 +15,10 @@ import selscan
 ROOT = Path(__file__).parents[1]
 HEAVY = ("cupy", "jax", "jaxlib", "llvmlite", "ml_dtypes", "numba", "torch")
 # Modules of ours that only arrays of other libraries need.
-GUESTS = ("selscan.autograd", "selscan.ops.cuda", "selscan.ops.dlpack", "selscan.ops.exchange")
+GUESTS = (
+    "selscan.autograd",
+    *(f"selscan.arrays.{name}" for name in ("cuda", "dlpack", "guests", "jax")),
+)
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(selscan.__path__, "selscan.")

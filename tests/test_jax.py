@@ -9,7 +9,8 @@ from numpy.testing import assert_array_equal
 from processes import run_python
 
 import selscan
-from selscan.ops import exchange
+from selscan.arrays import guests
+from selscan.arrays import jax as arrays
 
 jax = pytest.importorskip("jax")
 
@@ -101,13 +102,13 @@ def test_a_step_leaves_the_state_as_it_is_and_returns_a_new_one():
 
 def test_a_step_does_not_copy_the_state_first(monkeypatch):
     allocated = []
-    allocate = exchange.GuestArrays.allocate
+    allocate = guests.GuestArrays.allocate
 
     def count(output):
         allocated.append(output.layout.shape)
         return allocate(output)
 
-    monkeypatch.setattr(exchange.GuestArrays, "allocate", staticmethod(count))
+    monkeypatch.setattr(guests.GuestArrays, "allocate", staticmethod(count))
 
     call("scan_step", "jax")
 
@@ -173,7 +174,7 @@ def test_an_array_on_a_gpu_is_told_by_its_platform(platform, device):
     there = types.SimpleNamespace(platform=platform, id=1)
     array = types.SimpleNamespace(devices=lambda: [there])
 
-    assert exchange.JaxArrays._view("u", array).device == device
+    assert arrays.JaxArrays._view("u", array).device == device
 
 
 @pytest.mark.parametrize(
@@ -184,15 +185,15 @@ def test_an_array_on_a_gpu_is_told_by_its_platform(platform, device):
     ],
 )
 def test_arrays_on_other_devices_are_refused(device, expected, monkeypatch, missing):
-    there = staticmethod(lambda name, array: exchange.Elsewhere(device))
-    monkeypatch.setattr(exchange.JaxArrays, "_view", there)
+    there = staticmethod(lambda name, array: guests.Elsewhere(device))
+    monkeypatch.setattr(arrays.JaxArrays, "_view", there)
 
     assert refused(selscan.BackendUnavailable, "scan", "jax") == expected.format(missing)
 
 
 def test_arrays_on_a_gpu_are_refused_where_one_can_be_used(monkeypatch, devices):
-    there = staticmethod(lambda name, array: exchange.Elsewhere("cuda:0"))
-    monkeypatch.setattr(exchange.JaxArrays, "_view", there)
+    there = staticmethod(lambda name, array: guests.Elsewhere("cuda:0"))
+    monkeypatch.setattr(arrays.JaxArrays, "_view", there)
 
     message = refused(selscan.BackendUnavailable, "scan", "jax")
 

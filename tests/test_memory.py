@@ -13,8 +13,8 @@ from processes import run_python
 from strategies import make_problem, with_gradients
 
 import selscan
+from selscan.arrays.layouts import Layout
 from selscan.ops import memory
-from selscan.ops.arrays import Layout
 
 ARRAYS = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state", "dy")
 # Any four of these bytes in a row are a float between 0.03 and 2, of either sign.

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
+from selscan.arrays.layouts import Layout, dense_steps
 from selscan.backends.cpu import blocks, plan, simd
 from selscan.backends.cpu import layout as at
 from selscan.backends.cpu.coefficients import CONSTANT, SHARED
@@ -16,7 +17,6 @@ from selscan.backends.cpu.formats import CODES
 from selscan.backends.cpu.planes import COMPLEX_STATES, REAL_STATES
 from selscan.cases import CASES
 from selscan.ops import contract
-from selscan.ops.arrays import Layout, dense_steps
 
 REALS = ("float32", "float64")
 CASE = (2, 100, 300, 16)

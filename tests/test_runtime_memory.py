@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import selscan
+from selscan.arrays.layouts import Layout
 from selscan.backends import cpu
 from selscan.cases import CASES, Case, make_inputs
 from selscan.ops import contract
-from selscan.ops.arrays import Layout
 
 LIMIT = 5e6  # bytes
 LM = CASES["lm"]

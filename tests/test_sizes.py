@@ -10,8 +10,9 @@ from calls import FRAMEWORKS, array
 from numpy.lib.stride_tricks import as_strided
 
 import selscan
+from selscan.arrays.numpy import NumPyArrays
+from selscan.arrays.torch import TorchArrays
 from selscan.backends.cpu import run
-from selscan.ops import arrays
 
 HUGE, LIMIT = 2**30, 2**31
 # b, d, l, n with one or two of them huge: an array of three has more bytes than 64 bits count.
@@ -32,7 +33,7 @@ def limited(allocate, size_of):
 @pytest.fixture(autouse=True)
 def little_memory(monkeypatch):
     """Less than what huge results take."""
-    for framework in (arrays.NumPyArrays, arrays.TorchArrays):
+    for framework in (NumPyArrays, TorchArrays):
         allocate = limited(framework.allocate, lambda output: 4 * math.prod(output.layout.shape))
         monkeypatch.setattr(framework, "allocate", staticmethod(allocate))
     monkeypatch.setattr(run, "workspace", limited(run.workspace, int))

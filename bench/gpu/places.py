@@ -126,12 +126,12 @@ class Place:
 @contextlib.contextmanager
 def gpu():
     """The GPUs of this machine."""
-    from selscan.ops import cuda
+    from selscan.arrays.torch import CudaTensors
 
     if not torch.cuda.is_available():
         raise NotAvailable("this torch was built without CUDA, or finds no GPU")
     memory = Memory()
-    with mock.patch.object(cuda.CudaTensors, "allocate", allocate_in(memory)):
+    with mock.patch.object(CudaTensors, "allocate", allocate_in(memory)):
         yield Place(memory)
 
 
@@ -142,8 +142,8 @@ def emulator():
     import pytest
     from emulator import missing, scans
 
+    from selscan.arrays.torch import CudaTensors
     from selscan.backends.cupy.instances import INSTANCES
-    from selscan.ops import cuda
 
     if reason := missing():
         raise NotAvailable(reason)
@@ -153,7 +153,7 @@ def emulator():
         kernels = lambda name: scans.function(files[name], name)  # noqa: E731
         found = devices.install(patch, Path(folder), kernels)
         devices.put_tensors_on(patch, found)
-        patch.setattr(cuda.CudaTensors, "allocate", allocate_in(memory))
+        patch.setattr(CudaTensors, "allocate", allocate_in(memory))
         yield Place(memory, emulated=True)
 
 

@@ -53,10 +53,10 @@ def pretend(patch):
     """Let torch's tensors on the CPU pass for ones on cuda:0, whose kernels do nothing."""
     import torch
 
+    from selscan.arrays import torch as arrays
     from selscan.backends.cupy import gpu, nvrtc, plan
     from selscan.backends.cupy.instances import INSTANCES
     from selscan.backends.cupy.paste import SOURCES
-    from selscan.ops import arrays, cuda
 
     def allocate(self, output):
         shape, strides, dtype = output.recipe
@@ -81,8 +81,8 @@ def pretend(patch):
     patch(nvrtc, "check", loader.check)
     patch(nvrtc, "kernel", loader.kernel)
     patch(gpu, "properties", lambda number: plan.Device())
-    patch(cuda.CudaTensors, "allocate", allocate)
-    patch(cuda.CudaTensors, "stream", lambda self: current(self._number))
+    patch(arrays.CudaTensors, "allocate", allocate)
+    patch(arrays.CudaTensors, "stream", lambda self: current(self._number))
     patch(arrays.TorchArrays, "device", staticmethod(lambda found: str(device)))
 
 

@@ -1,4 +1,4 @@
-"""Operations: scan (forward, backward, step) and gather, on arrays and exchange (frameworks).
+"""Operations: scan (forward, backward, step), the scan along a path, gather and scatter.
 
 Every check that a user meets is in contract, with dtypes, memory and hints, or in path_contract.
 """

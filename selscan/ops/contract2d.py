@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
+from ..arrays.layouts import Layout, dense_steps
 from ..messages import fail
 from . import hints
-from .arrays import Layout, dense_steps
 from .contract import Problem, check_size
 from .dtypes import COMPLEX, arithmetic, check_dtype, check_dtypes
 

@@ -9,10 +9,10 @@ import functools
 from typing import Any, NamedTuple
 
 from .. import backends
+from ..arrays.layouts import Output
 from ..messages import foreign, unserved
 from ..paths.constant import KEPT
 from . import contract, memory, path_contract
-from .arrays import Output
 
 
 class Request(NamedTuple):

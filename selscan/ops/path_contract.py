@@ -3,9 +3,9 @@
 import math
 from typing import NamedTuple
 
+from ..arrays.numpy import DTYPES, INTEGERS
 from ..messages import describe, fail
 from ..paths import Path
-from .arrays import DTYPES, INTEGERS
 from .contract import check_size
 
 _EXPECTED = f"of {', '.join(DTYPES)} or integers"

@@ -9,10 +9,10 @@ import functools
 from typing import Any, NamedTuple
 
 from .. import backends
+from ..arrays.find import framework_of
+from ..arrays.layouts import Layout, Output
 from ..messages import fail, foreign
 from . import contract, memory
-from .arrays import Layout, Output
-from .frameworks import framework_of
 
 GRADIENT_OF = {name: f"d{name}" for name in contract.ARGUMENTS if name != "seq_idx"}
 UPSTREAM = ("dy", "dlast_state")

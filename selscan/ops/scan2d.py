@@ -7,10 +7,10 @@ as few calls as paths are kept: it is as large as a path.
 import functools
 from typing import Any, NamedTuple
 
+from ..arrays.layouts import Layout, Output
 from ..messages import unserved
 from ..paths.constant import KEPT
 from . import contract, contract2d
-from .arrays import Layout, Output
 from .contract2d import ARGUMENTS
 from .path_contract import check_path
 from .scan import Request, check_states, layouts_of, signatures, states_output

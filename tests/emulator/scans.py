@@ -6,13 +6,13 @@ import ml_dtypes
 import numpy as np
 from tolerances import arithmetic, assert_within, expected, expected_gradients
 
+from selscan.arrays.find import framework_of
+from selscan.arrays.numpy import NumPyArrays
 from selscan.backends import cupy
 from selscan.backends.cupy import launches, plan, plan_backward
 from selscan.backends.cupy.paste import SOURCES, paste
 from selscan.ops import contract
 from selscan.ops import scan as ops
-from selscan.ops.arrays import NumPyArrays
-from selscan.ops.frameworks import framework_of
 
 from . import Module
 

@@ -33,7 +33,7 @@ class Mapping(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """How numbers lie that kernels keep for one another, as a Layout of ops/layouts.py."""
+    """How numbers lie that kernels keep for one another, as a Layout of arrays/layouts.py."""
 
     shape: tuple
     steps: tuple  # bytes

@@ -1,42 +1,22 @@
-"""Arrays on a GPU: tensors, CuPy's arrays, and those of other libraries as CuPy arrays.
+"""Arrays on a GPU: CuPy's, and those of other libraries than torch as CuPy arrays.
 
 Results are allocated by the library of the inputs, on their device, and kernels are launched on the
 stream that this library works on, so nothing has to wait. CuPy and Numba are looked up where who
-made an array has imported them; arrays of other libraries than torch are read and made by CuPy.
+made an array has imported them.
 """
 
 import copy
 import sys
-import weakref
 
 from ..backends.cupy.gpu import import_cupy
 from ..messages import describe_kind, library_of
-from .arrays import NumPyArrays, TorchArrays
-from .exchange import DLPackArrays, Elsewhere, place
+from .guests import DLPackArrays, Elsewhere, place
+from .numpy import NumPyArrays
 
 
 def number_of(device):
     """1 of "cuda:1"."""
     return int(device.partition(":")[2])
-
-
-class CudaTensors(TorchArrays):
-    """torch.Tensor on one GPU, with the memory and on the stream that torch uses there."""
-
-    def __init__(self, torch, device):
-        super().__init__(torch)
-        self._device = torch.device(device)
-        self._number = number_of(device)
-        # The public way makes an object first, which takes ten times as long.
-        raw = getattr(torch._C, "_cuda_getCurrentRawStream", None)
-        self._stream = raw or (lambda number: torch.cuda.current_stream(number).cuda_stream)
-
-    def stream(self):
-        return self._stream(self._number)
-
-    def allocate(self, output):
-        shape, strides, dtype = output.recipe
-        return self._empty(shape, strides, dtype=dtype, device=self._device)
 
 
 class CuPyArrays(NumPyArrays):
@@ -172,20 +152,3 @@ class _Memory:
     def __init__(self, array):
         self._array = array
         self.__cuda_array_interface__ = array.__cuda_array_interface__ | {"stream": None}
-
-
-_frameworks = weakref.WeakKeyDictionary()  # by class
-
-
-def framework_of(array):
-    """The framework of an array on a GPU that is no tensor."""
-    kind = type(array)
-    found = _frameworks.get(kind)
-    if found is None:
-        cupy = sys.modules.get("cupy")
-        if cupy is not None and issubclass(kind, cupy.ndarray):
-            found = CuPyArrays(cupy)
-        else:
-            found = (NumbaArrays if library_of(kind) == "numba" else CudaGuests)(array)
-        found = _frameworks.setdefault(kind, found)
-    return found

@@ -1,21 +1,18 @@
-"""Arrays of other libraries as NumPy arrays on the same memory: JAX, and all that speak DLPack.
+"""Arrays of other libraries as NumPy arrays on the same memory: all that speak DLPack, and JAX.
 
 A call borrows its inputs, runs as it does for NumPy arrays, and hands its results out. Nothing is
-copied on the way. JAX is looked up in sys.modules: who passes a JAX array has imported it.
+copied on the way.
 """
 
-import functools
 import math
 import sys
-import weakref
 
 import numpy as np
 
-from .. import backends
 from ..errors import BackendUnavailable
-from ..messages import describe, describe_kind, foreign, is_tracer, library_of
+from ..messages import describe, describe_kind, foreign, library_of
 from . import dlpack
-from .arrays import DTYPES, INTEGERS, NumPyArrays, numpy_dtype
+from .numpy import DTYPES, INTEGERS, NumPyArrays, numpy_dtype
 
 ALIGNMENT = 64  # bytes; XLA copies an array that starts elsewhere
 # enum DLDeviceType of dlpack.h
@@ -51,7 +48,7 @@ def aligned(size):
 
 
 class GuestArrays(NumPyArrays):
-    """What both have in common: once borrowed, arrays are NumPy's.
+    """What they have in common: once borrowed, arrays are NumPy's.
 
     `hand_out` returns results as arrays of the kind and on the device of `like`, None as None.
     """
@@ -114,57 +111,6 @@ class GuestArrays(NumPyArrays):
     def check_out_dtype(self, function, dtype):
         NumPyArrays.check_out_dtype(function, dtype)
         self._check_dtype(function, "out_dtype", numpy_dtype(dtype))
-
-
-class JaxArrays(GuestArrays):
-    """jax.Array with values, on one device."""
-
-    name = "jax"
-    title = "a JAX array"
-    immutable = True
-
-    def __init__(self, jax):
-        self._jax = jax
-
-    def like(self, layout, dtype=None):
-        """In C order, the only one that XLA takes without a copy."""
-        return self.output(layout.shape, dtype or layout.dtype)
-
-    def _knows(self, array):
-        return isinstance(array, self._jax.Array) and not is_tracer(type(array))
-
-    def _check_place(self, function, name, array):
-        count = array.sharding.num_devices
-        if count > 1:
-            raise ValueError(
-                f"{function}: {name} must be on one device; got an array on {count} devices. "
-                "Pass it through jax.device_put."
-            )
-
-    @staticmethod
-    def _view(name, array):
-        [device] = array.devices()
-        if device.platform != "cpu":
-            kind = "cuda" if device.platform == "gpu" else device.platform
-            return Elsewhere(f"{kind}:{device.id}")
-        return np.asarray(array)  # waits until it is computed; read-only, on JAX's memory
-
-    def _check_dtype(self, function, name, dtype):
-        if dtype.char in "dD" and not self._jax.config.jax_enable_x64:
-            allowed = "float32" if name == "out_dtype" else "float32, complex64"
-            raise TypeError(
-                f"{function}: {name} must be {allowed} or narrower while jax_enable_x64 is off; "
-                f"got {dtype}."
-            )
-
-    def hand_out(self, like, arrays):
-        """On the device of `like`, and committed to it if `like` is."""
-        [device] = like.devices()
-        put = functools.partial(self._jax.device_put, tuple(arrays), may_alias=True)
-        if like.committed:
-            return put(device)
-        with self._jax.default_device(device):
-            return put()
 
 
 class DLPackArrays(GuestArrays):
@@ -250,36 +196,3 @@ def _way_back(array, module):
     if callable(found := getattr(module, "from_dlpack", None)):
         return lambda array: found(array.__dlpack__())
     return None
-
-
-def _on_cuda(array):
-    """Whether an array is CuPy's, or one on a GPU that there is a backend for."""
-    if library_of(type(array)) == "cupy":
-        return True
-    try:
-        return place(array).startswith("cuda:") and backends.usable("cupy")
-    except Exception:  # where it is borrowed, this will be told
-        return False
-
-
-_jax_arrays = None  # made when the first JAX array comes
-_dlpack_arrays = weakref.WeakKeyDictionary()  # by class
-
-
-def framework_of(array):
-    """The framework of an object with __dlpack__, or None."""
-    global _jax_arrays
-    kind, jax = type(array), sys.modules.get("jax")
-    if jax is None or not isinstance(array, jax.Array):
-        if _on_cuda(array):
-            from . import cuda
-
-            return cuda.framework_of(array)
-        if kind not in _dlpack_arrays:
-            _dlpack_arrays[kind] = DLPackArrays(array)
-        return _dlpack_arrays[kind]
-    if is_tracer(kind):
-        return None
-    if _jax_arrays is None:
-        _jax_arrays = JaxArrays(jax)
-    return _jax_arrays

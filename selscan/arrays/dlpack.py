@@ -9,7 +9,7 @@ from ctypes import c_int32, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
 
 import numpy as np
 
-from .arrays import numpy_dtype
+from .numpy import numpy_dtype
 
 CPU = 1  # kDLCPU
 _UINT, _BFLOAT = 1, 4  # kDLUInt, kDLBfloat

@@ -1,0 +1,97 @@
+"""Which framework an array belongs to.
+
+None is imported for that: a library is looked up in sys.modules, where whoever made the array has
+put it. NumPy and torch users need nothing of guests.py, jax.py and cuda.py.
+"""
+
+import sys
+import weakref
+
+import numpy as np
+
+from .. import backends
+from ..messages import is_tracer, library_of
+from .numpy import NumPyArrays
+from .torch import TorchArrays
+
+_NUMPY = NumPyArrays()
+_torch_arrays = None  # made when the first tensor comes
+_jax_arrays = None
+# Of the other libraries by class, which may have arrays in both places.
+_on_cpu = weakref.WeakKeyDictionary()
+_on_cuda = weakref.WeakKeyDictionary()
+
+
+def is_tensor(array):
+    """Whether an array is one of torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(array, torch.Tensor)
+
+
+def framework_of(array):
+    """The framework of an array, or None."""
+    if isinstance(array, np.ndarray):
+        return _NUMPY if _NUMPY.owns(array) else None
+    if is_tensor(array):
+        return _of_torch()
+    kind = type(array)
+    if hasattr(kind, "__dlpack__") and hasattr(kind, "__dlpack_device__"):
+        jax = sys.modules.get("jax")
+        if jax is not None and isinstance(array, jax.Array):
+            return None if is_tracer(kind) else _of_jax(jax)
+        return _of_cuda(array) if _is_on_cuda(array) else _of_dlpack(array)
+    if library_of(kind) == "numba" and hasattr(kind, "__cuda_array_interface__"):
+        return _of_cuda(array)
+    return None
+
+
+def _of_torch():
+    global _torch_arrays
+    if _torch_arrays is None:
+        _torch_arrays = TorchArrays(sys.modules["torch"])
+    return _torch_arrays
+
+
+def _of_jax(jax):
+    global _jax_arrays
+    if _jax_arrays is None:
+        from .jax import JaxArrays
+
+        _jax_arrays = JaxArrays(jax)
+    return _jax_arrays
+
+
+def _of_dlpack(array):
+    found = _on_cpu.get(type(array))
+    if found is None:
+        from .guests import DLPackArrays
+
+        found = _on_cpu.setdefault(type(array), DLPackArrays(array))
+    return found
+
+
+def _of_cuda(array):
+    kind = type(array)
+    found = _on_cuda.get(kind)
+    if found is None:
+        from .cuda import CudaGuests, CuPyArrays, NumbaArrays
+
+        cupy = sys.modules.get("cupy")
+        if cupy is not None and issubclass(kind, cupy.ndarray):
+            found = CuPyArrays(cupy)
+        else:
+            found = (NumbaArrays if library_of(kind) == "numba" else CudaGuests)(array)
+        found = _on_cuda.setdefault(kind, found)
+    return found
+
+
+def _is_on_cuda(array):
+    """Whether an array is CuPy's, or one on a GPU that there is a backend for."""
+    if library_of(type(array)) == "cupy":
+        return True
+    from .guests import place
+
+    try:
+        return place(array).startswith("cuda:") and backends.usable("cupy")
+    except Exception:  # where it is borrowed, this will be told
+        return False
