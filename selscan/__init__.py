@@ -43,4 +43,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *_LAZY})
+    """What is public: other modules may have been imported, and are attributes then."""
+    return sorted(
+        [*(name for name in globals() if name.startswith("__")), *__all__, *_LAZY, "paths"]
+    )

@@ -1,8 +1,8 @@
 """The public functions: documentation, and the way to the framework of the arrays."""
 
-import sys
 from typing import Any, NamedTuple
 
+from .arrays.find import is_tensor
 from .backends import BackendInfo, list_backends, use
 from .ops import scan as ops
 from .ops import step as steps
@@ -136,11 +136,11 @@ def scan(
     (2, 8, 64)
     """
     inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx)
-    if _is_tensor(u):
-        from .torch_route import scan as of_tensors
+    if is_tensor(u):
+        from .torch.route import scan_of_tensors
 
         options = delta_softplus, reverse, layout, out_dtype, backend
-        return of_tensors(inputs, *options, return_last_state)
+        return scan_of_tensors(inputs, *options, return_last_state)
     framework = ops.framework_for("scan", u, "u")
     options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, framework)
     if return_last_state is not True and return_last_state is not False:
@@ -212,11 +212,11 @@ def scan_backward(
     array([[[3., 2., 1.]]], dtype=float32)
     """
     inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx)
-    if _is_tensor(u):
-        from .torch_route import scan_backward as of_tensors
+    if is_tensor(u):
+        from .torch.route import scan_backward_of_tensors
 
         options = delta_softplus, reverse, layout, backend
-        return ScanGrads(*of_tensors(inputs, dy, dlast_state, *options))
+        return ScanGrads(*scan_backward_of_tensors(inputs, dy, dlast_state, *options))
     framework = ops.framework_for("scan_backward", u, "u")
     options = ops.switches("scan_backward", delta_softplus, reverse, layout)
     if framework.borrows:
@@ -286,10 +286,10 @@ def scan_step(
     array([[4., 4.]], dtype=float32)
     """
     inputs = (u, delta, A, B, C, D, z, delta_bias)
-    if _is_tensor(state):
-        from .torch_route import scan_step as of_tensors
+    if is_tensor(state):
+        from .torch.route import scan_step_of_tensors
 
-        return of_tensors(state, inputs, delta_softplus, backend)
+        return scan_step_of_tensors(state, inputs, delta_softplus, backend)
     framework = ops.framework_for("scan_step", state, "state")
     memory = state
     if framework.borrows:
@@ -303,9 +303,3 @@ def scan_step(
         y, new = framework.hand_out(state, (y, None if in_place else new))
         new = state if in_place else new
     return y, new
-
-
-def _is_tensor(array):
-    """Whether an array is one of torch, which is loaded then."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(array, torch.Tensor)

@@ -1,7 +1,6 @@
 """The public functions of maps and paths: documentation, and the way to the framework."""
 
-import sys
-
+from .arrays.find import is_tensor
 from .ops import gather as ops
 from .ops import scan2d as ops2d
 from .ops.scan import framework_for, request
@@ -52,10 +51,10 @@ def gather(x, path):
     array([[10, 11, 13, 14, 12,  0, 15,  0],
            [ 0, 15,  0, 12, 14, 13, 11, 10]])
     """
-    if _is_tensor(x):
-        from .torch_paths import gather as of_tensors
+    if is_tensor(x):
+        from .torch.paths import gather_of_tensors
 
-        return of_tensors(x, path)
+        return gather_of_tensors(x, path)
     return _move("gather", x, path)
 
 
@@ -105,10 +104,10 @@ def scatter(y, path, merge=True):
     array([[[[41, 32],
              [23, 14]]]])
     """
-    if _is_tensor(y):
-        from .torch_paths import scatter as of_tensors
+    if is_tensor(y):
+        from .torch.paths import scatter_of_tensors
 
-        return of_tensors(y, path, merge)
+        return scatter_of_tensors(y, path, merge)
     return _move("scatter", y, path, merge)
 
 
@@ -199,10 +198,10 @@ def scan2d(
     (2, 6, 8, 8)
     """
     inputs = (u, delta, A, B, C, D, delta_bias)
-    if _is_tensor(u):
-        from .torch_route2d import scan2d as of_tensors
+    if is_tensor(u):
+        from .torch.route import scan2d_of_tensors
 
-        return of_tensors(inputs, path, delta_softplus, merge, out_dtype, backend)
+        return scan2d_of_tensors(inputs, path, delta_softplus, merge, out_dtype, backend)
     framework = framework_for("scan2d", u, "u")
     options = ops2d.switches("scan2d", path, delta_softplus, merge, out_dtype, framework)
     if framework.borrows:
@@ -222,9 +221,3 @@ def _move(function, array, path, merge=True):
     result = ops.run(ops.request(function, framework, view, path, merge), view)
     [result] = framework.hand_out(array, (result,))
     return result
-
-
-def _is_tensor(array):
-    """Whether an array is one of torch, which is loaded then."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(array, torch.Tensor)

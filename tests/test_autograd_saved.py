@@ -5,7 +5,7 @@ from tensors import INPUTS, assert_equal, grads_of, tensors_of, torch, total
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-import selscan.autograd  # noqa: F401 - defines the operators
+import selscan.torch  # noqa: F401 - defines the operators
 
 
 def strided(tensor):

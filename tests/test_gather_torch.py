@@ -14,7 +14,7 @@ from torch.library import opcheck
 from torch.utils.flop_counter import FlopCounterMode
 
 import selscan
-import selscan.torch_paths
+import selscan.torch
 from selscan import paths
 from selscan.paths import Path
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("cupy", "jax", "jaxlib", "llvmlite", "ml_dtypes", "numba", "torch")
 # Modules of ours that only arrays of other libraries need.
 GUESTS = (
-    "selscan.autograd",
+    "selscan.torch",
     *(f"selscan.arrays.{name}" for name in ("cuda", "dlpack", "guests", "jax")),
 )
 MODULES = [
@@ -25,11 +25,7 @@ MODULES = [
     if module.name != "selscan.__main__"
 ]
 # Modules that need a library which may be missing, by the beginning of their name.
-NEEDS = {
-    x: "torch"
-    for x in MODULES
-    if x.split(".")[1].startswith(("autograd", "models", "nn", "torch_"))
-}
+NEEDS = {x: "torch" for x in MODULES if x.split(".")[1] in ("models", "nn", "torch")}
 SCAN = """
 import numpy as np
 x = np.ones((1, 1, 1), np.float32)
@@ -82,6 +78,22 @@ def test_a_subpackage_that_needs_torch_is_loaded_when_it_is_first_used(name):
 
     assert name in dir(selscan)
     assert "torch" in heavy_after(f"assert selscan.{name}.__all__")
+
+
+def test_only_what_is_public_is_listed():
+    for module in MODULES:
+        if module not in NEEDS:
+            importlib.import_module(module)
+
+    listed = [name for name in dir(selscan) if not name.startswith("__")]
+
+    assert listed == sorted([*selscan.__all__, "models", "nn", "paths"])
+
+
+def test_no_module_is_named_like_a_public_function():
+    assert not {name.rpartition(".")[2] for name in MODULES if name.count(".") == 1} & {
+        *selscan.__all__
+    }
 
 
 def test_a_name_that_is_not_there_is_no_attribute():

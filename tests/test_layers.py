@@ -17,12 +17,7 @@ LAYERS = (
     ("backends",),
     ("arrays",),
     ("ops",),
-    ("torch_ops",),
-    ("torch_ops2d",),
-    ("autograd",),
-    ("torch_route", "torch_paths"),
-    ("autograd2d",),
-    ("torch_route2d",),
+    ("torch",),
     ("api", "api_paths"),
     ("nn",),
     ("models", "compat"),
@@ -38,10 +33,7 @@ FURTHER_UP = ("nn", "models", "compat")
 COMMAND_LINE = ("machine", "bench", "check", "__main__")
 
 HOMES = {
-    "torch": (
-        *("torch_ops", "torch_ops2d", "autograd", "autograd2d", "torch_route", "torch_route2d"),
-        *("torch_paths", *FURTHER_UP, *COMMAND_LINE),
-    ),
+    "torch": ("torch", *FURTHER_UP, *COMMAND_LINE),
     "cupy": ("backends.cupy",),
     "cupyx": ("backends.cupy",),
     "jax": (),  # looked up in sys.modules

@@ -11,7 +11,7 @@ from torch.library import opcheck
 from torch.utils.flop_counter import FlopCounterMode
 
 import selscan
-import selscan.torch_route2d  # makes the operators
+import selscan.torch  # makes the operators
 from selscan.ops.scan2d import ARGUMENTS
 from selscan.paths import Path, cross, window
 

@@ -8,7 +8,7 @@ from torch.library import opcheck
 from torch.utils.flop_counter import FlopCounterMode
 
 import selscan
-import selscan.autograd
+import selscan.torch
 from selscan.ops.contract import ARGUMENTS
 
 OPERATORS = torch.ops.selscan

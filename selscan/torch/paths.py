@@ -4,26 +4,26 @@
     selscan::scatter    (y, path, merge) -> x
 
 `path` is the text of a path there (paths/text.py): a graph can hold a text, and not a Path. Calls
-take the same ways as those of a scan (torch_route.py). Both functions are linear, so that the
+take the same ways as those of a scan (route.py). Both functions are linear, so that the
 forward derivative of each is itself, and the backward one is the other.
 """
 
 import torch
 from torch.compiler import is_compiling
 
-from . import backends
+from .. import backends
+from ..ops import gather as ops
+from ..paths import Path
 from .autograd import apply_at_this_level, is_batched, look_at, ordinary, records, transforming
-from .ops import gather as ops
-from .paths import Path
-from .torch_ops import FRAMEWORK, define, empty_output, run_as_it_is
+from .operators import FRAMEWORK, define, empty_output, run_as_it_is
 
 
-def gather(x, path):
+def gather_of_tensors(x, path):
     """`selscan.gather` of a tensor."""
     return move(x, "gather", path, True)
 
 
-def scatter(y, path, merge):
+def scatter_of_tensors(y, path, merge):
     """`selscan.scatter` of a tensor."""
     return move(y, "scatter", path, merge)
 
@@ -114,14 +114,16 @@ def operator(function, arguments):
     def kernel(*given):
         return run(function, *given)
 
+    def without_data(*given):
+        return fake(function, *given)
+
     def recorded(x, text, merge=True):
         return apply_at_this_level(Move, x, function, Path.from_text(text), merge)
 
     def vmap(info, in_dims, x, text, merge=True):
         return mapped(lambda x: operate(x, function, text, merge), x, in_dims[0])
 
-    kernel.__name__ = function
-    found = define(kernel, lambda *given: fake(function, *given), no_flops, arguments, "Tensor")
+    found = define(function, kernel, without_data, no_flops, arguments, "Tensor")
     look_at(found, kernel, recorded, vmap)
     return found
 

@@ -1,4 +1,4 @@
-"""The scan along a path as operators of torch, as torch_ops.py has those of the scan.
+"""The scan along a path as operators of torch, as operators.py has those of the scan.
 
     selscan::scan2d            y
     selscan::scan2d_forward    y, and the states that a backward begins from
@@ -12,12 +12,12 @@ from math import prod
 
 import torch
 
-from . import torch_ops
-from .ops import scan2d as ops
-from .ops.scan import request, signatures, states_output
-from .paths import Path
-from .paths.constant import KEPT
-from .torch_ops import FRAMEWORK, define, empty_output
+from ..ops import scan2d as ops
+from ..ops.scan import request, signatures, states_output
+from ..paths import Path
+from ..paths.constant import KEPT
+from . import operators
+from .operators import FRAMEWORK, define, empty_output
 
 _INPUTS = len(ops.ARGUMENTS)
 _ARRAYS = (
@@ -26,7 +26,7 @@ _ARRAYS = (
 )
 
 
-class Call(torch_ops.Call):
+class Call(operators.Call):
     """All of a call but its tensors."""
 
     __slots__ = ()
@@ -54,10 +54,10 @@ def request_of(call, inputs):
 
 
 def _fake_request(call, inputs):
-    return torch_ops.fake_request(call, inputs, ops.ARGUMENTS)
+    return operators.fake_request(call, inputs, ops.ARGUMENTS)
 
 
-def scan2d(*arguments):
+def run_scan2d(*arguments):
     call, inputs = split(arguments)
     return ops.forward(request_of(call, inputs), inputs)[0]
 
@@ -67,7 +67,7 @@ def fake_scan2d(*arguments):
     return empty_output(ops.check_forward(_fake_request(call, inputs))[2], inputs[0])
 
 
-def scan2d_forward(*arguments):
+def run_scan2d_forward(*arguments):
     call, inputs = split(arguments)
     return ops.forward(request_of(call, inputs), inputs, keep_states=True)
 
@@ -79,7 +79,7 @@ def fake_scan2d_forward(*arguments):
     return tuple(empty_output(x, inputs[0]) for x in (y, states_output(request, problem)))
 
 
-def scan2d_backward(dy, states, *arguments):
+def run_scan2d_backward(dy, states, *arguments):
     call, inputs = split(arguments)
     gradients = ops.backward(request_of(call, inputs), inputs, dy, states)
     return [x for x in gradients if x is not None]
@@ -103,12 +103,18 @@ def scan2d_backward_flops(dy, states, *arguments, **_):
     return (3 if states is None else 2) * scan2d_flops(*arguments)
 
 
-SCAN2D = define(scan2d, fake_scan2d, scan2d_flops, _ARRAYS, "Tensor")
+SCAN2D = define("scan2d", run_scan2d, fake_scan2d, scan2d_flops, _ARRAYS, "Tensor")
 SCAN2D_FORWARD = define(
-    scan2d_forward, fake_scan2d_forward, scan2d_flops, _ARRAYS, "(Tensor y, Tensor states)"
+    "scan2d_forward",
+    run_scan2d_forward,
+    fake_scan2d_forward,
+    scan2d_flops,
+    _ARRAYS,
+    "(Tensor y, Tensor states)",
 )
 SCAN2D_BACKWARD = define(
-    scan2d_backward,
+    "scan2d_backward",
+    run_scan2d_backward,
     fake_scan2d_backward,
     scan2d_backward_flops,
     f"Tensor dy, Tensor? states, {_ARRAYS}",
@@ -116,7 +122,7 @@ SCAN2D_BACKWARD = define(
 )
 
 
-def backward(call, inputs, dy, states=None):
+def scan2d_backward(call, inputs, dy, states=None):
     """Gradients in the order of the inputs, None where not given, by selscan::scan2d_backward."""
     found = iter(SCAN2D_BACKWARD(dy, states, *inputs, *call.constants()))
     return tuple(None if x is None else next(found) for x in inputs)

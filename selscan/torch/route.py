@@ -1,6 +1,6 @@
 """The public functions for torch tensors, and the way that a call takes.
 
-torch.compile, torch.export       an operator of torch_ops.py, in the graph
+torch.compile, torch.export       an operator of operators.py, in the graph
 a mode, a subclass, meta tensors  the operator too, so that they see it
 a transform of torch.func         a Function around the operator
 a gradient may be asked for       a Function around the kernel
@@ -15,37 +15,41 @@ import torch
 from torch import is_tensor
 from torch.compiler import is_compiling
 
-from . import backends, torch_ops
+from .. import backends
+from ..ops import contract
+from ..ops import scan as ops
+from ..ops import scan2d as ops2d
+from ..ops import step as steps
+from ..paths import Path
+from . import operators, operators2d
 from .autograd import (
     Scan,
-    backward,
-    operator_backward,
-    operator_scan,
+    gradients_by_operator,
     ordinary,
+    recorded_gradients,
     records,
+    scan_by_operator,
     transforming,
 )
-from .ops import contract
-from .ops import scan as ops
-from .ops import step as steps
-from .torch_ops import FRAMEWORK
+from .autograd2d import OperatorScan2d, Scan2d
+from .operators import FRAMEWORK
 
 
-def scan(inputs, delta_softplus, reverse, layout, out_dtype, backend, return_last_state):
+def scan_of_tensors(inputs, delta_softplus, reverse, layout, out_dtype, backend, return_last_state):
     """y, or (y, last_state), recorded if a gradient may be asked for."""
     if is_compiling():
         flags = delta_softplus, reverse, return_last_state
         is_dtype = out_dtype is None or isinstance(out_dtype, torch.dtype)
         if isinstance(layout, str) and is_dtype and fits(inputs, 5, flags, backend):
             constants = delta_softplus, reverse, layout, out_dtype, backend, return_last_state
-            y, *last = torch_ops.SCAN(*inputs, *constants)
+            y, *last = operators.SCAN(*inputs, *constants)
             return (y, *last) if return_last_state else y
     options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, FRAMEWORK)
     if return_last_state is not True and return_last_state is not False:
         contract.check_flags("scan", return_last_state=return_last_state)
     if not ordinary(inputs):
         check_arrays("scan", inputs, backend)
-        y, last = operator_scan(torch_ops.Call("scan", options, backend), inputs)
+        y, last = scan_by_operator(operators.Call("scan", options, backend), inputs)
     else:
         request = ops.request("scan", FRAMEWORK, inputs, options, backend)
         if records(inputs):
@@ -70,7 +74,7 @@ def fits(arrays, needed, flags, backend):
     return backend is None or isinstance(backend, str)
 
 
-def scan_step(state, inputs, delta_softplus, backend):
+def scan_step_of_tensors(state, inputs, delta_softplus, backend):
     """(y, state); in place on `state` unless a gradient may be asked for."""
     arrays = (state, *inputs)
     if ordinary(arrays):
@@ -83,7 +87,7 @@ def scan_step(state, inputs, delta_softplus, backend):
         check_arrays("scan_step", (*inputs, state), backend, contract.STEP_ARGUMENTS)
     if records(arrays) or transforming():
         return as_scan(state, inputs, delta_softplus, backend, direct=False)
-    return torch_ops.SCAN_STEP(*arrays, delta_softplus, backend), state
+    return operators.SCAN_STEP(*arrays, delta_softplus, backend), state
 
 
 def as_scan(state, inputs, delta_softplus, backend, direct):
@@ -98,20 +102,41 @@ def as_scan(state, inputs, delta_softplus, backend, direct):
         request = ops.request("scan_step", FRAMEWORK, inputs, options, backend)
         y, state = Scan.apply(request, True, *inputs)
     else:
-        y, state = operator_scan(torch_ops.Call("scan_step", options, backend), inputs)
+        y, state = scan_by_operator(operators.Call("scan_step", options, backend), inputs)
     return y.squeeze(-1), state.to(dtype)
 
 
-def scan_backward(inputs, dy, dlast_state, delta_softplus, reverse, layout, backend):
+def scan_backward_of_tensors(inputs, dy, dlast_state, delta_softplus, reverse, layout, backend):
     """Gradients of all given inputs, in the order of contract.ARGUMENTS."""
     options = ops.switches("scan_backward", delta_softplus, reverse, layout)
     if not ordinary((*inputs, dy, dlast_state)):
         check_arrays("scan_backward", inputs, backend)
         check_arrays("scan_backward", (dy, dlast_state), backend, ops.UPSTREAM)
-        call = torch_ops.Call("scan_backward", options, backend)
-        return operator_backward(call, inputs, dy, dlast_state)
+        call = operators.Call("scan_backward", options, backend)
+        return gradients_by_operator(call, inputs, dy, dlast_state)
     request = ops.request("scan_backward", FRAMEWORK, inputs, options, backend)
-    return backward(request, inputs, dy, dlast_state)
+    return recorded_gradients(request, inputs, dy, dlast_state)
+
+
+def scan2d_of_tensors(inputs, path, delta_softplus, merge, out_dtype, backend):
+    """y, recorded if a gradient may be asked for."""
+    if is_compiling():
+        is_dtype = out_dtype is None or isinstance(out_dtype, torch.dtype)
+        fitting = fits(inputs, 5, (delta_softplus, merge), backend)
+        if isinstance(path, Path) and is_dtype and fitting:
+            constants = path.text, delta_softplus, merge, out_dtype, backend
+            return operators2d.SCAN2D(*inputs, *constants)
+    options = ops2d.switches("scan2d", path, delta_softplus, merge, out_dtype, FRAMEWORK)
+    if not ordinary(inputs):
+        check_arrays("scan2d", inputs, backend, ops2d.ARGUMENTS)
+        call = operators2d.Call("scan2d", options, backend)
+        if transforming():
+            return OperatorScan2d.apply(call, *inputs)[0]
+        return operators2d.SCAN2D(*inputs, *call.constants())
+    asked = ops.request("scan2d", FRAMEWORK, inputs, options, backend, ops2d.ARGUMENTS)
+    if records(inputs):
+        return Scan2d.apply(asked, *inputs)
+    return ops2d.forward(asked, inputs)[0]
 
 
 def check_arrays(function, inputs, backend, names=contract.ARGUMENTS):

@@ -1,11 +1,12 @@
 """torch's automatic differentiation of the scan along a path, as autograd.py has the scan's.
 
-The way of a call is the one of torch_route.py.
+The way of a call is the one of route.py.
 """
 
 import torch
 
-from . import torch_ops2d
+from ..ops import scan2d as ops
+from . import operators2d
 from .autograd import (
     Gradients,
     OperatorGradients,
@@ -18,8 +19,7 @@ from .autograd import (
     records,
     transforming,
 )
-from .ops import scan2d as ops
-from .torch_ops import FRAMEWORK, run_as_it_is
+from .operators import FRAMEWORK, run_as_it_is
 
 
 class Scan2d(torch.autograd.Function):
@@ -43,8 +43,8 @@ class Scan2d(torch.autograd.Function):
         states = states.contiguous()  # hooks on saved tensors may have changed strides
         dy = gradient_of_y(request, dy)
         if not ordinary((dy,)):
-            call = torch_ops2d.Call.of(request)
-            return None, *operator_backward(call, inputs, dy, states)
+            call = operators2d.Call.of(request)
+            return None, *gradients2d_by_operator(call, inputs, dy, states)
         found = FRAMEWORK.signatures(inputs)
         if found != request.signatures:  # hooks again, or x.data = ...
             request = request._replace(signatures=found)
@@ -73,7 +73,7 @@ class OperatorScan2d(torch.autograd.Function):
     @run_as_it_is
     def forward(call, *inputs):
         with torch._C._AutoDispatchBelowAutograd():
-            return torch_ops2d.SCAN2D_FORWARD(*inputs, *call.constants())
+            return operators2d.SCAN2D_FORWARD(*inputs, *call.constants())
 
     @staticmethod
     @run_as_it_is
@@ -88,7 +88,7 @@ class OperatorScan2d(torch.autograd.Function):
     def backward(ctx, dy, _):
         *inputs, states = ctx.saved_tensors
         dy = gradient_of_y(ctx.call, dy)
-        return None, *operator_backward(ctx.call, inputs, dy, states.contiguous())
+        return None, *gradients2d_by_operator(ctx.call, inputs, dy, states.contiguous())
 
 
 class OperatorGradients2d(OperatorGradients):
@@ -98,25 +98,25 @@ class OperatorGradients2d(OperatorGradients):
     @run_as_it_is
     def forward(call, states, dy, *inputs):
         with torch._C._AutoDispatchBelowAutograd():
-            return torch_ops2d.backward(call, inputs, dy, states)
+            return operators2d.scan2d_backward(call, inputs, dy, states)
 
 
-def operator_backward(call, inputs, dy, states=None):
+def gradients2d_by_operator(call, inputs, dy, states=None):
     """Gradients by an operator, recorded if theirs may be asked for, which raises."""
     if transforming():
         return OperatorGradients2d.apply(call, states, dy, *inputs)
-    return torch_ops2d.backward(call, inputs, dy, states)
+    return operators2d.scan2d_backward(call, inputs, dy, states)
 
 
 def recorded_scan2d(*arguments):
     """selscan::scan2d where a gradient may be asked for."""
-    call, inputs = torch_ops2d.split(arguments)
+    call, inputs = operators2d.split(arguments)
     return apply_here(OperatorScan2d, call, *inputs)[0]
 
 
 def recorded_scan2d_backward(dy, states, *arguments):
     """selscan::scan2d_backward where a gradient may be asked for, which raises."""
-    call, inputs = torch_ops2d.split(arguments)
+    call, inputs = operators2d.split(arguments)
     gradients = apply_here(OperatorGradients2d, call, states, dy, *inputs)
     return [x for x in gradients if x is not None]
 
@@ -128,6 +128,6 @@ def refuse(*_):
     )
 
 
-look_at(torch_ops2d.SCAN2D, torch_ops2d.scan2d, recorded_scan2d)
-look_at(torch_ops2d.SCAN2D_FORWARD, torch_ops2d.scan2d_forward, refuse)
-look_at(torch_ops2d.SCAN2D_BACKWARD, torch_ops2d.scan2d_backward, recorded_scan2d_backward)
+look_at(operators2d.SCAN2D, operators2d.run_scan2d, recorded_scan2d)
+look_at(operators2d.SCAN2D_FORWARD, operators2d.run_scan2d_forward, refuse)
+look_at(operators2d.SCAN2D_BACKWARD, operators2d.run_scan2d_backward, recorded_scan2d_backward)

@@ -18,11 +18,11 @@ from typing import NamedTuple
 import torch
 from torch.utils.flop_counter import register_flop_formula
 
-from . import backends
-from .arrays.find import framework_of
-from .ops import contract
-from .ops import scan as ops
-from .ops import step as steps
+from .. import backends
+from ..arrays.find import framework_of
+from ..ops import contract
+from ..ops import scan as ops
+from ..ops import step as steps
 
 FRAMEWORK = framework_of(torch.empty(0))
 
@@ -100,7 +100,7 @@ def run_as_it_is(function):
     return function
 
 
-def scan(*arguments):
+def run_scan(*arguments):
     call, inputs = split("scan", arguments[:-1])
     want_last = arguments[-1]
     y, last_state, _ = ops.forward(_request(call, inputs), inputs, want_last=want_last)
@@ -113,7 +113,7 @@ def fake_scan(*arguments):
     return [empty_output(output, inputs[0]) for output in outputs[: 1 + arguments[-1]]]
 
 
-def scan_forward(*arguments):
+def run_scan_forward(*arguments):
     call, inputs = split("scan", arguments)
     return ops.forward(_request(call, inputs), inputs, keep_states=True, want_last=True)
 
@@ -126,7 +126,7 @@ def fake_scan_forward(*arguments):
     return tuple(empty_output(output, inputs[0]) for output in outputs)
 
 
-def scan_backward(dy, dlast_state, states, *arguments):
+def run_scan_backward(dy, dlast_state, states, *arguments):
     call, inputs = split("scan_backward", arguments)
     gradients = ops.backward(_request(call, inputs), inputs, dy, dlast_state, states)
     return [x for x in gradients if x is not None]
@@ -140,7 +140,7 @@ def fake_scan_backward(dy, dlast_state, states, *arguments):
     return [empty_output(output, inputs[0]) for output in gradients.values()]
 
 
-def scan_step(state, *arguments):
+def run_scan_step(state, *arguments):
     *inputs, softplus, backend = arguments
     request = steps.step_request("scan_step", FRAMEWORK, state, inputs, softplus, backend)
     return steps.step(request, state, inputs)[0]
@@ -171,9 +171,8 @@ def scan_step_flops(state, *arguments, **_):
 LIBRARY = torch.library.Library("selscan", "DEF")
 
 
-def define(kernel, fake, flops, arguments, returns):
-    """Define the operator that has the kernel's name."""
-    name = kernel.__name__
+def define(name, kernel, fake, flops, arguments, returns):
+    """Define an operator."""
     # Outputs follow the strides of inputs: a compiler must not choose others than it traced with.
     tags = (torch.Tag.pt2_compliant_tag, torch.Tag.needs_exact_strides)
     LIBRARY.define(f"{name}({arguments}) -> {returns}", tags=tags)
@@ -197,24 +196,32 @@ def _counters_at_work():
 
 
 SCAN = define(
-    scan, fake_scan, scan_flops, f"{_ARRAYS}, {_OPTIONS}, bool return_last_state", "Tensor[]"
+    "scan",
+    run_scan,
+    fake_scan,
+    scan_flops,
+    f"{_ARRAYS}, {_OPTIONS}, bool return_last_state",
+    "Tensor[]",
 )
 SCAN_FORWARD = define(
-    scan_forward,
+    "scan_forward",
+    run_scan_forward,
     fake_scan_forward,
     scan_flops,
     f"{_ARRAYS}, {_OPTIONS}",
     "(Tensor y, Tensor last_state, Tensor states)",
 )
 SCAN_BACKWARD = define(
-    scan_backward,
+    "scan_backward",
+    run_scan_backward,
     fake_scan_backward,
     scan_backward_flops,
     f"Tensor dy, Tensor? dlast_state, Tensor? states, {_ARRAYS}, {_OPTIONS}",
     "Tensor[]",
 )
 SCAN_STEP = define(
-    scan_step,
+    "scan_step",
+    run_scan_step,
     fake_scan_step,
     scan_step_flops,
     "Tensor(a!) state, Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, "
@@ -223,12 +230,12 @@ SCAN_STEP = define(
 )
 
 
-def forward(call, inputs):
+def scan_forward(call, inputs):
     """(y, last_state, states), by selscan::scan_forward."""
     return SCAN_FORWARD(*inputs, *call.constants())
 
 
-def backward(call, inputs, dy, dlast_state, states=None):
+def scan_backward(call, inputs, dy, dlast_state, states=None):
     """Gradients in the order of ops.scan.GRADIENT_OF, by selscan::scan_backward."""
     found = iter(SCAN_BACKWARD(dy, dlast_state, states, *inputs, *call.constants()))
     return tuple(None if x is None else next(found) for x in inputs[: len(ops.GRADIENT_OF)])

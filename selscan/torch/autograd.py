@@ -1,7 +1,7 @@
 """torch's automatic differentiation of the scan: what is saved and what is passed on. No maths.
 
 `Scan` and `Gradients` call kernels. `OperatorScan` and `OperatorGradients` call the operators of
-torch_ops.py instead, which compilers and modes see, and have the form that torch.func takes apart.
+operators.py instead, which compilers and modes see, and have the form that torch.func takes apart.
 """
 
 import contextlib
@@ -12,9 +12,9 @@ from torch import is_grad_enabled
 from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
-from . import torch_ops
-from .ops import scan as ops
-from .torch_ops import run_as_it_is
+from ..ops import scan as ops
+from . import operators
+from .operators import run_as_it_is
 
 
 def _nothing(*_):
@@ -110,13 +110,13 @@ class Scan(torch.autograd.Function):
         states = states.contiguous()  # hooks on saved tensors may have changed strides
         dy, dlast_state = incoming(request, inputs, dy, dlast_state)
         if ordinary((dy, dlast_state)):
-            found = torch_ops.FRAMEWORK.signatures(inputs)
+            found = operators.FRAMEWORK.signatures(inputs)
             if found != request.signatures:  # hooks again, or x.data = ...
                 request = request._replace(signatures=found)
-            gradients = backward(request, inputs, dy, dlast_state, states)
+            gradients = recorded_gradients(request, inputs, dy, dlast_state, states)
         else:
-            call = torch_ops.Call.of(request)
-            gradients = operator_backward(call, inputs, dy, dlast_state, states)
+            call = operators.Call.of(request)
+            gradients = gradients_by_operator(call, inputs, dy, dlast_state, states)
         return None, None, *gradients, None  # seq_idx has none
 
 
@@ -146,7 +146,7 @@ class OperatorScan(torch.autograd.Function):
     @run_as_it_is
     def forward(call, *inputs):
         with torch._C._AutoDispatchBelowAutograd():
-            return torch_ops.forward(call, inputs)
+            return operators.scan_forward(call, inputs)
 
     @staticmethod
     @run_as_it_is
@@ -165,7 +165,7 @@ class OperatorScan(torch.autograd.Function):
             return (None,) * (1 + len(inputs))
         dy, dlast_state = incoming(ctx.call, inputs, dy, dlast_state)
         states = states.contiguous()  # hooks on saved tensors may have changed strides
-        return None, *operator_backward(ctx.call, inputs, dy, dlast_state, states), None
+        return None, *gradients_by_operator(ctx.call, inputs, dy, dlast_state, states), None
 
 
 class OperatorGradients(torch.autograd.Function):
@@ -179,7 +179,7 @@ class OperatorGradients(torch.autograd.Function):
     @run_as_it_is
     def forward(call, states, dy, dlast_state, *inputs):
         with torch._C._AutoDispatchBelowAutograd():
-            return torch_ops.backward(call, inputs, dy, dlast_state, states)
+            return operators.scan_backward(call, inputs, dy, dlast_state, states)
 
     @staticmethod
     @run_as_it_is
@@ -208,36 +208,36 @@ def check_not_batched(call, gradient):
         raise vmap_error(call.function)  # of torch.autograd.grad(..., is_grads_batched=True)
 
 
-def backward(request, inputs, dy, dlast_state, states=None):
+def recorded_gradients(request, inputs, dy, dlast_state, states=None):
     """Gradients by a kernel, recorded if theirs may be asked for, which raises."""
     if records((dy, dlast_state, *inputs)):
         return Gradients.apply(request, states, dy, dlast_state, *inputs)
     return ops.backward(request, inputs, dy, dlast_state, states)
 
 
-def operator_backward(call, inputs, dy, dlast_state, states=None):
+def gradients_by_operator(call, inputs, dy, dlast_state, states=None):
     """Gradients by an operator, which does the same."""
     if transforming():
         return OperatorGradients.apply(call, states, dy, dlast_state, *inputs)
-    return torch_ops.backward(call, inputs, dy, dlast_state, states)
+    return operators.scan_backward(call, inputs, dy, dlast_state, states)
 
 
-def operator_scan(call, inputs):
+def scan_by_operator(call, inputs):
     """(y, last_state) by an operator."""
     if transforming():
         return OperatorScan.apply(call, *inputs)[:2]
-    return torch_ops.SCAN(*inputs, *call.constants(), True)
+    return operators.SCAN(*inputs, *call.constants(), True)
 
 
 def recorded_scan(*arguments):
     """selscan::scan where a gradient may be asked for."""
-    call, inputs = torch_ops.split("scan", arguments[:-1])
+    call, inputs = operators.split("scan", arguments[:-1])
     return list(apply_here(OperatorScan, call, *inputs)[: 1 + arguments[-1]])
 
 
 def recorded_backward(dy, dlast_state, states, *arguments):
     """selscan::scan_backward where a gradient may be asked for, which raises."""
-    call, inputs = torch_ops.split("scan_backward", arguments)
+    call, inputs = operators.split("scan_backward", arguments)
     gradients = apply_here(OperatorGradients, call, states, dy, dlast_state, *inputs)
     return [x for x in gradients if x is not None]
 
@@ -278,14 +278,16 @@ def look_at(operator, kernel, recorded, vmap=None):
         with torch._C._AutoDispatchBelowAutograd():
             return operator(*arguments)
 
+    name = operator._schema.name.removeprefix("selscan::")
+
     def refuse_vmap(info, in_dims, *_):
-        raise vmap_error(kernel.__name__)
+        raise vmap_error(name)
 
-    torch_ops.LIBRARY.impl(kernel.__name__, call, "Autograd")
-    torch.library.register_vmap(operator, vmap or refuse_vmap, lib=torch_ops.LIBRARY)
+    operators.LIBRARY.impl(name, call, "Autograd")
+    torch.library.register_vmap(operator, vmap or refuse_vmap, lib=operators.LIBRARY)
 
 
-look_at(torch_ops.SCAN, torch_ops.scan, recorded_scan)
-look_at(torch_ops.SCAN_FORWARD, torch_ops.scan_forward, refuse)
-look_at(torch_ops.SCAN_BACKWARD, torch_ops.scan_backward, recorded_backward)
-look_at(torch_ops.SCAN_STEP, torch_ops.scan_step, refuse)
+look_at(operators.SCAN, operators.run_scan, recorded_scan)
+look_at(operators.SCAN_FORWARD, operators.run_scan_forward, refuse)
+look_at(operators.SCAN_BACKWARD, operators.run_scan_backward, recorded_backward)
+look_at(operators.SCAN_STEP, operators.run_scan_step, refuse)
