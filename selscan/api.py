@@ -145,12 +145,10 @@ def scan(
     options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, framework)
     if return_last_state is not True and return_last_state is not False:
         ops.contract.check_flags("scan", return_last_state=return_last_state)
-    if framework.borrows:
-        inputs = framework.borrow("scan", ops.contract.ARGUMENTS, inputs)
+    inputs = framework.borrow("scan", ops.contract.ARGUMENTS, inputs)
     request = ops.request("scan", framework, inputs, options, backend)
     y, last, _ = ops.forward(request, inputs, want_last=return_last_state)
-    if framework.borrows:
-        y, last = framework.hand_out(u, (y, last))
+    y, last = framework.hand_out(u, (y, last))
     return (y, last) if return_last_state else y
 
 
@@ -219,16 +217,12 @@ def scan_backward(
         return ScanGrads(*scan_backward_of_tensors(inputs, dy, dlast_state, *options))
     framework = ops.framework_for("scan_backward", u, "u")
     options = ops.switches("scan_backward", delta_softplus, reverse, layout)
-    if framework.borrows:
-        names = (*ops.contract.ARGUMENTS, *ops.UPSTREAM)
-        *inputs, dy, dlast_state = framework.borrow(
-            "scan_backward", names, (*inputs, dy, dlast_state)
-        )
-    request = ops.request("scan_backward", framework, inputs, options, backend)
+    names = (*ops.contract.ARGUMENTS, *ops.UPSTREAM)
+    arrays = framework.borrow("scan_backward", names, (*inputs, dy, dlast_state))
+    *inputs, dy, dlast_state = arrays
+    request = ops.request("scan_backward", framework, inputs, options, backend, "scan_backward")
     grads = ops.backward(request, inputs, dy, dlast_state)
-    if framework.borrows:
-        grads = framework.hand_out(u, grads)
-    return ScanGrads(*grads)
+    return ScanGrads(*framework.hand_out(u, grads))
 
 
 def scan_step(
@@ -291,15 +285,10 @@ def scan_step(
 
         return scan_step_of_tensors(state, inputs, delta_softplus, backend)
     framework = ops.framework_for("scan_step", state, "state")
-    memory = state
-    if framework.borrows:
-        *inputs, memory = framework.borrow(
-            "scan_step", ops.contract.STEP_ARGUMENTS, (*inputs, state)
-        )
+    arrays = framework.borrow("scan_step", ops.contract.STEP_ARGUMENTS, (*inputs, state))
+    *inputs, memory = arrays
     request = steps.step_request("scan_step", framework, memory, inputs, delta_softplus, backend)
     y, new = steps.step(request, memory, inputs)
-    if framework.borrows:
-        in_place = new is memory
-        y, new = framework.hand_out(state, (y, None if in_place else new))
-        new = state if in_place else new
-    return y, new
+    in_place = new is memory
+    y, new = framework.hand_out(state, (y, None if in_place else new))
+    return y, state if in_place else new

@@ -8,7 +8,7 @@ from .ops.scan import framework_for, request
 __all__ = ["gather", "scan2d", "scatter"]
 
 
-def gather(x, path):
+def gather(x, path, *, backend=None):
     """The pixels of maps in the order in which the routes of a path visit them.
 
     With p = path.table (k, l), where -1 is padding, and pixel p in row i and column j,
@@ -22,6 +22,8 @@ def gather(x, path):
         NumPy, torch, JAX or another library with DLPack, on the CPU; any strides.
     path : selscan.paths.Path
         k routes of l steps over maps of h x w pixels. Whether they are joined makes no difference.
+    backend
+        As in `scan`.
 
     Returns
     -------
@@ -54,11 +56,11 @@ def gather(x, path):
     if is_tensor(x):
         from .torch.paths import gather_of_tensors
 
-        return gather_of_tensors(x, path)
-    return _move("gather", x, path)
+        return gather_of_tensors(x, path, backend)
+    return _move("gather", x, path, True, backend)
 
 
-def scatter(y, path, merge=True):
+def scatter(y, path, merge=True, *, backend=None):
     """Sequences back in place on the map: the adjoint of `gather`.
 
     With p = path.table (k, l), where -1 is padding, and pixel p in row i and column j,
@@ -75,6 +77,8 @@ def scatter(y, path, merge=True):
         k routes of l steps over maps of h x w pixels. Whether they are joined makes no difference.
     merge : bool
         Whether the routes are added up.
+    backend
+        As in `scan`.
 
     Returns
     -------
@@ -107,8 +111,8 @@ def scatter(y, path, merge=True):
     if is_tensor(y):
         from .torch.paths import scatter_of_tensors
 
-        return scatter_of_tensors(y, path, merge)
-    return _move("scatter", y, path, merge)
+        return scatter_of_tensors(y, path, merge, backend)
+    return _move("scatter", y, path, merge, backend)
 
 
 def scan2d(
@@ -204,20 +208,16 @@ def scan2d(
         return scan2d_of_tensors(inputs, path, delta_softplus, merge, out_dtype, backend)
     framework = framework_for("scan2d", u, "u")
     options = ops2d.switches("scan2d", path, delta_softplus, merge, out_dtype, framework)
-    if framework.borrows:
-        inputs = framework.borrow("scan2d", ops2d.ARGUMENTS, inputs)
-    asked = request("scan2d", framework, inputs, options, backend, ops2d.ARGUMENTS)
+    inputs = framework.borrow("scan2d", ops2d.ARGUMENTS, inputs)
+    asked = request("scan2d", framework, inputs, options, backend, "scan2d", ops2d.ARGUMENTS)
     y, _ = ops2d.forward(asked, inputs)
-    return framework.hand_out(u, (y,))[0] if framework.borrows else y
+    return framework.hand_out(u, (y,))[0]
 
 
-def _move(function, array, path, merge=True):
+def _move(function, array, path, merge, backend):
     """By the framework of the array, which is not torch."""
     name = ops.name_of(function)
     framework = framework_for(function, array, name)
-    if not framework.borrows:
-        return ops.run(ops.request(function, framework, array, path, merge), array)
     [view] = framework.borrow(function, (name,), (array,))
-    result = ops.run(ops.request(function, framework, view, path, merge), view)
-    [result] = framework.hand_out(array, (result,))
-    return result
+    result = ops.run(ops.request(function, framework, view, path, merge, backend), view)
+    return framework.hand_out(array, (result,))[0]

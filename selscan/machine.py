@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import selscan
+from selscan.backends import OPERATORS
 from selscan.cases import CASES, make_inputs
 
 LIBRARIES = ("numpy", "numba", "llvmlite", "torch", "jax", "cupy")
@@ -76,8 +77,10 @@ def machine():
 def backends():
     """Each backend, usable or why not, as (name, text)."""
     for info in selscan.list_backends():
-        yes = f"usable; {info.detail}" if info.detail else "usable"
-        yield info.name, yes if info.usable else f"not usable: {info.reason}"
+        text = "usable" if info.usable else f"not usable: {info.reason}"
+        text += f"; {info.detail}" if info.usable and info.detail else ""
+        missing = [x for x in OPERATORS if info.serves and x not in info.serves]
+        yield info.name, text + (f"; without {', '.join(missing)}" if missing else "")
 
 
 def private(text):

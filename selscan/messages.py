@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from .errors import BackendUnavailable
-
 # How a framework makes an array of something.
 _MAKERS = {
     "numpy": "numpy.asarray",
@@ -67,13 +65,6 @@ def foreign(function, name, value, framework):
     if framework is None and not hint and hasattr(kind, "__cuda_array_interface__"):
         hint = f" Pass cupy.asarray({name})."
     return TypeError(f"{function}: {name} must be {expected}; got {got}.{hint}")
-
-
-def unserved(function, what, device):
-    """The error for what the backend of a device does not have."""
-    return BackendUnavailable(
-        f"{function}: {what} on {device} are not part of this version; move the arrays to the CPU."
-    )
 
 
 def _hint(function, name, kind, maker):

@@ -106,9 +106,9 @@ SECTIONS = {
         Group(bad_arrays.OTHER_DEVICE, ValueError, ("scan",), TORCH),
     ],
     "Options and backends": [
-        Group(bad_options.OPTION_TYPES, TypeError, EVERY),
+        Group(bad_options.OPTION_TYPES, TypeError, (*EVERY, *MOVES)),
         Group(bad_options.OPTION_TYPES_TENSORS, TypeError, EVERY, TORCH),
-        Group(bad_options.OPTIONS, ValueError, EVERY),
+        Group(bad_options.OPTIONS, ValueError, (*EVERY, *MOVES)),
         Group(bad_options.USE_TYPES, TypeError, ("use",)),
         Group(bad_options.USE, ValueError, ("use",)),
     ],

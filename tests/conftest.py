@@ -157,7 +157,7 @@ def devices(monkeypatch, tmp_path):
     found = fakes.install(monkeypatch, tmp_path)
     fakes.put_tensors_on(monkeypatch, found)
     yield found
-    backends._import.cache_clear()
+    backends.forget()
 
 
 @pytest.fixture
@@ -169,9 +169,9 @@ def missing(monkeypatch):
         raise selscan.BackendUnavailable(f"selscan: {reason}.")
 
     monkeypatch.setattr(nvrtc_loader, "check", check)
-    backends._import.cache_clear()
+    backends.forget()
     yield reason
-    backends._import.cache_clear()
+    backends.forget()
 
 
 @pytest.fixture(scope="module")

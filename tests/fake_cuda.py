@@ -18,7 +18,7 @@ def place(monkeypatch):
     with places.emulator() as found:
         monkeypatch.setattr(places, "here", lambda emulate: found)
         yield found
-    backends._import.cache_clear()
+    backends.forget()
 
 
 class Event:

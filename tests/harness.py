@@ -83,7 +83,9 @@ def scan2d_gradients(dy, path, backend, delta_softplus, merge, **arrays):
         return _torch_gradients(dy, given, path, backend, delta_softplus, merge)
     options = scan2d.switches("scan2d", path, delta_softplus, merge)
     framework = scan.framework_for("scan2d", dy, "dy")
-    request = scan.request("scan2d", framework, given, options, backend, scan2d.ARGUMENTS)
+    request = scan.request(
+        "scan2d", framework, given, options, backend, "scan2d_backward", scan2d.ARGUMENTS
+    )
     return scan2d.backward(request, given, dy)
 
 

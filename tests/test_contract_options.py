@@ -16,12 +16,12 @@ def test_a_cpu_backend_is_refused_for_cuda_arrays():
     expected = "scan: backend must be one for arrays on cuda:1; got 'cpu', which works on cpu"
 
     with pytest.raises(ValueError, match=f"^{re.escape(expected)} arrays.$"):
-        backends.choose("scan", "cpu", "cuda:1")
+        backends.choose("scan", "scan", "cpu", "cuda:1")
 
 
 def test_a_backend_that_is_not_part_of_this_version_says_so():
     with pytest.raises(selscan.BackendUnavailable) as error:
-        backends.choose("scan", "numba_cuda", "cuda:0")
+        backends.choose("scan", "scan", "numba_cuda", "cuda:0")
 
     assert str(error.value) == (
         "scan: backend 'numba_cuda' cannot be used: CUDA through Numba is not part of this "
@@ -37,9 +37,9 @@ def broken_import(monkeypatch):
         raise ImportError("libsomething.so.1: cannot open shared object file")
 
     monkeypatch.setattr(backends.importlib, "import_module", fail)
-    backends._import.cache_clear()
+    backends.forget()
     yield
-    backends._import.cache_clear()
+    backends.forget()
 
 
 @pytest.mark.usefixtures("broken_import")
@@ -58,13 +58,13 @@ def test_list_backends_says_why_one_cannot_be_used():
     [cpu] = [info for info in selscan.list_backends() if info.name == "cpu"]
 
     reason = "ImportError: libsomething.so.1: cannot open shared object file"
-    assert cpu == ("cpu", False, reason, "")
+    assert cpu == ("cpu", False, reason, "", ())
 
 
 def test_list_backends_lists_all_of_them():
     infos = selscan.list_backends()
 
-    assert tuple(info.name for info in infos) == backends.NAMES
+    assert [info.name for info in infos] == [*backends.DEVICES]
     assert [info.usable for info in infos] == [not info.reason for info in infos]
 
 

@@ -184,24 +184,24 @@ def test_vmap_refuses_the_shape_of_one(function, name, shape):
 
 def test_the_operators_pass_the_checks_of_torch():
     x, y = leaf(CALLS["gather"][1]), leaf(CALLS["scatter"][1])
-    opcheck(OPERATORS.gather, (x, PATH.text))
+    opcheck(OPERATORS.gather, (x, PATH.text, None))
     for merge in (True, False):
-        opcheck(OPERATORS.scatter, (y, PATH.text, merge))
+        opcheck(OPERATORS.scatter, (y, PATH.text, merge, None))
 
 
 def test_a_gradient_through_the_operators_is_that_of_the_functions():
     x = leaf(CALLS["gather"][1])
-    y = OPERATORS.gather(x, PATH.text)
-    z = OPERATORS.scatter(y.square(), PATH.text, True)
+    y = OPERATORS.gather(x, PATH.text, None)
+    z = OPERATORS.scatter(y.square(), PATH.text, True, None)
     want = selscan.scatter(selscan.gather(x, PATH).square(), PATH)
     assert_equal(*(torch.autograd.grad(x.sum(), v)[0] for x, v in ((z, x), (want, x))))
-    [mapped] = torch.func.vmap(OPERATORS.gather, in_dims=(0, None))(x[None], PATH.text)
+    [mapped] = torch.func.vmap(OPERATORS.gather, (0, None, None))(x[None], PATH.text, None)
     assert_equal(mapped, y)
 
 
 def test_an_operator_refuses_a_text_that_is_no_path():
     with pytest.raises(ValueError, match=r"^Path.from_text: text must be the text of a path"):
-        OPERATORS.gather(torch.rand(2, 3, 5, 6), "5 6 0 4 30 eJxj")
+        OPERATORS.gather(torch.rand(2, 3, 5, 6), "5 6 0 4 30 eJxj", None)
 
 
 @every_call
@@ -258,5 +258,5 @@ print(np.array_equal(function(x, path), selscan.gather(x.numpy(), path)))
 def test_bits_do_not_depend_on_the_way_of_a_call():
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 4, 3, 30), np.float32))
     want = selscan.scatter(x, CROSS)
-    assert_equal(OPERATORS.scatter(x, CROSS.text, True), want)
+    assert_equal(OPERATORS.scatter(x, CROSS.text, True, None), want)
     assert_equal(torch.from_numpy(selscan.scatter(x.numpy(), CROSS)), want)

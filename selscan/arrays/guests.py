@@ -48,15 +48,9 @@ def aligned(size):
 
 
 class GuestArrays(NumPyArrays):
-    """What they have in common: once borrowed, arrays are NumPy's.
-
-    `hand_out` returns results as arrays of the kind and on the device of `like`, None as None.
-    """
-
-    borrows = True
+    """What they have in common: once borrowed, arrays are NumPy's."""
 
     def borrow(self, function, names, arrays):
-        """The arguments of a call as NumPy arrays, None as None."""
         views = []  # a local: what an exception drops on its way up calls deleters in mid-flight
         for name, array in zip(names, arrays, strict=True):
             views.append(self._borrow(function, name, array))

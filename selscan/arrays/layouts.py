@@ -11,6 +11,27 @@ class Layout(NamedTuple):
     dtype: str
 
 
+class Axes(NamedTuple):
+    """Where an operand has its axes, None where it has no such axis."""
+
+    b: int | None  # batch
+    d: int | None  # channels, or groups of them
+    n: int | None  # states
+    t: int | None  # steps, or columns of a map
+    r: int | None = None  # routes
+    h: int | None = None  # rows of a map
+    is_shared: bool = False  # a map that several routes share
+
+    def stacked(self):
+        """Those of such arrays stacked in front, one for each batch element."""
+        moved = (None if axis is None else axis + 1 for axis in self[1:6])
+        return Axes(0, *moved, self.is_shared)
+
+    @property
+    def is_map(self):
+        return self.h is not None
+
+
 class Output(NamedTuple):
     """An array to allocate: dense, its axes in any order in memory."""
 

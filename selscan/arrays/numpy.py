@@ -11,12 +11,19 @@ INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32
 class Framework:
     """What the frameworks share."""
 
-    borrows = False  # whether arrays pass through the methods of exchange.GuestArrays
     immutable = False  # arrays that nobody may write, not even where a call says so
 
     @staticmethod
     def check_out_dtype(function, dtype):
         """Refuse one of the supported dtypes that this framework cannot hold at present."""
+
+    def borrow(self, function, names, arrays):
+        """The arguments of a call as arrays with the methods below, None as None."""
+        return arrays
+
+    def hand_out(self, like, arrays):
+        """Results as arrays of the kind and on the device of `like`, None as None."""
+        return arrays
 
     def on(self, device):
         """The framework of arrays on a device, where they are not all on one."""

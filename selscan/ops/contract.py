@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ..arrays.layouts import Axes
 from ..messages import describe, fail
 from . import hints
 from .dtypes import COMPLEX, REAL, arithmetic, check_dtype, check_dtypes, one_of
@@ -24,7 +25,7 @@ LARGEST = 2**50
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A checked call. Axes say where an operand has batch, channel (group), state and time."""
+    """A checked call."""
 
     batch: int
     dim: int
@@ -34,7 +35,7 @@ class Problem:
     real: str  # dtype of the arithmetic, of the parts of complex numbers too
     is_complex: bool  # A, and so the states
     layouts: dict  # name -> Layout of the given arguments
-    axes: dict  # name -> (b, d, n, t), None where the argument has no such axis
+    axes: dict  # name -> Axes
     constant_b: bool  # no time axis
     constant_c: bool
     softplus: bool
@@ -152,11 +153,11 @@ def check_step(function, layouts, softplus, device="cpu"):
     for name in "BC":
         shape = layouts[name].shape
         if shape == (batch, d_state):  # also where b = d
-            groups[name], axes[name] = 1, (0, None, 1, None)
+            groups[name], axes[name] = 1, Axes(0, None, 1, None)
         elif shape == (dim, d_state):
-            groups[name], axes[name] = None, _AXES["A"]
+            groups[name], axes[name] = None, _MATRIX
         elif len(shape) == 3 and shape == (batch, shape[1], d_state) and _divides(shape[1], dim):
-            groups[name], axes[name] = shape[1], (0, 1, 2, None)
+            groups[name], axes[name] = shape[1], Axes(0, 1, 2, None)
         else:
             expected = f"(b, n), (b, g, n) or (d, n) with b, d, n = {state} and d % g == 0"
             fail(function, name, expected, shape, hints.NO_TIME if shape[-1:] == (1,) else "")
@@ -259,32 +260,35 @@ def _groups(function, name, layouts, batch, dim, length, d_state, layout):
     return g
 
 
-STATE_AXES = (0, 1, 2, None)
+STATE_AXES = Axes(0, 1, 2, None)
+_MATRIX = Axes(None, 0, 1, None)
+_ROW = Axes(None, 0, None, None)
 _STEP_AXES = {
-    **dict.fromkeys(("u", "delta", "z"), (0, 1, None, None)),
-    **dict.fromkeys(("D", "delta_bias"), (None, 0, None, None)),
-    "A": (None, 0, 1, None),
+    **dict.fromkeys(("u", "delta", "z"), Axes(0, 1, None, None)),
+    **dict.fromkeys(("D", "delta_bias"), _ROW),
+    "A": _MATRIX,
     "initial_state": STATE_AXES,
 }
-_AXES = {  # name, number of axes, layout -> where batch, channel (group), state and time stand
-    "A": (None, 0, 1, None),
-    "row": (None, 0, None, None),
+_AXES = {
+    "A": _MATRIX,
+    "D": _ROW,
+    "delta_bias": _ROW,
     "initial_state": STATE_AXES,
-    "seq_idx": (0, None, None, 1),
-    ("sequence", "bdl"): (0, 1, None, 2),
-    ("sequence", "bld"): (0, 2, None, 1),
-    (3, "bdl"): (0, None, 1, 2),
-    (3, "bld"): (0, None, 2, 1),
-    (4, "bdl"): (0, 1, 2, 3),
-    (4, "bld"): (0, 2, 3, 1),
+    "seq_idx": Axes(0, None, None, 1),
+}
+_SEQUENCE = {"bdl": Axes(0, 1, None, 2), "bld": Axes(0, 2, None, 1)}
+_COEFFICIENTS = {  # by number of axes and layout
+    (3, "bdl"): Axes(0, None, 1, 2),
+    (3, "bld"): Axes(0, None, 2, 1),
+    (4, "bdl"): Axes(0, 1, 2, 3),
+    (4, "bld"): Axes(0, 2, 3, 1),
 }
 
 
 def _axes(name, ndim, layout):
+    """Where an argument that was checked has batch, channel (group), state and time."""
     if name in ("u", "delta", "z"):
-        return _AXES["sequence", layout]
+        return _SEQUENCE[layout]
     if name in ("B", "C"):
-        return _AXES["A"] if ndim == 2 else _AXES[ndim, layout]
-    if name in ("D", "delta_bias"):
-        return _AXES["row"]
+        return _MATRIX if ndim == 2 else _COEFFICIENTS[ndim, layout]
     return _AXES[name]

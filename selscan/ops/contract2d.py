@@ -1,8 +1,6 @@
 """What a call of scan2d must look like: every check on shapes, dtypes and options."""
 
-from typing import NamedTuple
-
-from ..arrays.layouts import Layout, dense_steps
+from ..arrays.layouts import Axes, Layout, dense_steps
 from ..messages import fail
 from . import hints
 from .contract import Problem, check_size
@@ -10,22 +8,6 @@ from .dtypes import COMPLEX, arithmetic, check_dtype, check_dtypes
 
 # In the order in which they are passed on.
 ARGUMENTS = ("u", "delta", "A", "B", "C", "D", "delta_bias")
-
-
-class Axes(NamedTuple):
-    """Where an operand has its axes, None where it has no such axis."""
-
-    b: int | None  # batch
-    d: int | None  # channels
-    n: int | None  # states
-    t: int | None  # steps, or columns of a map
-    r: int | None = None  # routes
-    h: int | None = None  # rows of a map
-    is_shared: bool = False  # a map that several routes share
-
-    @property
-    def is_map(self):
-        return self.h is not None
 
 
 def check(function, layouts, path, softplus=False, wide=False, device="cpu"):

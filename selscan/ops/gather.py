@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from .. import backends
 from ..arrays.layouts import Output
-from ..messages import foreign, unserved
+from ..messages import foreign
 from ..paths.constant import KEPT
 from . import contract, memory, path_contract
 
@@ -31,21 +31,21 @@ def name_of(function):
     return "x" if function == "gather" else "y"
 
 
-def request(function, framework, array, path, merge=True):
+def request(function, framework, array, path, merge=True, backend=None):
     """Look at the arguments."""
-    check_options(function, path, merge)
+    check_options(function, path, merge, backend)
     if not framework.owns(array):
         raise foreign(function, name_of(function), array, None)
     [signature] = framework.signatures((array,))
     device = framework.device(signature)
-    backend = backends.choose(function, None, device)
-    if not hasattr(backend, "RoutesPlan"):
-        raise unserved(function, "paths", device)
-    return Request(function, framework, backend, signature, path, merge)
+    module = backends.choose(function, function, backend, device)
+    return Request(function, framework.on(device), module, signature, path, merge)
 
 
-def check_options(function, path, merge):
+def check_options(function, path, merge, backend):
     path_contract.check_path(function, path)
+    if backend is not None:
+        backends.check_name(function, "backend", backend)
     if merge is not True and merge is not False:
         contract.check_flags(function, merge=merge)
 
@@ -64,7 +64,7 @@ def check(request):
 @functools.lru_cache(KEPT)
 def _prepare(request) -> tuple[Any, Output]:
     moved, output = check(request)
-    return None if moved.empty else request.backend.RoutesPlan(moved), output
+    return None if moved.empty else request.backend.move_plan(moved), output
 
 
 def run(request, array):
@@ -74,5 +74,5 @@ def run(request, array):
     result = framework.allocate(output)
     if plan is not None:
         addresses = {"source": framework.address(array), "result": framework.address(result)}
-        request.backend.launch(plan, addresses)
+        request.backend.launch(plan, addresses, framework.stream())
     return result

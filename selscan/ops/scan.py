@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from .. import backends
 from ..arrays.find import framework_of
-from ..arrays.layouts import Layout, Output
+from ..arrays.layouts import Output
 from ..messages import fail, foreign
-from . import contract, memory
+from . import contract, memory, sinks
 
 GRADIENT_OF = {name: f"d{name}" for name in contract.ARGUMENTS if name != "seq_idx"}
 UPSTREAM = ("dy", "dlast_state")
@@ -58,11 +58,16 @@ def framework_for(function, array, name):
     return framework
 
 
-def request(function, framework, inputs, options, backend, names=contract.ARGUMENTS):
-    """Look at the inputs; an error names the first that is not an array of the framework."""
+def request(
+    function, framework, inputs, options, backend, operator="scan", names=contract.ARGUMENTS
+):
+    """Look at the inputs; an error names the first that is not an array of the framework.
+
+    `operator` is what the backend must have.
+    """
     found = signatures(function, framework, names, inputs)
     device = framework.device(found[0])
-    module = backends.choose(function, backend, device)
+    module = backends.choose(function, operator, backend, device)
     return Request(function, framework.on(device), module, found, options)
 
 
@@ -94,14 +99,31 @@ def layouts_of(function, framework, names, found):
 
 
 class Call(NamedTuple):
-    """A prepared forward or step."""
+    """A prepared call."""
 
     plan: Any  # None if there is nothing to scan
-    given: tuple  # (index, name) of the inputs
-    y: Output
-    last_state: Output | None
-    states: Output | None
-    apart: tuple = ()  # of a step: the spans of the state and of the inputs
+    given: tuple  # (index, name) of the arrays that come in
+    sinks: sinks.Sinks
+    states: Output | None = None  # that a forward keeps, or a backward begins from
+    scratch: Output | None = None  # that the kernels of a backward need besides
+
+
+def run(request, call, arrays, states=None):
+    """Allocate the results of a call, run its kernels on arrays, and sum up what is in parts."""
+    framework, backend = request.framework, request.backend
+    address = framework.address
+    results, addresses, pairs = call.sinks.allocate(framework)
+    for i, name in call.given:
+        addresses[name] = address(arrays[i])
+    if states is not None and call.states.layout.shape != (0,):
+        addresses["states"] = address(states)
+    if call.scratch is not None:
+        scratch = framework.allocate(call.scratch)
+        addresses["carries"] = address(scratch)
+    backend.launch(call.plan, addresses, framework.stream())
+    if pairs:
+        call.sinks.sum_up(backend, framework, pairs)
+    return results
 
 
 def check_forward(request):
@@ -115,23 +137,24 @@ def check_forward(request):
 
 def states_output(request, problem):
     """The states that a forward keeps for the backward, as the backend likes them."""
-    size = request.backend.states_size(problem)
+    size = 0 if problem.empty else request.backend.states_size(problem)
     return request.framework.output((size,), problem.real)
 
 
 @functools.lru_cache(maxsize=CACHED_SHAPES)
-def _prepare_forward(request, want_y):
+def _prepare_forward(request, keep_states, want_last, want_y):
     layouts, problem, y, last = check_forward(request)
-    backend = request.backend
     given = tuple((i, n) for i, n in enumerate(contract.ARGUMENTS) if n in layouts)
-    if problem.empty:
-        return Call(None, given, y, last, request.framework.output((0,), problem.real))
     operands = {name: (layouts[name], problem.axes[name]) for _, name in given}
-    if want_y:
-        operands["y"] = y.layout, problem.axes["u"]
+    outputs = [("y", y, problem.axes["u"])] if want_y else []
+    # Whether or not it is wanted, the plan is the same.
     operands["last_state"] = last.layout, contract.STATE_AXES
-    plan = backend.forward_plan(problem, operands)
-    return Call(plan, given, y, last, states_output(request, problem))
+    if want_last:
+        outputs.append(("last_state", last, contract.STATE_AXES))
+    written = sinks.results(operands, outputs)
+    states = states_output(request, problem) if keep_states else None
+    plan = None if problem.empty else request.backend.forward_plan(problem, operands)
+    return Call(plan, given, written, states)
 
 
 def forward(request, inputs, *, keep_states=False, want_last=False, want_y=True):
@@ -139,39 +162,19 @@ def forward(request, inputs, *, keep_states=False, want_last=False, want_y=True)
 
     Returns (y, last_state, states), None for what is not wanted.
     """
-    call = _prepare_forward(request, want_y)
+    call = _prepare_forward(request, keep_states, want_last, want_y)
     framework = request.framework
-    y = framework.allocate(call.y) if want_y else None
-    last_state = framework.allocate(call.last_state) if want_last else None
     states = framework.allocate(call.states) if keep_states else None
-    if call.plan is None:
-        if want_last:
-            initial = inputs[contract.ARGUMENTS.index("initial_state")]
-            framework.fill(last_state, 0 if initial is None else initial)
-        return y, last_state, states
-    address = framework.address
-    addresses = {name: address(inputs[i]) for i, name in call.given}
-    if want_y:
-        addresses["y"] = address(y)
-    if want_last:
-        addresses["last_state"] = address(last_state)
-    if keep_states and call.states.layout.shape != (0,):
-        addresses["states"] = address(states)
-    request.backend.launch(call.plan, addresses, framework.stream())
+    if call.plan is not None:
+        found = iter(run(request, call, inputs, states))
+    else:
+        found = iter(call.sinks.allocate(framework)[0])
+    y = next(found) if want_y else None
+    last_state = next(found) if want_last else None
+    if call.plan is None and want_last:
+        initial = inputs[contract.ARGUMENTS.index("initial_state")]
+        framework.fill(last_state, 0 if initial is None else initial)
     return y, last_state, states
-
-
-class BackwardCall(NamedTuple):
-    """A prepared backward."""
-
-    plan: Any
-    given: tuple  # (index, name) of the inputs, dy and dlast_state
-    states: Layout  # of the states that the forward kept
-    gradients: tuple  # (name of the input, Output)
-    direct: tuple  # (name of the input, result) that the kernel writes itself
-    partial: tuple  # (name of the input, result, Output) summed over the leading axis afterwards
-    scratch: Output | None = None  # that the kernels need besides
-    sums: Any = None  # plan of those sums
 
 
 def check_backward(request, incoming):
@@ -186,52 +189,29 @@ def check_backward(request, incoming):
     return layouts, upstream, problem, gradients
 
 
+def backward_call(request, problem, names, operands, gradients):
+    """The Call of a backward; `names` of all that may come in, `gradients` by input."""
+    given = tuple((i, name) for i, name in enumerate(names) if name in operands)
+    states = states_output(request, problem)
+    if problem.empty:
+        outputs = [(f"d{n}", output, problem.axes[n]) for n, output in gradients.items()]
+        return Call(None, given, sinks.results(operands, outputs), states)
+    written = sinks.gradients(request, problem, operands, gradients)
+    plan = request.backend.backward_plan(problem, operands, sinks.part_steps(written))
+    size = request.backend.backward_scratch(problem)
+    scratch = request.framework.output((size,), problem.real) if size else None
+    return Call(plan, given, written, states, scratch)
+
+
 @functools.lru_cache(maxsize=CACHED_SHAPES)
 def _prepare_backward(request, incoming):
     layouts, upstream, problem, gradients = check_backward(request, incoming)
-    framework, backend = request.framework, request.backend
-    names = (*contract.ARGUMENTS, *UPSTREAM)
-    given = tuple((i, n) for i, n in enumerate(names) if n in layouts or n in upstream)
-    if problem.empty:
-        states = framework.output((0,), problem.real).layout
-        return BackwardCall(None, given, states, tuple(gradients.items()), (), ())
     operands = {name: (x, problem.axes[name]) for name, x in layouts.items()}
     operands["dy"] = upstream["dy"], problem.axes["u"]
     if "dlast_state" in upstream:
         operands["dlast_state"] = upstream["dlast_state"], contract.STATE_AXES
-    slices, rows = backend.backward_parts(problem)
-    direct, partial = [], []
-    for name, output in gradients.items():
-        result, axes = GRADIENT_OF[name], problem.axes[name]
-        timed = axes[3] is not None
-        if name in "BC" and timed:
-            parts = slices
-        else:
-            parts = 1 if timed or name == "initial_state" else rows
-        if parts == 1:
-            operands[result] = output.layout, axes
-            direct.append((name, result))
-            continue
-        is_complex = output.layout.dtype in contract.COMPLEX
-        dtype = problem.state_dtype if is_complex else problem.real
-        part = framework.output((parts, *output.layout.shape), dtype)
-        partial.append((name, result, part))
-        if timed:  # a part for each slice: the kernel adds the offset of its slice
-            inner = Layout(output.layout.shape, part.layout.steps[1:], dtype)
-            operands[result] = inner, axes
-        else:  # a part for each batch entry, or several
-            moved = tuple(None if a is None else a + 1 for a in axes[1:])
-            operands[result] = part.layout, (0, *moved)
-    plan = backend.backward_plan(problem, operands, {r: p.layout.steps[0] for _, r, p in partial})
-    states = states_output(request, problem).layout
-    size = backend.backward_scratch(problem)
-    scratch = framework.output((size,), problem.real) if size else None
-    sums = None
-    if partial:
-        pairs = [(part.layout, gradients[name].layout) for name, _, part in partial]
-        sums = backend.sum_plan(problem, pairs)
-    found = tuple(gradients.items()), tuple(direct), tuple(partial)
-    return BackwardCall(plan, given, states, *found, scratch, sums)
+    names = (*contract.ARGUMENTS, *UPSTREAM)
+    return backward_call(request, problem, names, operands, gradients)
 
 
 def check_states(request, expected, states):
@@ -251,36 +231,22 @@ def backward(request, inputs, dy, dlast_state, states=None):
 
     `states` are those that `forward` kept; without them the forward runs once more.
     """
-    function, framework, backend, _, _ = request
-    incoming = signatures(function, framework, UPSTREAM, (dy, dlast_state))
+    framework = request.framework
+    incoming = signatures(request.function, framework, UPSTREAM, (dy, dlast_state))
     if states is None and any(s and framework.is_wide(s) for s in incoming):
         request = request._replace(options=request.options._replace(wide=True))
     call = _prepare_backward(request, incoming)
     if states is not None:
-        check_states(request, call.states, states)
-    allocate, address = framework.allocate, framework.address
-    gradients = {name: allocate(output) for name, output in call.gradients}
+        check_states(request, call.states.layout, states)
     if call.plan is None:
-        for name, gradient in gradients.items():
+        gradients = call.sinks.allocate(framework)[0]
+        for sink, gradient in zip(call.sinks.all, gradients, strict=True):
             # Nothing was scanned: the last state is the initial one.
-            passed_on = name == "initial_state" and dlast_state is not None
+            passed_on = sink.name == "dinitial_state" and dlast_state is not None
             framework.fill(gradient, dlast_state if passed_on else 0)
-        return tuple(gradients.get(name) for name in GRADIENT_OF)
-    arrays = (*inputs, dy, dlast_state)
-    addresses = {name: address(arrays[i]) for i, name in call.given}
-    if call.states.shape != (0,):
-        if states is None:
+    else:
+        if states is None and call.states.layout.shape != (0,):
             states = forward(request, inputs, keep_states=True, want_y=False)[2]
-        addresses["states"] = address(states)
-    if call.scratch is not None:
-        scratch = allocate(call.scratch)
-        addresses["carries"] = address(scratch)
-    for name, result in call.direct:
-        addresses[result] = address(gradients[name])
-    parts = [(name, result, allocate(output)) for name, result, output in call.partial]
-    for _, result, part in parts:
-        addresses[result] = address(part)
-    backend.launch(call.plan, addresses, framework.stream())
-    if parts:
-        backend.sum_parts(call.sums, framework, [(x, gradients[n]) for n, _, x in parts])
-    return tuple(gradients.get(name) for name in GRADIENT_OF)
+        gradients = run(request, call, (*inputs, dy, dlast_state), states)
+    found = iter(gradients)
+    return tuple(None if x is None else next(found) for x in inputs[: len(GRADIENT_OF)])

@@ -1,9 +1,21 @@
 """One step of a scan, for arrays of one framework; see scan.py for how a call is split."""
 
 import functools
+from typing import Any, NamedTuple
 
+from ..arrays.layouts import Output
 from . import contract, memory
-from .scan import CACHED_SHAPES, Call, layouts_of, request
+from .scan import CACHED_SHAPES, layouts_of, request
+
+
+class Call(NamedTuple):
+    """A prepared step."""
+
+    plan: Any  # None if there is nothing to scan
+    given: tuple  # (index, name) of the inputs
+    y: Output
+    new: Output | None  # where the state is not updated in place
+    apart: tuple | None = None  # the spans of the state and of the inputs
 
 
 def check_step(request):
@@ -22,7 +34,7 @@ def _prepare_step(request):
     new = framework.like(state) if framework.immutable else None
     given = tuple((i, n) for i, n in enumerate(contract.ARGUMENTS) if n in layouts)
     if problem.empty:
-        return Call(None, given, y, new, None)
+        return Call(None, given, y, new)
     operands = {name: (layouts[name], problem.axes[name]) for _, name in given}
     operands["y"] = y.layout, problem.axes["u"]
     operands["last_state"] = state if new is None else new.layout, contract.STATE_AXES
@@ -31,14 +43,16 @@ def _prepare_step(request):
         spans = tuple((n, *memory.span(x)) for n, x in layouts.items() if n != "initial_state")
         apart = memory.span(state), spans
     plan = request.backend.step_plan(problem, operands)
-    return Call(plan, given, y, new, None, apart)
+    return Call(plan, given, y, new, apart)
 
 
 def step_request(function, framework, state, inputs, delta_softplus, backend):
     """Look at the arguments of a step and check them."""
     contract.check_flags(function, delta_softplus=delta_softplus)
     arrays = (*inputs, state)
-    asked = request(function, framework, arrays, delta_softplus, backend, contract.STEP_ARGUMENTS)
+    asked = request(
+        function, framework, arrays, delta_softplus, backend, "scan_step", contract.STEP_ARGUMENTS
+    )
     _prepare_step(asked)
     return asked
 
@@ -56,10 +70,10 @@ def step(request, state, inputs):
         addresses = {name: address(arrays[i]) for i, name in call.given}
         if call.apart is not None:
             memory.check_apart(request.function, addresses, *call.apart)
-    if call.last_state is None:
+    if call.new is None:
         framework.begin_update(request.function, "state", state)
     else:
-        new = framework.allocate(call.last_state)
+        new = framework.allocate(call.new)
     y = framework.allocate(call.y)
     if call.plan is not None:
         addresses["y"] = address(y)

@@ -63,17 +63,18 @@ def _call(function, *constants):
     return Call(function, ops.switches(function, *switches, FRAMEWORK), backend)
 
 
-def _request(call, inputs):
-    """For tensors with data."""
-    return ops.request(call.function, FRAMEWORK, inputs, call.options, call.backend)
+def _request(call, inputs, operator):
+    """For tensors with data; `operator` is what the backend must have."""
+    return ops.request(call.function, FRAMEWORK, inputs, call.options, call.backend, operator)
 
 
-def fake_request(call, inputs, names=contract.ARGUMENTS):
+def fake_request(call, inputs, operator, names=contract.ARGUMENTS):
     """For tensors without data; sizes may be symbolic, so nothing is cached by them."""
     found = ops.signatures(call.function, FRAMEWORK, names, inputs)
     device = FRAMEWORK.device(found[0])
     # Tensors on no device are described as on the CPU.
-    module = backends.choose(call.function, call.backend, "cpu" if device == "meta" else device)
+    device = "cpu" if device == "meta" else device
+    module = backends.choose(call.function, operator, call.backend, device)
     return ops.Request(call.function, FRAMEWORK, module, found, call.options)
 
 
@@ -103,24 +104,25 @@ def run_as_it_is(function):
 def run_scan(*arguments):
     call, inputs = split("scan", arguments[:-1])
     want_last = arguments[-1]
-    y, last_state, _ = ops.forward(_request(call, inputs), inputs, want_last=want_last)
+    y, last_state, _ = ops.forward(_request(call, inputs, "scan"), inputs, want_last=want_last)
     return [y, last_state] if want_last else [y]
 
 
 def fake_scan(*arguments):
     call, inputs = split("scan", arguments[:-1])
-    _, _, *outputs = ops.check_forward(fake_request(call, inputs))
+    _, _, *outputs = ops.check_forward(fake_request(call, inputs, "scan"))
     return [empty_output(output, inputs[0]) for output in outputs[: 1 + arguments[-1]]]
 
 
 def run_scan_forward(*arguments):
     call, inputs = split("scan", arguments)
-    return ops.forward(_request(call, inputs), inputs, keep_states=True, want_last=True)
+    request = _request(call, inputs, "scan_backward")
+    return ops.forward(request, inputs, keep_states=True, want_last=True)
 
 
 def fake_scan_forward(*arguments):
     call, inputs = split("scan", arguments)
-    request = fake_request(call, inputs)
+    request = fake_request(call, inputs, "scan_backward")
     _, problem, y, last_state = ops.check_forward(request)
     outputs = y, last_state, ops.states_output(request, problem)
     return tuple(empty_output(output, inputs[0]) for output in outputs)
@@ -128,13 +130,14 @@ def fake_scan_forward(*arguments):
 
 def run_scan_backward(dy, dlast_state, states, *arguments):
     call, inputs = split("scan_backward", arguments)
-    gradients = ops.backward(_request(call, inputs), inputs, dy, dlast_state, states)
+    request = _request(call, inputs, "scan_backward")
+    gradients = ops.backward(request, inputs, dy, dlast_state, states)
     return [x for x in gradients if x is not None]
 
 
 def fake_scan_backward(dy, dlast_state, states, *arguments):
     call, inputs = split("scan_backward", arguments)
-    request = fake_request(call, inputs)
+    request = fake_request(call, inputs, "scan_backward")
     incoming = ops.signatures(call.function, FRAMEWORK, ops.UPSTREAM, (dy, dlast_state))
     *_, gradients = ops.check_backward(request, incoming)
     return [empty_output(output, inputs[0]) for output in gradients.values()]
@@ -149,7 +152,7 @@ def run_scan_step(state, *arguments):
 def fake_scan_step(state, *arguments):
     *inputs, softplus, backend = arguments
     call = Call("scan_step", softplus, backend)
-    request = fake_request(call, (*inputs, state), contract.STEP_ARGUMENTS)
+    request = fake_request(call, (*inputs, state), "scan_step", contract.STEP_ARGUMENTS)
     *_, y = steps.check_step(request)
     return empty_output(y, state)
 

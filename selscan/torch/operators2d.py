@@ -48,46 +48,47 @@ def _call(path, softplus, merge, dtype, backend):
     return Call("scan2d", options, backend)
 
 
-def request_of(call, inputs):
-    """For tensors with data."""
-    return request(call.function, FRAMEWORK, inputs, call.options, call.backend, ops.ARGUMENTS)
+def _request(call, inputs, operator):
+    """For tensors with data; `operator` is what the backend must have."""
+    given = call.options, call.backend, operator
+    return request(call.function, FRAMEWORK, inputs, *given, ops.ARGUMENTS)
 
 
-def _fake_request(call, inputs):
-    return operators.fake_request(call, inputs, ops.ARGUMENTS)
+def _fake_request(call, inputs, operator):
+    return operators.fake_request(call, inputs, operator, ops.ARGUMENTS)
 
 
 def run_scan2d(*arguments):
     call, inputs = split(arguments)
-    return ops.forward(request_of(call, inputs), inputs)[0]
+    return ops.forward(_request(call, inputs, "scan2d"), inputs)[0]
 
 
 def fake_scan2d(*arguments):
     call, inputs = split(arguments)
-    return empty_output(ops.check_forward(_fake_request(call, inputs))[2], inputs[0])
+    return empty_output(ops.check_forward(_fake_request(call, inputs, "scan2d"))[2], inputs[0])
 
 
 def run_scan2d_forward(*arguments):
     call, inputs = split(arguments)
-    return ops.forward(request_of(call, inputs), inputs, keep_states=True)
+    return ops.forward(_request(call, inputs, "scan2d_backward"), inputs, keep_states=True)
 
 
 def fake_scan2d_forward(*arguments):
     call, inputs = split(arguments)
-    request = _fake_request(call, inputs)
+    request = _fake_request(call, inputs, "scan2d_backward")
     _, problem, y = ops.check_forward(request)
     return tuple(empty_output(x, inputs[0]) for x in (y, states_output(request, problem)))
 
 
 def run_scan2d_backward(dy, states, *arguments):
     call, inputs = split(arguments)
-    gradients = ops.backward(request_of(call, inputs), inputs, dy, states)
+    gradients = ops.backward(_request(call, inputs, "scan2d_backward"), inputs, dy, states)
     return [x for x in gradients if x is not None]
 
 
 def fake_scan2d_backward(dy, states, *arguments):
     call, inputs = split(arguments)
-    request = _fake_request(call, inputs)
+    request = _fake_request(call, inputs, "scan2d_backward")
     incoming = signatures(call.function, FRAMEWORK, ops.UPSTREAM, (dy,))
     *_, gradients = ops.check_backward(request, incoming)
     return [empty_output(output, inputs[0]) for output in gradients.values()]

@@ -51,8 +51,10 @@ def scan_of_tensors(inputs, delta_softplus, reverse, layout, out_dtype, backend,
         check_arrays("scan", inputs, backend)
         y, last = scan_by_operator(operators.Call("scan", options, backend), inputs)
     else:
-        request = ops.request("scan", FRAMEWORK, inputs, options, backend)
-        if records(inputs):
+        recorded = records(inputs)
+        operator = "scan_backward" if recorded else "scan"
+        request = ops.request("scan", FRAMEWORK, inputs, options, backend, operator)
+        if recorded:
             y, last = Scan.apply(request, return_last_state, *inputs)
         else:
             y, last, _ = ops.forward(request, inputs, want_last=return_last_state)
@@ -99,7 +101,7 @@ def as_scan(state, inputs, delta_softplus, backend, direct):
     inputs = (u, delta, A, B, C, D, z, delta_bias, state, None)
     options = ops.switches("scan_step", delta_softplus)
     if direct:
-        request = ops.request("scan_step", FRAMEWORK, inputs, options, backend)
+        request = ops.request("scan_step", FRAMEWORK, inputs, options, backend, "scan_backward")
         y, state = Scan.apply(request, True, *inputs)
     else:
         y, state = scan_by_operator(operators.Call("scan_step", options, backend), inputs)
@@ -114,7 +116,8 @@ def scan_backward_of_tensors(inputs, dy, dlast_state, delta_softplus, reverse, l
         check_arrays("scan_backward", (dy, dlast_state), backend, ops.UPSTREAM)
         call = operators.Call("scan_backward", options, backend)
         return gradients_by_operator(call, inputs, dy, dlast_state)
-    request = ops.request("scan_backward", FRAMEWORK, inputs, options, backend)
+    given = options, backend, "scan_backward"
+    request = ops.request("scan_backward", FRAMEWORK, inputs, *given)
     return recorded_gradients(request, inputs, dy, dlast_state)
 
 
@@ -133,8 +136,10 @@ def scan2d_of_tensors(inputs, path, delta_softplus, merge, out_dtype, backend):
         if transforming():
             return OperatorScan2d.apply(call, *inputs)[0]
         return operators2d.SCAN2D(*inputs, *call.constants())
-    asked = ops.request("scan2d", FRAMEWORK, inputs, options, backend, ops2d.ARGUMENTS)
-    if records(inputs):
+    recorded = records(inputs)
+    given = options, backend, "scan2d_backward" if recorded else "scan2d", ops2d.ARGUMENTS
+    asked = ops.request("scan2d", FRAMEWORK, inputs, *given)
+    if recorded:
         return Scan2d.apply(asked, *inputs)
     return ops2d.forward(asked, inputs)[0]
 

@@ -110,14 +110,9 @@ class Emulated:
         return int(np.prod(shape)) * (2 if problem.is_complex else 1)
 
     @staticmethod
-    def launch(plan, addresses, stream):
+    def launch(plan, addresses, stream=None):
         for one in plan if isinstance(plan, list) else (plan,):
             one.launch(function(one.file, one.name), addresses)
-
-    @classmethod
-    def sum_parts(cls, plan, framework, pairs):
-        address = framework.address
-        cls.launch(plan, [(address(parts), address(result)) for parts, result in pairs], None)
 
 
 def backward(

@@ -36,7 +36,7 @@ def devices(monkeypatch, tmp_path):
     fakes.install_cupy(monkeypatch, found)
     fakes.install_numba(monkeypatch)
     yield found
-    selscan.backends._import.cache_clear()
+    selscan.backends.forget()
 
 
 LIBRARIES = {

@@ -8,6 +8,7 @@ routes.py and gather.py, with gather_plan.py, move images along paths.
 import numpy as np
 from numba import config
 
+from .. import OPERATORS
 from . import plan, run, simd
 from .backward import compile_backward
 from .coefficients import SHARED
@@ -19,7 +20,6 @@ from .maps import compile_load_rows, compile_store_rows
 from .plan import (
     backward_parts,
     backward_plan,
-    backward_slices,
     forward_plan,
     states_size,
     step_plan,
@@ -29,21 +29,22 @@ from .step import compile_step
 from .tiles import compile_load, compile_store
 
 __all__ = [
-    "RoutesPlan",
+    "SERVES",
     "backward_parts",
     "backward_plan",
     "backward_scratch",
-    "backward_slices",
     "check",
     "detail",
     "forward_plan",
     "kernel",
     "launch",
+    "move_plan",
     "states_size",
     "step_plan",
-    "sum_parts",
     "sum_plan",
 ]
+
+SERVES = frozenset(OPERATORS)
 
 _COMPILERS = {
     "forward": compile_forward,
@@ -81,19 +82,18 @@ def launch(plan, addresses, stream=None):
     run.run(plan, addresses)
 
 
+def move_plan(moved):
+    """Plan of a gather or a scatter."""
+    return RoutesPlan(moved)
+
+
 def backward_scratch(problem):
-    """Elements that the framework allocates for a backward: none, run.py has scratch."""
+    """None: run.py has scratch."""
     return 0
 
 
 def sum_plan(problem, pairs):
-    """The framework sums parts itself."""
-
-
-def sum_parts(plan, framework, pairs):
-    """result = the sum over the first axis of parts, for all (parts, result)."""
-    for parts, result in pairs:
-        framework.sum_parts(parts, result)
+    """None: the library of the arrays adds up."""
 
 
 def check():

@@ -13,6 +13,7 @@ from . import gpu, launches, nvrtc, plan_backward
 from .launches import step_plan, sum_plan
 
 __all__ = [
+    "SERVES",
     "backward_parts",
     "backward_plan",
     "backward_scratch",
@@ -22,9 +23,10 @@ __all__ = [
     "launch",
     "states_size",
     "step_plan",
-    "sum_parts",
     "sum_plan",
 ]
+
+SERVES = frozenset(("scan", "scan_backward", "scan_step"))
 
 
 def forward_plan(problem, operands):
@@ -62,16 +64,10 @@ def _device(problem):
     return gpu.properties(launches.number_of(problem.device))
 
 
-def launch(plan, addresses, stream):
+def launch(plan, addresses, stream=None):
     """Start the kernels of a plan on operands at these addresses (by name), on a stream."""
     for one in plan if isinstance(plan, list) else (plan,):
         one.launch(nvrtc.kernel(one.file, one.name, one.device), addresses, stream)
-
-
-def sum_parts(plan, framework, pairs):
-    """result = the sum over the first axis of parts, for all (parts, result) at once."""
-    address = framework.address
-    launch(plan, [(address(parts), address(result)) for parts, result in pairs], framework.stream())
 
 
 def check():

@@ -129,10 +129,9 @@ class Arguments:
 
 def steps_of(layout, axes):
     """Bytes between neighbours along batch, channel, state and time; 0 where there are none."""
-    found = (
-        None if axis is None or layout.shape[axis] == 1 else layout.steps[axis] for axis in axes
+    return tuple(
+        0 if axis is None or layout.shape[axis] == 1 else layout.steps[axis] for axis in axes[:4]
     )
-    return tuple(0 if step is None else step for step in found)
 
 
 def forward_arguments(problem, operands, element, mapping):

@@ -149,9 +149,9 @@ def estimate(problem, mapping, device):
 def _memory(problem, mapping, shape, device):
     """Cycles of the traffic of u, delta, z and y; short runs waste parts of sectors."""
     u = problem.layouts["u"]
-    _, channel, _, time = problem.axes["u"]
+    axes = problem.axes["u"]
     size = 2 if u.dtype in ("float16", "bfloat16") else SIZES[u.dtype]
-    along_time = time is not None and abs(u.steps[time]) <= abs(u.steps[channel])
+    along_time = axes.t is not None and abs(u.steps[axes.t]) <= abs(u.steps[axes.d])
     run = shape.length if along_time else _slots(problem, mapping)
     waste = max(1, _SECTOR / (run * size))
     arrays = 3 + ("z" in problem.layouts)
