@@ -140,3 +140,12 @@ def test_a_public_function_documents_its_results_and_shows_an_example(name):
 
 def test_the_public_names_are_sorted_and_unique():
     assert selscan.__all__ == sorted(set(selscan.__all__))
+
+
+def test_the_top_level_holds_the_public_functions_the_command_line_and_the_doors():
+    files = {path.stem for path in (ROOT / "selscan").glob("*.py")}
+    command_line = {"__main__", "bench", "cases", "check", "machine"}
+
+    assert files - {"distributed", "onnx"} == command_line | {
+        *("__init__", "api", "api_paths", "errors", "messages")
+    }

@@ -18,8 +18,11 @@ LAYERS = (
     ("arrays",),
     ("ops",),
     ("torch",),
+    ("jax",),
     ("api", "api_paths"),
+    ("distributed",),
     ("nn",),
+    ("onnx",),
     ("models", "compat"),
     ("selscan",),  # selscan/__init__.py, the public face
     ("machine",),
@@ -28,7 +31,7 @@ LAYERS = (
     ("__main__",),
 )
 RANK = {unit: rank for rank, row in enumerate(LAYERS) for unit in row}
-FURTHER_UP = ("nn", "models", "compat")
+FURTHER_UP = ("distributed", "nn", "onnx", "models", "compat")
 # These import torch and numba inside functions only.
 COMMAND_LINE = ("machine", "bench", "check", "__main__")
 
@@ -36,7 +39,7 @@ HOMES = {
     "torch": ("torch", *FURTHER_UP, *COMMAND_LINE),
     "cupy": ("backends.cupy",),
     "cupyx": ("backends.cupy",),
-    "jax": (),  # looked up in sys.modules
+    "jax": ("jax",),  # elsewhere it is looked up in sys.modules
     "ml_dtypes": ("arrays.numpy",),
     "numba": ("backends", "machine", "bench"),
     "llvmlite": ("backends",),

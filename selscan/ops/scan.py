@@ -112,7 +112,8 @@ def run(request, call, arrays, states=None):
     """Allocate the results of a call, run its kernels on arrays, and sum up what is in parts."""
     framework, backend = request.framework, request.backend
     address = framework.address
-    results, addresses, pairs = call.sinks.allocate(framework)
+    results = call.sinks.allocate(framework)
+    addresses, pairs = call.sinks.written(framework, results)
     for i, name in call.given:
         addresses[name] = address(arrays[i])
     if states is not None and call.states.layout.shape != (0,):
@@ -168,7 +169,7 @@ def forward(request, inputs, *, keep_states=False, want_last=False, want_y=True)
     if call.plan is not None:
         found = iter(run(request, call, inputs, states))
     else:
-        found = iter(call.sinks.allocate(framework)[0])
+        found = iter(call.sinks.allocate(framework))
     y = next(found) if want_y else None
     last_state = next(found) if want_last else None
     if call.plan is None and want_last:
@@ -239,7 +240,7 @@ def backward(request, inputs, dy, dlast_state, states=None):
     if states is not None:
         check_states(request, call.states.layout, states)
     if call.plan is None:
-        gradients = call.sinks.allocate(framework)[0]
+        gradients = call.sinks.allocate(framework)
         for sink, gradient in zip(call.sinks.all, gradients, strict=True):
             # Nothing was scanned: the last state is the initial one.
             passed_on = sink.name == "dinitial_state" and dlast_state is not None

@@ -79,7 +79,7 @@ def _results(request, call, arrays, states):
     """The results of a call, zeros if there is nothing to scan."""
     if call.plan is not None:
         return run(request, call, arrays, states)
-    results = call.sinks.allocate(request.framework)[0]
+    results = call.sinks.allocate(request.framework)
     for result in results:
         request.framework.fill(result, 0)
     return results

@@ -20,16 +20,19 @@ class Sinks(NamedTuple):
     sums: Any = None
 
     def allocate(self, framework):
-        """The results, their addresses by name, and (parts, result) of those to be summed."""
-        results, addresses, pairs = [], {}, []
-        for sink in self.all:
-            written = result = framework.allocate(sink.output)
+        """The results."""
+        return [framework.allocate(sink.output) for sink in self.all]
+
+    def written(self, framework, results):
+        """Addresses by name of what a kernel writes, and (parts, result) of what is summed."""
+        addresses, pairs = {}, []
+        for sink, result in zip(self.all, results, strict=True):
+            array = result
             if sink.parts is not None:
-                written = framework.allocate(sink.parts)
-                pairs.append((written, result))
-            addresses[sink.name] = framework.address(written)
-            results.append(result)
-        return results, addresses, pairs
+                array = framework.allocate(sink.parts)
+                pairs.append((array, result))
+            addresses[sink.name] = framework.address(array)
+        return addresses, pairs
 
     def sum_up(self, backend, framework, pairs):
         """result = the sum over the first axis of parts, for all (parts, result)."""
