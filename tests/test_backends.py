@@ -164,3 +164,15 @@ def test_lists_say_why_it_cannot_run():
 
     assert info == ("fake", False, "the fake backend needs luck", "", ("scan",))
     assert dict(shown())["fake"].startswith("not usable: the fake backend needs luck; without ")
+
+
+def test_hardware_that_cannot_be_asked_is_listed_as_such(fake, monkeypatch):
+    def detail():
+        raise RuntimeError("the driver is gone")
+
+    monkeypatch.setattr(fake, "detail", detail)
+
+    info = selscan.list_backends()[0]
+
+    assert info.usable
+    assert info.detail == "its hardware cannot be asked: RuntimeError: the driver is gone"

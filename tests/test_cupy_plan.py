@@ -196,6 +196,15 @@ def test_steps_along_axes_of_one_element_count_as_nothing():
     assert arguments.steps_of(layout, (0, 1, None, 2)) == (0, 4, 0, 0)
 
 
+def test_structs_are_scalars_as_cupy_asks_an_array_for_a_description_in_python():
+    problem, operands = problem_of(2, 8, 64, 16, 1)
+    pair = [(Layout((2, 4), (16, 4), "float32"), Layout((4,), (4,), "float32"))]
+
+    for made in (launches.forward_plan(problem, operands, H200), launches.sum_plan(problem, pair)):
+        addresses = {} if made.name.startswith("scan") else [(64, 128)]
+        assert type(made.arguments.fill(addresses)) is np.void
+
+
 def test_a_filled_struct_leaves_the_plan_as_it_was():
     problem, operands = problem_of(2, 8, 64, 16, 1)
     made = launches.forward_plan(problem, operands, H200)

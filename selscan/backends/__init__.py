@@ -248,6 +248,14 @@ def usable(name):
     return not _import(name)[1]
 
 
+def _detail(module):
+    """What a backend says of its hardware; a driver may fail at the question."""
+    try:
+        return module.detail()
+    except Exception as error:
+        return f"its hardware cannot be asked: {type(error).__name__}: {error}"
+
+
 def list_backends():
     """All backends, whether each can be used on this machine, and if not, why and what helps.
 
@@ -265,7 +273,7 @@ def list_backends():
     infos = []
     for name in DEVICES:
         module, reason = _import(name)
-        detail = "" if reason else module.detail()
+        detail = "" if reason else _detail(module)
         serves = tuple(x for x in OPERATORS if module is not None and x in module.SERVES)
         infos.append(BackendInfo(name, not reason, reason, detail, serves))
     return infos
