@@ -57,18 +57,24 @@ def test_the_weights_are_found_in_what_training_scripts_save(wrap, tmp_path):
     assert_loaded(state, tmp_path / "weights.pth")
 
 
-def test_settings_of_a_class_that_is_not_installed_do_no_harm(tmp_path, monkeypatch):
-    class CfgNode(dict):
-        """Pickled as yacs.config.CfgNode, as in the files of VMamba."""
+@pytest.mark.parametrize(
+    "name", ["yacs.config.CfgNode", "lightning.fabric.utilities.data.AttributeDict"]
+)
+def test_settings_of_a_class_that_is_not_installed_do_no_harm(name, tmp_path, monkeypatch):
+    class Settings(dict):
+        """Pickled under the name, as in the files of VMamba and of Lightning."""
 
-    CfgNode.__module__, CfgNode.__qualname__ = "yacs.config", "CfgNode"
-    for name in ("yacs", "yacs.config"):
-        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    sys.modules["yacs.config"].CfgNode = CfgNode
-    state, settings = random_state(), CfgNode(DATA=CfgNode(BATCH_SIZE=128))
+    module, _, Settings.__qualname__ = name.rpartition(".")
+    Settings.__module__ = module
+    packages = [module[:i] for i, letter in enumerate(f"{module}.") if letter == "."]
+    for package in packages:
+        monkeypatch.setitem(sys.modules, package, types.ModuleType(package))
+    setattr(sys.modules[module], Settings.__qualname__, Settings)
+    state, settings = random_state(), Settings(DATA=Settings(BATCH_SIZE=128))
     settings.frozen = True
     torch.save({"model": state, "config": settings}, tmp_path / "weights.pth")
-    monkeypatch.delitem(sys.modules, "yacs.config")
+    for package in packages:
+        monkeypatch.delitem(sys.modules, package)
 
     assert_loaded(state, tmp_path / "weights.pth")
 
@@ -180,7 +186,8 @@ def without(state, *names):
         (
             lambda state: {"optimizer": {"lr": 1.0}},
             "load: source must be a state dict, or have one as model_ema, ema_model, "
-            "state_dict_ema, state_dict, model; got one with optimizer.",
+            "state_dict_ema, ema_state_dict, ema, state_dict, model_state_dict, model, module, "
+            "net, app, online_model; got one with optimizer.",
         ),
         (lambda state: {}, "got a dict."),
     ],

@@ -10,12 +10,7 @@ import torch
 
 from ..messages import describe, fail
 from .files import read
-
-# Where training scripts put the weights. Averages over the training come first: published figures
-# are theirs.
-# Of names: by DataParallel and its kind, and by torch.compile.
-PREFIXES = ("module.", "_orig_mod.")
-WRAPPERS = ("model_ema", "ema_model", "state_dict_ema", "state_dict", "model")
+from .wrappers import some, unwrapped
 
 
 def load(model, source):
@@ -26,17 +21,17 @@ def load(model, source):
     model : torch.nn.Module
         Made by `create`.
     source : str, os.PathLike or dict
-        A file (.pth, .pt, .bin, .safetensors), a folder with one such file, ``"owner/name"`` of a
-        repository on the Hugging Face Hub, or a state dict. Wrappers of training scripts are
-        removed: weights under "model", "state_dict", "model_ema" or "ema_model", the last two
-        before the others, and the prefix "module." of names. Files of torch are read with
-        ``weights_only=True``.
+        A file (.pth, .pt, .bin, .safetensors), the index of several (.index.json), a folder with
+        either, ``"owner/name"`` of a repository on the Hugging Face Hub, or a state dict. What
+        training scripts and libraries put around the weights is removed: dicts such as "model",
+        "state_dict" and "model_ema", averages before others, and prefixes of names such as
+        "module.", "model." and "_orig_mod.". Files of torch are read with ``weights_only=True``.
 
     Raises
     ------
     ValueError
-        Weights that are missing, left over or of another shape; a head for another number of
-        classes is left out, though.
+        Weights that are missing, left over, of another shape, without data of their own, or
+        integers for floats; a head for another number of classes is left out, though.
     TypeError
         Neither a path nor a dict.
     ModuleNotFoundError
@@ -44,32 +39,45 @@ def load(model, source):
     """
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"load: model must be a torch.nn.Module; got {describe(model)}.")
-    state = unwrapped(source if isinstance(source, Mapping) else read(source))
-    if hasattr(model, "adapt"):
-        state = model.adapt(state)
-    own = model.state_dict()
+    inner = model_in(model)
+    own = inner.state_dict()
+    check_memory(own)
+    state = unwrapped(source if isinstance(source, Mapping) else read(source), own)
+    check_data(state)
+    if hasattr(inner, "adapt"):
+        state = inner.adapt(state)
     state = {name: squeezed(value, own.get(name)) for name, value in state.items()}
     check_state(state, own, "a state dict" if isinstance(source, Mapping) else str(source))
-    model.load_state_dict(state)
+    inner.load_state_dict(state)
     return model
 
 
-def unwrapped(file):
-    """The state dict in what a file holds."""
-    for wrapper in WRAPPERS:
-        if isinstance(file, Mapping) and isinstance(file.get(wrapper), Mapping):
-            return unwrapped(file[wrapper])
-    state = {}
-    for name, value in file.items() if isinstance(file, Mapping) else ():
-        while isinstance(name, str) and name.startswith(PREFIXES):
-            name = name.partition(".")[2]
-        state[name] = value
-    kinds = {(isinstance(k, str), isinstance(v, torch.Tensor)) for k, v in state.items()}
-    if kinds != {(True, True)}:
-        expected = f"a state dict, or have one as {', '.join(WRAPPERS)}"
-        got = f"one with {some([str(name) for name in state])}" if state else describe(file)
-        fail("load", "source", expected, got)
-    return state
+def model_in(model):
+    """The model that one of torch's is around: compiled, parallel, averaged."""
+    while type(model).__module__.startswith("torch."):
+        inner = getattr(model, "_orig_mod", None) or getattr(model, "module", None)
+        if not isinstance(inner, torch.nn.Module):
+            break
+        model = inner
+    return model
+
+
+def check_memory(own):
+    """A model on the device "meta" can hold no weights."""
+    if any(value.is_meta for value in own.values()):
+        hint = ' Call model.to_empty(device="cpu") first.'
+        fail("load", "model", "one with memory for its weights", "one on the device meta", hint)
+
+
+def check_data(state):
+    """Tensors whose numbers can be copied one by one."""
+    for name, value in state.items():
+        if value.is_meta:
+            fail("load", "source", "weights with data", f"{name} on the device meta")
+        if value.layout != torch.strided or value.is_quantized:
+            got = "quantized" if value.is_quantized else f"of layout {value.layout}"
+            hint = f" Call .{'dequantize' if value.is_quantized else 'to_dense'}() first."
+            fail("load", "source", "weights in dense tensors", f"{name} {got}", hint)
 
 
 def squeezed(value, own):
@@ -83,25 +91,37 @@ def fits(value, own):
 
 
 def check_state(state, own, source):
-    """Every tensor of the model, of its shape, and no others."""
+    """Every tensor of the model, of its shape and kind, and no others."""
     missing = [name for name in own if name not in state]
     left = [name for name in state if name not in own]
-    other = [
-        f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
+    both = [(name, state[name], value) for name, value in own.items() if name in state]
+    shapes = [(k, tuple(x.shape), tuple(y.shape)) for k, x, y in both if x.shape != y.shape]
+    kinds = [(k, short(x), short(y)) for k, x, y in both if not casts(x.dtype, y.dtype)]
+    parts = [
+        ("lacks", missing),
+        ("has besides", left),
+        ("has of another shape", ["{} {} for {}".format(*x) for x in shapes]),
+        ("has of another kind", ["{} {} for {}".format(*x) for x in kinds]),
     ]
-    parts = [("lacks", missing), ("has besides", left), ("has of another shape", other)]
     found = "; ".join(f"it {verb} {some(names)}" for verb, names in parts if names)
     if found:
         expected = "the weights of this model"
         fail("load", "source", expected, f"{source}: {found}")
 
 
-def some(names, count=4):
-    """The first few of some names."""
-    text = ", ".join(names[:count])
-    return f"{text} and {len(names) - count} more" if len(names) > count else text
+def casts(dtype, own):
+    """Whether numbers mean the same in the model's dtype: integers that stand for floats do not.
+
+    Averages of counts, which are floats, may become counts again.
+    """
+    if dtype.is_complex:
+        return own.is_complex
+    return dtype.is_floating_point or not (own.is_floating_point or own.is_complex)
+
+
+def short(tensor):
+    """The name of a dtype."""
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def keep_own(model, state, prefix, of_other_shape=False):

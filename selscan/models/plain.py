@@ -180,13 +180,12 @@ class Plain(nn.Module):
 
         One of a classifier fits a model of feature maps: norms of maps stay as they begin.
         """
-        state = dict(state)
+        state, own = dict(state), self.state_dict()
         for name in ("pos_embed", "rope.freqs_cos", "rope.freqs_sin"):
-            if name in state:
-                state[name] = self._resized(name, state[name])
+            if name in own and is_table(state.get(name), own[name]):
+                state[name] = self._resized(name, state[name].to(own[name].dtype))
         if self.out_indices is None:
             return keep_own(self, state, "head.", of_other_shape=True)
-        own = self.state_dict()
         left_out = ("head.", "norm_f.")
         state = {k: v for k, v in state.items() if k in own or not k.startswith(left_out)}
         return keep_own(self, state, "outnorm_")
@@ -200,3 +199,10 @@ class Plain(nn.Module):
             fail("load", name, "that of a square of patches", f"one of {count} patches")
         new = tokens.resized(table.reshape(1, *table.shape[-2:]), form, old, self.grid)
         return new.reshape(*table.shape[:-2], *new.shape[1:])
+
+
+def is_table(value, own):
+    """Whether a tensor has rows like those of another one; what is none is refused elsewhere."""
+    if value is None or not value.is_floating_point() or value.dim() != own.dim():
+        return False
+    return value.shape[-1] == own.shape[-1]

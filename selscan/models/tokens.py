@@ -121,9 +121,9 @@ def resized(table, form, old, new):
 
 def grid_of(count, own):
     """The grid of a table with `count` patches, None if it can have none: `own`, or a square."""
+    if count < 1 or count == math.prod(own):
+        return own if count > 0 else None
     side = math.isqrt(count)
-    if count == math.prod(own):
-        return own
     return (side, side) if side * side == count else None
 
 

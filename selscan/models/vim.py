@@ -7,7 +7,7 @@ from torch import nn
 from ..messages import fail
 from ..nn import BiMamba
 from ..nn.initial import init_weights
-from .plain import Plain
+from .plain import Plain, is_table
 from .registry import Variant
 from .tokens import CLASS_TOKENS
 
@@ -78,7 +78,8 @@ class Vim(Plain):
         patches = self.patch_embed
         half = patches.grid(*self.img_size, stride=patches.patch // 2 or 1)
         count = math.prod(half) + len(CLASS_TOKENS[self.class_token])
-        if self.grid != half and "pos_embed" in state and state["pos_embed"].shape[1] == count:
+        table = state.get("pos_embed")
+        if self.grid != half and is_table(table, self.pos_embed) and table.shape[1] == count:
             grid, found = ("{} x {} patches".format(*x) for x in (self.grid, half))
             hint = " Are the weights for half the stride?"
             fail("load", "pos_embed", f"that of {grid}", found, hint)
