@@ -75,8 +75,12 @@ def test_the_table_of_models_says_what_it_needs(monkeypatch, capsys):
         ),
         ({"name": 3}, TypeError, "create: name must be a string; got 3 (int)."),
         ({"num_classes": 0}, ValueError, "create: num_classes must be an integer of at least 1;"),
-        ({"in_chans": 1.5}, ValueError, "create: in_chans must be an integer of at least 1; got 1"),
-        ({"features_only": 1}, TypeError, "create: features_only must be a bool; got 1 (int)."),
+        ({"in_chans": 1.5}, TypeError, "create: in_chans must be an integer of at least 1; got 1"),
+        (
+            {"features_only": 1},
+            TypeError,
+            "create: features_only must be True or False; got 1 (int).",
+        ),
         (
             {"drop_path_rate": 1},
             ValueError,

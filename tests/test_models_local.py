@@ -253,12 +253,12 @@ def test_each_layer_has_four_of_the_candidates_in_their_order():
     [
         (
             lambda: plain(class_token="first"),
-            "LocalVim: class_token must be None or 'middle'; got 'first' (str).",
+            "create: class_token must be None or 'middle'; got 'first' (str).",
         ),
         (lambda: plain(routes=(("h", "w0"),)), "Path.of: "),
         (
             lambda: pyramid(routes=PYRAMID[:5]),
-            "LocalVMamba: routes must be those of 6 blocks; got 5.",
+            "create: routes must be those of 6 blocks; got 5.",
         ),
         (
             lambda: searched_routes(plain()),

@@ -204,11 +204,11 @@ def test_the_stream_stays_in_float32_where_mixers_are_in_bfloat16(how):
     [
         (
             lambda: small(class_token="last"),
-            "Vim: class_token must be None, 'first', 'middle' or 'both'; got 'last' (str).",
+            "create: class_token must be None, 'first', 'middle' or 'both'; got 'last' (str).",
         ),
         (
             lambda: small(version="v3"),
-            "BiMamba: version must be 'v1' or 'v2'; got 'v3' (str).",
+            "create: version must be 'v1' or 'v2'; got 'v3' (str).",
         ),
         (
             lambda: small(img_size=(32, 36)),

@@ -9,7 +9,8 @@
 from ..messages import describe
 from . import efficientvmamba, localvim, localvmamba, msvmamba, vim, vmamba
 from .checkpoints import load
-from .registry import check_options, check_own_options, checked_name
+from .registry import check_names, check_options, checked_name
+from .tokens import checked_sides
 
 __all__ = ["create", "list", "load"]
 
@@ -61,11 +62,13 @@ def create(
         Channels of the images.
     img_size : int or (int, int)
         Size of the images, for models that learn the positions of their patches (Vim, LocalVim);
-        weights for another size are resized. All other models take images of any size.
+        weights for another size are resized. All other models take images of any size, whatever
+        is said here.
     features_only : bool
         Return feature maps instead of the scores of classes.
     out_indices : sequence of int, optional
-        The stages, or layers, whose maps are returned; all stages if not given.
+        The stages, or layers, whose maps are returned, first to last in whatever order they stand
+        here; all stages if not given. What is behind the last of them is not built.
     drop_path_rate : float, optional
         Stochastic depth in training: the share of the last block's results that is left out. That
         of the paper if not given.
@@ -101,7 +104,9 @@ def create(
     family = families[checked_name(name, families)]
     variant = family.VARIANTS[name]
     check_options(num_classes, in_chans, features_only, out_indices, drop_path_rate)
-    check_own_options(name, family.FAMILY, options)
+    check_names(name, family.FAMILY, options)
+    if not variant.sized:
+        checked_sides(img_size)  # by all others where they see what fits
     if isinstance(pretrained, bool):
         got, hint = describe(pretrained), "No weights come with selscan."
         raise TypeError(f"create: pretrained must be a path or a state dict; got {got}. {hint}")

@@ -7,7 +7,7 @@ from .. import paths
 from ..nn import Mixer2d
 from ..nn.layers import BiAttn, ChannelsFirst, ChannelsLast, DropPath, drop_path_rates
 from ..nn.patches import PatchMerging, patch_embed
-from .pyramid import Pyramid, Stage, widths
+from .pyramid import Pyramid, Stage, stages_of, widths
 from .registry import Variant
 
 VARIANTS = {
@@ -96,6 +96,7 @@ class ConvStage(nn.Sequential):
 
     def __init__(self, blocks, downsample):
         super().__init__(ChannelsFirst(), *blocks, ChannelsLast(), downsample or nn.Identity())
+        self.merging = str(len(self) - 1)
 
     def blocks(self, x):
         for module in list(self)[:-1]:  # a slice would be another ConvStage
@@ -131,12 +132,13 @@ class EfficientVMamba(Pyramid):
         out_indices=None,
     ):
         dims, stages = widths(dim, depths), []
-        for i, rates in enumerate(drop_path_rates(drop_path_rate, depths)):
+        maps, built = stages_of(dims, features_only, out_indices)
+        for i, rates in enumerate(drop_path_rates(drop_path_rate, depths)[:built]):
             block, stage = (Block, Stage) if i < SCANNED else (InvertedResidual, ConvStage)
-            merging = PatchMerging(dims[i], dims[i + 1]) if i + 1 < len(dims) else None
+            merging = PatchMerging(dims[i], dims[i + 1]) if i + 1 < built else None
             stages.append(stage([block(dims[i], rate) for rate in rates], merging))
         embedding = patch_embed(in_chans, dims[0])
-        super().__init__(embedding, stages, dims, num_classes, features_only, out_indices)
+        super().__init__(embedding, stages, dims, num_classes, maps)
 
 
 FAMILY = EfficientVMamba

@@ -9,10 +9,11 @@ from torch import nn
 
 from ..messages import describe, fail
 from ..nn import LocalMamba
+from ..nn.checks import check_choice, check_count
 from ..nn.initial import init_weights
-from ..nn.routes import CANDIDATES, RouteSum, RouteWeights
+from ..nn.routes import CANDIDATES, RouteSum, RouteWeights, checked_routes
 from .plain import Plain
-from .registry import Variant
+from .registry import LAYERS, Variant
 
 KEPT = 4  # routes of a layer behind a search
 
@@ -86,16 +87,20 @@ class LocalVim(Plain):
     """
 
     def __init__(self, dim, routes=None, depth=None, *, class_token=None, d_state=16, **options):
-        if class_token not in (None, "middle"):
-            fail("LocalVim", "class_token", "None or 'middle'", describe(class_token))
-        routes = named_routes(routes)
-        if routes is not None and depth not in (None, len(routes)):
-            expected = f"{len(routes)}, as many as there are routes"
+        check_count("create", "d_state", d_state)
+        check_choice("create", "class_token", class_token, (None, "middle"))
+        if depth is not None:
+            check_count("create", "depth", depth, LAYERS)
+        table = None if routes is None else table_of_routes(routes)
+        if table and depth not in (None, len(table)):
+            expected = f"{len(table)}, as many as there are routes"
             fail("create", "depth", expected, describe(depth))
-        of_layers = (None,) * (20 if depth is None else depth) if routes is None else routes
-        middle = class_token is not None
-        mixers = [LocalMamba(dim, of_layer, middle, d_state=d_state) for of_layer in of_layers]
-        super().__init__(mixers, dim, class_token=class_token, pads=True, **options)
+        depth, middle = len(table) if table else depth or 20, class_token is not None
+
+        def mixer(number):
+            return LocalMamba(dim, table and table[number], middle, d_state=d_state)
+
+        super().__init__(mixer, dim, depth, class_token=class_token, pads=True, **options)
 
     def add_norms_of_maps(self, dim):
         for i in range(len(self.out_indices)):
@@ -145,13 +150,23 @@ def searched_routes(model):
     return tuple(tuple(CANDIDATES[i] for i in layer) for layer in best)
 
 
-def named_routes(routes):
-    """A table of routes, by its name or as it is."""
-    if not isinstance(routes, str):
-        return routes
-    if routes not in ROUTES:
-        fail("create", "routes", "'searched', 'unsearched' or a table", describe(routes))
-    return ROUTES[routes]
+def table_of_routes(routes):
+    """The routes of each layer, from the name of a table or one as it is."""
+    if isinstance(routes, str):
+        if routes not in ROUTES:
+            fail("create", "routes", "'searched', 'unsearched' or a table", describe(routes))
+        return ROUTES[routes]
+    return checked_table(routes)
+
+
+def checked_table(routes):
+    """The routes of each layer, as tuples."""
+    expected = f"a sequence of the routes of each layer, 1 to {LAYERS} of them"
+    if not isinstance(routes, list | tuple):
+        fail("create", "routes", expected, describe(routes))
+    if not 1 <= len(routes) <= LAYERS:
+        fail("create", "routes", expected, f"{len(routes)}")
+    return tuple(checked_routes("create", of_layer) for of_layer in routes)
 
 
 FAMILY = LocalVim

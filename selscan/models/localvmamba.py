@@ -4,11 +4,13 @@ import functools
 
 from ..messages import fail
 from ..nn import Mixer2d
+from ..nn.checks import check_count
 from ..nn.layers import drop_path_rates
 from ..nn.patches import PatchMerging, patch_embed
 from ..nn.routes import CANDIDATES, RouteSum
 from ..paths import Path
-from .pyramid import Pyramid, Stage, widths
+from .localvim import checked_table
+from .pyramid import Pyramid, Stage, stages_of, widths
 from .registry import Variant
 from .vmamba import Block
 
@@ -88,7 +90,7 @@ def path_along(routes, height, width):
 def local_mixer(dim, routes, d_state):
     """The 2-D mixer with attention to the channels of each route, or that of a search."""
     combine = RouteSum(2 * dim, search=routes is None)
-    path = functools.partial(path_along, tuple(routes or CANDIDATES))
+    path = functools.partial(path_along, CANDIDATES if routes is None else routes)
     return Mixer2d(dim, path, d_state=d_state, combine=combine)
 
 
@@ -123,19 +125,22 @@ class LocalVMamba(Pyramid):
         features_only=False,
         out_indices=None,
     ):
+        check_count("create", "d_state", d_state)
         dims, stages = widths(dim, depths), []
-        if routes is not None and len(routes) != sum(depths):
-            fail("LocalVMamba", "routes", f"those of {sum(depths)} blocks", f"{len(routes)}")
-        of_blocks = iter([None] * sum(depths) if routes is None else routes)
-        for i, rates in enumerate(drop_path_rates(drop_path_rate, depths)):
+        table = [None] * sum(depths) if routes is None else checked_table(routes)
+        if len(table) != sum(depths):
+            fail("create", "routes", f"those of {sum(depths)} blocks", f"{len(table)}")
+        maps, built = stages_of(dims, features_only, out_indices)
+        of_blocks = iter(table)
+        for i, rates in enumerate(drop_path_rates(drop_path_rate, depths)[:built]):
             mixers = [local_mixer(dims[i], next(of_blocks), d_state) for _ in rates]
             blocks = [
                 Block(dims[i], mixer, 0, rate) for mixer, rate in zip(mixers, rates, strict=True)
             ]
-            merging = PatchMerging(dims[i], dims[i + 1]) if i + 1 < len(dims) else None
+            merging = PatchMerging(dims[i], dims[i + 1]) if i + 1 < built else None
             stages.append(Stage(blocks, merging))
         embedding = patch_embed(in_chans, dims[0])
-        super().__init__(embedding, stages, dims, num_classes, features_only, out_indices)
+        super().__init__(embedding, stages, dims, num_classes, maps)
 
 
 FAMILY = LocalVMamba

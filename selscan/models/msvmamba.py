@@ -8,9 +8,10 @@ it. A gate has the largest model of version 3 only.
 from torch import nn
 
 from ..nn import MultiScaleMixer2d
+from ..nn.checks import check_choice
 from ..nn.layers import ConvFFN, DropPath, drop_path_rates
 from ..nn.patches import PatchMerging, conv_merging, conv_stem, patch_embed
-from .pyramid import Pyramid, Stage, widths
+from .pyramid import Pyramid, Stage, stages_of, widths
 from .registry import Variant
 
 _V1 = {"drop_path_rate": 0.2, "ratio": 2.0, "gate": True, "version": 1}
@@ -31,11 +32,11 @@ VARIANTS = {
 class Block(nn.Module):
     """x + mixer(norm(x)), then x + ffn(norm(x)); in version 3 x + norm(ffn(x))."""
 
-    def __init__(self, dim, ratio, gate, version, drop_path):
+    def __init__(self, dim, mixer, version, drop_path):
         super().__init__()
         self.version = version
         self.norm = nn.LayerNorm(dim)
-        self.op = MultiScaleMixer2d(dim, ratio=ratio, gate=gate, version=version)
+        self.op = mixer
         self.convFFN = ConvFFN(dim, dim * (2 if version == 1 else 4))
         self.norm2 = nn.LayerNorm(dim)
         self.drop_path = DropPath(drop_path)
@@ -56,7 +57,7 @@ class MSVMamba(Pyramid):
         Blocks of each stage.
     dim : int or sequence of int
         Channels of the first stage, and twice as many in each later one; or those of each.
-    ratio, gate, version
+    d_state, ratio, gate, version
         As in `selscan.nn.MultiScaleMixer2d`.
     drop_path_rate, num_classes, in_chans, features_only, out_indices
         As in `selscan.models.create`.
@@ -70,22 +71,29 @@ class MSVMamba(Pyramid):
         ratio,
         gate,
         version,
+        d_state=1,
         drop_path_rate=0.0,
         num_classes=1000,
         in_chans=3,
         features_only=False,
         out_indices=None,
     ):
-        dims = widths(dim, depths)
+        check_choice("create", "version", version, (1, 3))
+        dims = widths(dim, depths, least=1 if version == 1 else 2)
         parts = (patch_embed, PatchMerging) if version == 1 else (conv_stem, conv_merging)
         embed, merging = parts
+        maps, built = stages_of(dims, features_only, out_indices)
+        options = {"d_state": d_state, "ratio": ratio, "gate": gate, "version": version}
         stages = []
-        for i, rates in enumerate(drop_path_rates(drop_path_rate, depths)):
-            blocks = [Block(dims[i], ratio, gate, version, rate) for rate in rates]
-            last = i + 1 == len(dims)
-            stages.append(Stage(blocks, None if last else merging(dims[i], dims[i + 1])))
+        for i, rates in enumerate(drop_path_rates(drop_path_rate, depths)[:built]):
+            mixers = [MultiScaleMixer2d(dims[i], **options) for _ in rates]
+            blocks = [
+                Block(dims[i], mixer, version, rate)
+                for mixer, rate in zip(mixers, rates, strict=True)
+            ]
+            stages.append(Stage(blocks, merging(dims[i], dims[i + 1]) if i + 1 < built else None))
         embedding = embed(in_chans, dims[0])
-        super().__init__(embedding, stages, dims, num_classes, features_only, out_indices)
+        super().__init__(embedding, stages, dims, num_classes, maps)
 
 
 FAMILY = MSVMamba

@@ -6,11 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..messages import describe, fail
-from ..nn.layers import DropPath, drop_path_rates
+from ..messages import fail
+from ..nn.checks import check_choice, check_count, check_switch
+from ..nn.layers import DropPath, drop_path_rates, size_of
 from . import tokens
 from .checkpoints import keep_own
-from .registry import checked_indices
+from .registry import LAYERS, chosen_maps
 
 EPS = 1e-5  # of the norms
 
@@ -50,17 +51,18 @@ class Plain(nn.Module):
 
     Parameters
     ----------
-    mixers : sequence of torch.nn.Module
-        One for each layer, from tokens (b, l, dim) to the same; `place` has what else they take.
-    dim : int
-        Channels.
+    mixer : callable
+        From the number of a layer to its mixer, a torch.nn.Module from tokens (b, l, dim) to the
+        same; `place` has what else it takes.
+    dim, depth : int
+        Channels, and number of layers. Those behind the last map are not built.
     img_size : int or (int, int)
         Height and width of the images that positions are learned for. For other images they are
         resized at each call.
     patch, stride : int
         Side of a patch, and distance between two; without a stride they touch.
     pads : bool
-        As in `tokens.Patches`.
+        As in `tokens.Cut`.
     class_token : {None, "first", "middle", "both"}
         Where there are class tokens. The classifier takes the mean over them, or over all tokens
         where there is none.
@@ -74,8 +76,9 @@ class Plain(nn.Module):
 
     def __init__(
         self,
-        mixers,
+        mixer,
         dim,
+        depth,
         *,
         img_size=224,
         patch=16,
@@ -89,27 +92,33 @@ class Plain(nn.Module):
         features_only=False,
         out_indices=None,
     ):
+        check_count("create", "dim", dim)
+        check_count("create", "depth", depth, LAYERS)
+        check_count("create", "patch", patch)
+        if stride is not None:
+            check_count("create", "stride", stride)
+        check_choice("create", "class_token", class_token, tuple(tokens.CLASS_TOKENS))
+        check_switch("create", "rope", rope)
+        if rope and dim % 4:
+            fail("create", "dim", "a multiple of 4, since tokens are rotated", dim)
+        cut = tokens.Cut(patch, stride or patch, pads)
+        img_size = tokens.checked_image_size(img_size, cut, rope)
+        quarters = sorted({-(-depth * i // 4) - 1 for i in (1, 2, 3, 4)})
+        maps, built = chosen_maps(features_only, out_indices, depth, quarters, "layers")
+
         super().__init__()
-        if class_token not in tokens.CLASS_TOKENS:
-            expected = "None, 'first', 'middle' or 'both'"
-            fail(type(self).__name__, "class_token", expected, describe(class_token))
-        self.patch_embed = tokens.Patches(in_chans, dim, patch, stride or patch, pads)
-        self.img_size = tokens.checked_image_size(img_size, self.patch_embed, rope)
-        self.grid = self.patch_embed.grid(*self.img_size)
-        self.class_token = class_token
+        self.patch_embed = tokens.Patches(in_chans, dim, cut)
+        self.img_size, self.grid = img_size, cut.grid(*img_size)
+        self.class_token, self.depth, self.out_indices = class_token, depth, maps
         for name in tokens.CLASS_TOKENS[class_token]:
             self.register_parameter(name, nn.Parameter(torch.zeros(1, 1, dim)))
         length = math.prod(self.grid) + len(tokens.CLASS_TOKENS[class_token])
         self.pos_embed = nn.Parameter(torch.zeros(1, length, dim))
         self.rope = tokens.Rope(dim, self.grid[0]) if rope else None
-        rates = [0.0, *drop_path_rates(drop_path_rate, (len(mixers),))[0]]
-        self.layers = nn.ModuleList([Layer(dim, *x) for x in zip(mixers, rates, strict=False)])
+        rates = [0.0, *drop_path_rates(drop_path_rate, (depth,))[0]]
+        self.layers = nn.ModuleList([Layer(dim, mixer(i), rates[i]) for i in range(built)])
         self.drop_path = DropPath(rates[-1])
-        self.out_indices = None
-        if features_only:
-            quarters = sorted({-(-len(mixers) * i // 4) - 1 for i in (1, 2, 3, 4)})
-            chosen = quarters if out_indices is None else out_indices
-            self.out_indices = checked_indices(chosen, len(mixers), "layers")
+        if maps:
             self.add_norms_of_maps(dim)
         else:
             self.norm_f = nn.RMSNorm(dim, eps=EPS)
@@ -127,7 +136,7 @@ class Plain(nn.Module):
             weight = layer.mixer.out_proj.weight
             nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
             with torch.no_grad():
-                weight /= math.sqrt(len(self.layers))
+                weight /= math.sqrt(self.depth)
 
     def forward(self, images):
         """Scores (b, num_classes), or a list of maps (b, dim, rows, columns)."""
@@ -157,7 +166,7 @@ class Plain(nn.Module):
     def embed(self, images):
         """Tokens with their positions, and the grid of the patches."""
         x = self.patch_embed(images)
-        grid = tuple(x.shape[2:])
+        grid = size_of(x)
         own = [getattr(self, name) for name in tokens.CLASS_TOKENS[self.class_token]]
         x = tokens.insert(x.flatten(2).transpose(1, 2), own, self.rows(grid))
         return x + tokens.resized(self.pos_embed, self.class_token, self.grid, grid), grid
@@ -178,7 +187,8 @@ class Plain(nn.Module):
     def adapt(self, state):
         """A state dict of this family with the positions of this model's grid.
 
-        One of a classifier fits a model of feature maps: norms of maps stay as they begin.
+        One of a classifier fits a model of feature maps: norms of maps stay as they begin, and
+        layers behind the last map are left out.
         """
         state, own = dict(state), self.state_dict()
         for name in ("pos_embed", "rope.freqs_cos", "rope.freqs_sin"):
@@ -186,7 +196,8 @@ class Plain(nn.Module):
                 state[name] = self._resized(name, state[name].to(own[name].dtype))
         if self.out_indices is None:
             return keep_own(self, state, "head.", of_other_shape=True)
-        left_out = ("head.", "norm_f.")
+        behind = (f"layers.{i}." for i in range(len(self.layers), self.depth))
+        left_out = ("head.", "norm_f.", *behind)
         state = {k: v for k, v in state.items() if k in own or not k.startswith(left_out)}
         return keep_own(self, state, "outnorm_")
 

@@ -5,13 +5,16 @@ from collections import OrderedDict
 from torch import nn
 
 from ..messages import describe, fail
+from ..nn.checks import LARGEST, check_count
 from ..nn.initial import init_weights
 from .checkpoints import keep_own
-from .registry import checked_indices
+from .registry import LAYERS, chosen_maps, shown
 
 
 class Stage(nn.Module):
     """Blocks on maps of one size, and what makes the map for the next stage."""
+
+    merging = "downsample"  # the name of that
 
     def __init__(self, blocks, downsample=None):
         super().__init__()
@@ -34,21 +37,23 @@ class Pyramid(nn.Module):
     patch_embed : torch.nn.Module
         Images (b, in_chans, h, w) to maps (b, h, w, dims[0]).
     stages : sequence of torch.nn.Module
-        Each has `blocks` and `downsample`, from maps to maps.
+        Each has `blocks` and `downsample`, from maps to maps, and the name of the latter,
+        `merging`. Those behind the last map are not among them.
     dims : sequence of int
-        Channels of each stage.
-    num_classes, features_only, out_indices
+        Channels of each stage of the family's classifier.
+    num_classes
         As in `selscan.models.create`.
+    maps : tuple of int, optional
+        The stages whose maps are returned; scores of classes if not given.
     """
 
-    def __init__(self, patch_embed, stages, dims, num_classes, features_only, out_indices):
+    def __init__(self, patch_embed, stages, dims, num_classes, maps=None):
         super().__init__()
         self.patch_embed = patch_embed
         self.layers = nn.ModuleList(stages)
-        chosen = range(len(dims)) if out_indices is None else out_indices
-        self.out_indices = checked_indices(chosen, len(dims)) if features_only else None
-        if features_only:
-            for i in self.out_indices:
+        self.depth, self.out_indices = len(dims), maps
+        if maps:
+            for i in maps:
                 self.add_module(f"outnorm{i}", nn.LayerNorm(dims[i]))
         else:
             head = nn.Linear(dims[-1], num_classes)
@@ -82,27 +87,49 @@ class Pyramid(nn.Module):
     def adapt(self, state):
         """A state dict of this family, as far as it is meant for this model.
 
-        One of a classifier fits a model of feature maps: norms of maps stay as they begin.
+        One of a classifier fits a model of feature maps: norms of maps stay as they begin, and
+        what is behind the last map is left out.
         """
-        if self.out_indices:
-            state = {k: v for k, v in state.items() if not k.startswith("classifier.")}
-            return keep_own(self, state, "outnorm")
-        return keep_own(self, state, "classifier.head.", of_other_shape=True)
+        if self.out_indices is None:
+            return keep_own(self, state, "classifier.head.", of_other_shape=True)
+        left_out = ("classifier.", *self.behind())
+        state = {k: v for k, v in state.items() if not k.startswith(left_out)}
+        return keep_own(self, state, "outnorm")
+
+    def behind(self):
+        """How the names begin that a larger model has, and this one does not need."""
+        stages, norms = range(len(self.layers), self.depth), range(self.depth)
+        yield from (f"layers.{i}." for i in stages)
+        if stages:
+            yield f"layers.{stages[0] - 1}.{self.layers[-1].merging}."
+        yield from (f"outnorm{i}." for i in norms if i not in self.out_indices)
 
 
-def widths(dim, depths):
+def widths(dim, depths, least=1):
     """The channels of each stage."""
-    if not are_counts(depths):
-        fail("create", "depths", "a sequence of integers of at least 1", describe(depths))
-    found = [dim * 2**i for i in range(len(depths))] if type(dim) is int else dim
-    if not are_counts(found) or len(found) != len(depths):
-        expected = f"an integer of at least 1, or {len(depths)} of them"
-        fail("create", "dim", expected, describe(dim))
-    return list(found)
+    check_depths(depths)
+    if type(dim) is int:
+        check_count("create", "dim", dim, least=least)
+        dim = [dim * 2**i for i in range(len(depths))]
+    expected = f"an integer of at least {least}, or {len(depths)} of them"
+    if not isinstance(dim, list | tuple) or len(dim) != len(depths):
+        fail("create", "dim", expected, shown(dim))
+    if not all(type(c) is int and least <= c <= LARGEST for c in dim):
+        fail("create", "dim", f"{expected}, up to {LARGEST}", shown(dim))
+    return list(dim)
 
 
-def are_counts(numbers):
-    """Whether there are numbers, and all are integers of at least 1."""
-    if not isinstance(numbers, list | tuple):
-        return False
-    return bool(numbers) and all(type(x) is int and x >= 1 for x in numbers)
+def check_depths(depths):
+    """The numbers of blocks of all stages."""
+    expected = "a sequence of integers of at least 1"
+    if not isinstance(depths, list | tuple) or not depths:
+        fail("create", "depths", expected, describe(depths))
+    if not all(type(x) is int and x >= 1 for x in depths):
+        fail("create", "depths", expected, shown(depths))
+    if sum(depths) > LAYERS:
+        fail("create", "depths", f"at most {LAYERS} blocks", describe(sum(depths)))
+
+
+def stages_of(dims, features_only, out_indices):
+    """Which stages give maps, None for a classifier, and how many have to be built."""
+    return chosen_maps(features_only, out_indices, len(dims), range(len(dims)))

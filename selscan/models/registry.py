@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..messages import describe, fail
+from ..nn.checks import check_count, check_switch
+
+LAYERS = 1000  # at most, in a model
 
 
 class Variant(NamedTuple):
@@ -36,32 +39,25 @@ def checked_name(name, known):
 
 def check_options(num_classes, in_chans, features_only, out_indices, drop_path_rate):
     """The options that all models have."""
-    for name, value in (("num_classes", num_classes), ("in_chans", in_chans)):
-        if type(value) is not int or value < 1:
-            fail("create", name, "an integer of at least 1", describe(value))
-    if not isinstance(features_only, bool):
-        raise TypeError(f"create: features_only must be a bool; got {describe(features_only)}.")
+    check_count("create", "num_classes", num_classes)
+    check_count("create", "in_chans", in_chans)
+    check_switch("create", "features_only", features_only)
     if out_indices is not None and not features_only:
-        fail("create", "out_indices", "None without features_only=True", out_indices)
+        fail("create", "out_indices", "None without features_only=True", shown(out_indices))
     is_number = type(drop_path_rate) in (int, float)
     if drop_path_rate is not None and not (is_number and 0 <= drop_path_rate < 1):
         fail("create", "drop_path_rate", "a number from 0 to below 1", describe(drop_path_rate))
 
 
-SET_BY_CLASSES = ("mixers", "pads")
-COUNTS = ("depth", "d_state", "patch", "stride", "patch_size")  # options of one integer
+SET_BY_CLASSES = ("mixer", "pads")
 
 
-def check_own_options(name, family, options):
-    """The options of a family: those that its class has, and counts of at least 1."""
+def check_names(name, family, options):
+    """That a family has options of these names; its class looks at their values."""
     taken = options_of(family)
     if unknown := sorted(set(options) - taken):
         expected = ", ".join(sorted(taken))
         raise TypeError(f"create: options of {name} must be among {expected}; got {unknown[0]}.")
-    for option in COUNTS:
-        value = options.get(option)
-        if value is not None and (type(value) is not int or value < 1):
-            fail("create", option, "an integer of at least 1", describe(value))
 
 
 def options_of(family):
@@ -75,14 +71,33 @@ def options_of(family):
     return names - {"self", *SET_BY_CLASSES}
 
 
-def checked_indices(indices, count, what="stages"):
-    """Which of the stages give maps, as a tuple."""
-    if not isinstance(indices, Sequence):
+def chosen_maps(features_only, out_indices, count, default, what="stages"):
+    """Which of `count` stages give maps, None for a classifier, and how many stages that takes."""
+    if not features_only:
+        return None, count
+    maps = checked_indices(default if out_indices is None else out_indices, count, what)
+    return maps, maps[-1] + 1
+
+
+def checked_indices(indices, count, what):
+    """Which of the stages give maps, first to last."""
+    if not isinstance(indices, Sequence) or isinstance(indices, str | bytes):
         expected = "a sequence of integers"
         raise TypeError(f"create: out_indices must be {expected}; got {describe(indices)}.")
+    expected = f"different numbers of {what}, from 0 to {count - 1}"
+    if len(indices) > count:
+        fail("create", "out_indices", expected, f"{len(indices)} of them")
     indices = tuple(indices)
     fits = all(type(i) is int and 0 <= i < count for i in indices)
     if not fits or not indices or len(set(indices)) < len(indices):
-        expected = f"different numbers of {what}, from 0 to {count - 1}"
-        fail("create", "out_indices", expected, indices)
+        fail("create", "out_indices", expected, shown(indices))
     return tuple(sorted(indices))
+
+
+def shown(values):
+    """A value in a message, with its own values if it is a short sequence."""
+    if type(values) not in (list, tuple) or len(values) > 8:
+        return describe(values)
+    if all(type(x) is int and x.bit_length() <= 64 for x in values):
+        return tuple(values)
+    return f"({', '.join(map(describe, values))})"

@@ -5,13 +5,15 @@ map of patches.
 """
 
 import math
-import operator
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from ..messages import describe, fail
+from ..nn.checks import LARGEST
+from ..nn.layers import size_of
 
 # Where class tokens stand, and the names of their parameters.
 CLASS_TOKENS = {
@@ -23,31 +25,23 @@ CLASS_TOKENS = {
 ROPE_BASE, ROPE_SIDE = 10000, 14  # angles are those of a map of 14 x 14, whatever its size is
 
 
-class Patches(nn.Module):
-    """Images (b, in_chans, h, w) to maps of patches (b, dim, rows, columns).
+class Cut(NamedTuple):
+    """How images are cut into patches."""
 
-    Parameters
-    ----------
-    in_chans, dim : int
-    patch, stride : int
-        Side of a patch, and distance between two.
-    pads : bool
-        Whether zeros are added at the bottom and on the right, up to full patches. Otherwise
-        images of other sizes are refused.
-    """
+    patch: int  # side of one
+    stride: int  # from one to the next
+    pads: bool  # with zeros at the bottom and on the right, up to full patches; or else refuses
 
-    def __init__(self, in_chans, dim, patch, stride, pads):
-        super().__init__()
-        self.proj = nn.Conv2d(in_chans, dim, patch, stride=stride)
-        self.patch, self.stride, self.pads = patch, stride, pads
-
-    def grid(self, height, width, stride=None):
+    def grid(self, height, width):
         """How many patches there are, of images of this size."""
-        stride = stride or self.stride
-        more = stride - 1 if self.pads else 0
-        return tuple((side - self.patch + more) // stride + 1 for side in (height, width))
+        sides = self.padded(height), self.padded(width)
+        return tuple((side - self.patch) // self.stride + 1 for side in sides)
 
-    def fit(self, height, width):
+    def padded(self, side):
+        """The side of an image as it is cut."""
+        return -(-side // self.patch) * self.patch if self.pads else side
+
+    def fits(self, height, width):
         """Whether images of this size are taken."""
         if self.pads:
             return min(height, width) >= 1
@@ -60,31 +54,47 @@ class Patches(nn.Module):
             return "of at least 1"
         return f"of {self.patch} or a multiple of {self.stride} more"
 
+
+class Patches(nn.Module):
+    """Images (b, in_chans, h, w) to maps of patches (b, dim, rows, columns)."""
+
+    def __init__(self, in_chans, dim, cut):
+        super().__init__()
+        self.proj = nn.Conv2d(in_chans, dim, cut.patch, stride=cut.stride)
+        self.cut = cut
+
     def forward(self, images):
         channels = self.proj.in_channels
         is_image = images.dim() == 4 and images.shape[1] == channels
-        if not is_image or not self.fit(*images.shape[2:]):
-            expected = f"(b, {channels}, h, w) with h and w {self.expected()}"
-            fail("forward", "images", expected, tuple(images.shape))
         # torch.compile has to know them as numbers, or it cannot resize tables.
-        height, width = (operator.index(side) for side in images.shape[2:])
-        if self.pads:
-            bottom, right = -height % self.patch, -width % self.patch
-            images = F.pad(images, (0, right, 0, bottom))
-        return self.proj(images)
+        height, width = size_of(images) if is_image else (0, 0)
+        if not is_image or not self.cut.fits(height, width):
+            expected = f"(b, {channels}, h, w) with h and w {self.cut.expected()}"
+            fail("forward", "images", expected, tuple(images.shape))
+        bottom, right = (self.cut.padded(side) - side for side in (height, width))
+        return self.proj(F.pad(images, (0, right, 0, bottom)) if bottom or right else images)
 
 
-def checked_image_size(img_size, patches, rope):
+def checked_image_size(img_size, cut, rope):
     """(height, width) of images that the patches fit; for `rope` in as many rows as columns."""
-    sizes = (img_size, img_size) if type(img_size) is int else img_size
-    is_pair = isinstance(sizes, tuple | list) and len(sizes) == 2
-    if not is_pair or not all(type(side) is int for side in sizes) or not patches.fit(*sizes):
-        expected = f"one or two integers, {patches.expected()}"
-        fail("create", "img_size", expected, sizes if is_pair else describe(img_size))
-    rows, columns = patches.grid(*sizes)
+    sizes = checked_sides(img_size, cut.expected())
+    if not cut.fits(*sizes):
+        fail("create", "img_size", f"one or two integers, {cut.expected()}", sizes)
+    rows, columns = cut.grid(*sizes)
     if rope and rows != columns:
         hint = " Others can be given to a model that is made for a square."
-        fail("create", "img_size", "a square, since tokens are rotated", tuple(sizes), hint)
+        fail("create", "img_size", "a square, since tokens are rotated", sizes, hint)
+    return sizes
+
+
+def checked_sides(img_size, which="of at least 1"):
+    """(height, width) of an option that is one side or two."""
+    sizes = (img_size, img_size) if type(img_size) is int else img_size
+    is_pair = isinstance(sizes, tuple | list) and len(sizes) == 2
+    if not is_pair or not all(type(side) is int for side in sizes):
+        fail("create", "img_size", f"one or two integers, {which}", describe(img_size))
+    if min(sizes) < 1 or max(sizes) > LARGEST:
+        fail("create", "img_size", f"one or two integers, {which}", tuple(map(describe, sizes)))
     return tuple(sizes)
 
 
@@ -97,7 +107,7 @@ def class_rows(form, patches):
 def insert(x, tokens, rows):
     """x (b, l, dim) with tokens (1, 1, dim) at some rows, first to last."""
     for row, token in zip(rows, tokens, strict=True):
-        x = torch.cat([x[:, :row], token.expand(len(x), 1, -1), x[:, row:]], dim=1)
+        x = torch.cat([x[:, :row], token.expand(x.shape[0], 1, -1), x[:, row:]], dim=1)
     return x
 
 

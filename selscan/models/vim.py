@@ -6,6 +6,7 @@ from torch import nn
 
 from ..messages import fail
 from ..nn import BiMamba
+from ..nn.checks import check_choice, check_count, check_switch
 from ..nn.initial import init_weights
 from .plain import Plain, is_table
 from .registry import Variant
@@ -56,10 +57,14 @@ class Vim(Plain):
         class_token="middle",
         **options,
     ):
-        mixers = [
-            BiMamba(dim, d_state=d_state, version=version, halved=halved) for _ in range(depth)
-        ]
-        super().__init__(mixers, dim, class_token=class_token, **options)
+        check_count("create", "d_state", d_state)
+        check_choice("create", "version", version, ("v1", "v2"))
+        check_switch("create", "halved", halved)
+
+        def mixer(number):
+            return BiMamba(dim, d_state=d_state, version=version, halved=halved)
+
+        super().__init__(mixer, dim, depth, class_token=class_token, **options)
 
     def reset(self):
         super().reset()
@@ -75,8 +80,8 @@ class Vim(Plain):
 
     def adapt(self, state):
         """Also refuses weights for overlapping patches, which have the same names."""
-        patches = self.patch_embed
-        half = patches.grid(*self.img_size, stride=patches.patch // 2 or 1)
+        cut = self.patch_embed.cut
+        half = cut._replace(stride=cut.patch // 2 or 1).grid(*self.img_size)
         count = math.prod(half) + len(CLASS_TOKENS[self.class_token])
         table = state.get("pos_embed")
         if self.grid != half and is_table(table, self.pos_embed) and table.shape[1] == count:

@@ -7,11 +7,11 @@ scan as a multiple of the block's, l8 the blocks of the third stage.
 
 from torch import nn
 
-from ..messages import describe, fail
 from ..nn import Mixer2d
+from ..nn.checks import check_choice, checked_width
 from ..nn.layers import DropPath, Mlp, drop_path_rates
 from ..nn.patches import PatchMerging, conv_merging, conv_stem, patch_embed
-from .pyramid import Pyramid, Stage, widths
+from .pyramid import Pyramid, Stage, stages_of, widths
 from .registry import Variant
 
 
@@ -64,16 +64,16 @@ OLD_PARTS = {".ln_1.": ".norm.", ".self_attention.": ".op."}
 
 
 class Block(nn.Module):
-    """x + mixer(norm(x)), and then x + mlp(norm(x)) if there is one."""
+    """x + mixer(norm(x)), and then x + mlp(norm(x)) if there are channels for one in its middle."""
 
-    def __init__(self, dim, mixer, mlp_ratio, drop_path):
+    def __init__(self, dim, mixer, hidden, drop_path):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.op = mixer
         self.drop_path = DropPath(drop_path)
-        if mlp_ratio:
+        if hidden:
             self.norm2 = nn.LayerNorm(dim)
-            self.mlp = Mlp(dim, int(mlp_ratio * dim))
+            self.mlp = Mlp(dim, hidden)
 
     def forward(self, x):
         x = x + self.drop_path(self.op(self.norm(x)))
@@ -117,19 +117,20 @@ class VMamba(Pyramid):
         features_only=False,
         out_indices=None,
     ):
-        if stem not in ("patches", "conv"):
-            fail("create", "stem", "'patches' or 'conv'", describe(stem))
-        dims = widths(dim, depths)
+        check_choice("create", "stem", stem, ("patches", "conv"))
         is_conv = stem == "conv"
+        dims = widths(dim, depths, least=2 if is_conv else 1)
+        maps, built = stages_of(dims, features_only, out_indices)
+        hidden = [checked_width("create", "mlp_ratio", mlp_ratio, c, or_none=True) for c in dims]
         embed, merging = (conv_stem, conv_merging) if is_conv else (patch_embed, PatchMerging)
         options = {"d_state": d_state, "ratio": ratio, "gate": gate, "conv_bias": not is_conv}
         rates = drop_path_rates(drop_path_rate, depths)
         stages = []
-        for i, c in enumerate(dims):
-            blocks = [Block(c, Mixer2d(c, **options), mlp_ratio, rate) for rate in rates[i]]
-            stages.append(Stage(blocks, merging(c, dims[i + 1]) if i + 1 < len(dims) else None))
+        for i, c in enumerate(dims[:built]):
+            blocks = [Block(c, Mixer2d(c, **options), hidden[i], rate) for rate in rates[i]]
+            stages.append(Stage(blocks, merging(c, dims[i + 1]) if i + 1 < built else None))
         embedding = embed(in_chans, dims[0])
-        super().__init__(embedding, stages, dims, num_classes, features_only, out_indices)
+        super().__init__(embedding, stages, dims, num_classes, maps)
 
     def adapt(self, state):
         """Also from the names of January 2024."""

@@ -3,6 +3,8 @@
 All take and return maps (b, h, w, channels) where nothing else is said.
 """
 
+import operator
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -41,7 +43,7 @@ class DropPath(nn.Module):
         if not self.training or self.rate == 0:
             return x
         keep = 1 - self.rate
-        kept = x.new_empty((len(x), *(1,) * (x.dim() - 1))).bernoulli_(keep)
+        kept = x.new_empty((x.shape[0], *(1,) * (x.dim() - 1))).bernoulli_(keep)
         return x * (kept if keep == 0 else kept / keep)
 
     def extra_repr(self):
@@ -84,14 +86,15 @@ class BiAttn(nn.Module):
     Parameters
     ----------
     dim : int
-        Channels; one eighth of them between the two linear layers.
+        Channels; one eighth of them, but at least one, between the two linear layers.
     """
 
     def __init__(self, dim):
         super().__init__()
+        hidden = max(1, dim // 8)
         self.norm = nn.LayerNorm(dim)
-        self.global_reduce = nn.Linear(dim, dim // 8)
-        self.channel_select = nn.Linear(dim // 8, dim)
+        self.global_reduce = nn.Linear(dim, hidden)
+        self.channel_select = nn.Linear(hidden, dim)
 
     def forward(self, x):
         middle = tuple(range(1, x.dim() - 1))
@@ -104,7 +107,7 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, dim, reduction=8):
         super().__init__()
-        hidden = dim // reduction
+        hidden = max(1, dim // reduction)
         self.fc = nn.Sequential(
             nn.Linear(dim, hidden, bias=False),
             nn.ReLU(),
@@ -119,3 +122,11 @@ def drop_path_rates(rate, depths):
     """For each stage the rates of its blocks: from 0 in the first block to `rate` in the last."""
     rates = torch.linspace(0, rate, sum(depths), device="cpu").tolist()
     return [[rates.pop(0) for _ in range(depth)] for depth in depths]
+
+
+def size_of(x):
+    """Height and width of a map (..., h, w) as numbers, on which paths depend.
+
+    torch.compile then takes them for constants, and so does torch.jit.trace, which has tensors.
+    """
+    return tuple(operator.index(side) for side in x.shape[-2:])

@@ -6,8 +6,9 @@ from torch.nn import functional as F
 from .. import paths
 from ..messages import describe, fail
 from ..paths import Path
-from .initial import dt_rank
-from .layers import SqueezeExcite
+from . import initial
+from .checks import check_choice, check_count, check_switch, checked_width
+from .layers import SqueezeExcite, size_of
 from .s6maps import S6Maps
 
 FIRST, SECOND = slice(0, 1), slice(1, 2)  # groups of parameters
@@ -19,9 +20,19 @@ class MapMixer(S6Maps):
     `mix`, from (b, channels, h, w) to (b, h, w, channels), is left to the classes below.
     """
 
-    def __init__(self, dim, groups, d_state, ratio, conv_bias, gate, in_parts=False):
-        channels = int(ratio * dim)
-        super().__init__(channels, groups, d_state, dt_rank(dim), in_parts)
+    def __init__(
+        self, dim, groups, d_state, ratio, conv_bias, gate, in_parts=False, dt_rank="auto"
+    ):
+        function = type(self).__name__
+        for name, value in (("dim", dim), ("d_state", d_state)):
+            check_count(function, name, value)
+        for name, value in (("conv_bias", conv_bias), ("gate", gate)):
+            check_switch(function, name, value)
+        channels = checked_width(function, "ratio", ratio, dim)
+        if type(dt_rank) is str and dt_rank == "auto":
+            dt_rank = initial.dt_rank(dim)
+        check_count(function, "dt_rank", dt_rank)
+        super().__init__(channels, groups, d_state, dt_rank, in_parts)
         self.gate = gate
         self.out_norm = nn.LayerNorm(channels)
         self.in_proj = nn.Linear(dim, channels * (2 if gate else 1), bias=False)
@@ -65,6 +76,9 @@ class Mixer2d(MapMixer):
         routes for maps of all sizes.
     d_state : int
         States of the scan.
+    dt_rank : int or "auto"
+        Width of the bottleneck that delta comes through; "auto" is a sixteenth of `dim`, rounded
+        up.
     ratio : float
         Channels of the scan, as a multiple of `dim`.
     conv_bias : bool
@@ -74,6 +88,11 @@ class Mixer2d(MapMixer):
     combine : torch.nn.Module, optional
         Called with each route's map (b, k, h, w, channels), to make one map (b, h, w, channels);
         without it they are added up. Its parameters are named ``multi_scan``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An option out of its range, or of another kind.
 
     Examples
     --------
@@ -90,6 +109,7 @@ class Mixer2d(MapMixer):
         path=paths.cross,
         *,
         d_state=16,
+        dt_rank="auto",
         ratio=2.0,
         conv_bias=True,
         gate=True,
@@ -101,16 +121,19 @@ class Mixer2d(MapMixer):
         like = path(8, 8)  # as those of other sizes
         if not isinstance(like, Path):
             raise TypeError(f"Mixer2d: path must give a selscan.paths.Path; got {describe(like)}.")
+        if combine is not None and not isinstance(combine, nn.Module):
+            expected = "None or a torch.nn.Module"
+            raise TypeError(f"Mixer2d: combine must be {expected}; got {describe(combine)}.")
         groups = 1 if like.joined else like.routes
         in_parts = not like.joined and like.length < 8 * 8
-        super().__init__(dim, groups, d_state, ratio, conv_bias, gate, in_parts)
+        super().__init__(dim, groups, d_state, ratio, conv_bias, gate, in_parts, dt_rank)
         self.path = path
         if combine is not None:
             self.multi_scan = combine
 
     def mix(self, x):
         x, combine = F.silu(self.conv2d(x)), getattr(self, "multi_scan", None)
-        y = self.scan_for_norm(x, self.path(*x.shape[2:]), merge=combine is None)
+        y = self.scan_for_norm(x, self.path(*size_of(x)), merge=combine is None)
         return self.out_norm(y if combine is None else combine(y))
 
 
@@ -134,8 +157,7 @@ class MultiScaleMixer2d(MapMixer):
     """
 
     def __init__(self, dim, *, d_state=1, ratio=2.0, gate=True, version=1):
-        if version not in (1, 3):
-            fail("MultiScaleMixer2d", "version", "1 or 3", describe(version))
+        check_choice("MultiScaleMixer2d", "version", version, (1, 3))
         super().__init__(dim, 2, d_state, ratio, True, gate)
         channels = self.conv2d.in_channels
         self.version = version
@@ -144,8 +166,8 @@ class MultiScaleMixer2d(MapMixer):
 
     def mix(self, x):
         full, half = F.silu(self.conv2d(x)), F.silu(self.conv2d_b1(x))
-        rows = paths.unidirectional(*full.shape[2:])
-        joined = Path.of(*half.shape[2:], "h_flip", "v", "v_flip", joined=True)
+        rows = paths.unidirectional(*size_of(full))
+        joined = Path.of(*size_of(half), "h_flip", "v", "v_flip", joined=True)
         if self.version == 1:  # the first group of parameters is that of the smaller map
             half = self.out_norm(self.scan_for_norm(half, joined, FIRST, merge=False)).sum(1)
             full = self.out_norm(self.scan_for_norm(full, rows, SECOND))

@@ -9,10 +9,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..api_paths import gather, scatter
+from ..messages import describe, fail
 from ..paths import Path
 from ..paths.checks import checked_size
 from ..paths.constant import kept
 from . import initial
+from .checks import check_count, check_switch
 from .layers import BiAttn
 from .mamba1d import Branch, new_branch, run_branch
 
@@ -22,6 +24,16 @@ CANDIDATES = ("h", "h_flip", "v", "v_flip", "w2", "w2_flip", "w7", "w7_flip")
 def new_weights():
     """What a search learns: a weight for each candidate."""
     return nn.Parameter(1e-3 * torch.randn(len(CANDIDATES), 1, 1, 1))
+
+
+def checked_routes(function, routes):
+    """The names of some routes, at least one, as a tuple; a word is a sequence of letters."""
+    if not isinstance(routes, list | tuple) or not routes:
+        expected = "a sequence of names such as 'h' or 'w7_flip', at least one"
+        got = "an empty one" if isinstance(routes, list | tuple) else describe(routes)
+        fail(function, "routes", expected, got)
+    Path.of(1, 1, *routes)  # refuses what is not the name of a route
+    return tuple(routes)
 
 
 class RouteWeights(nn.Module):
@@ -106,7 +118,7 @@ class LocalMamba(nn.Module):
     Raises
     ------
     ValueError, TypeError
-        What is not the name of a route.
+        What is not the name of a route; an option out of its range, or of another kind.
 
     Examples
     --------
@@ -118,17 +130,22 @@ class LocalMamba(nn.Module):
     """
 
     def __init__(self, dim, routes=None, class_token=False, d_state=16, d_conv=4, expand=2):
+        sizes = {"dim": dim, "d_state": d_state, "d_conv": d_conv, "expand": expand}
+        for name, size in sizes.items():
+            check_count("LocalMamba", name, size)
+        check_switch("LocalMamba", "class_token", class_token)
+        is_search = routes is None
+        routes = CANDIDATES if is_search else checked_routes("LocalMamba", routes)
         super().__init__()
         channels = dim * expand
-        self.routes, self.class_token = tuple(routes or CANDIDATES), class_token
-        Path.of(1, 1, *self.routes)  # refuses what is not the name of a route
+        self.routes, self.class_token = routes, class_token
         self.in_proj = nn.Linear(dim, 2 * channels, bias=False)
         for i in range(len(self.routes)):
             branch = new_branch(channels, d_state, d_conv, initial.dt_rank(dim))
             for field, part in zip(Branch._fields, branch, strict=True):
                 setattr(self, f"{field}_{i}", part)
         self.attn = BiAttn(channels)
-        self.multi_scan = None if routes else RouteWeights()
+        self.multi_scan = RouteWeights() if is_search else None
         self.out_proj = nn.Linear(channels, dim, bias=False)
 
     def forward(self, x, grid):

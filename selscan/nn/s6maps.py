@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from ..api import scan
 from ..api_paths import gather, scan2d, scatter
 from ..messages import describe
+from .checks import check_switch
 from .initial import A_logs, dt_bias, dt_weight
 
 
@@ -119,8 +120,9 @@ def set_fused(model, fused):
     model : torch.nn.Module
         The same.
     """
-    if not isinstance(fused, bool):
-        raise TypeError(f"set_fused: fused must be a bool; got {describe(fused)}.")
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"set_fused: model must be a torch.nn.Module; got {describe(model)}.")
+    check_switch("set_fused", "fused", fused)
     for module in model.modules():
         if isinstance(module, S6Maps):
             module.fused = fused

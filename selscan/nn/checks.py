@@ -1,0 +1,42 @@
+"""Checks of the options of layers and models: sizes, widths, switches and choices."""
+
+from ..messages import describe, fail
+
+LARGEST = 2**24  # of a size: a product of two of them stays far below 2**63 bytes
+
+
+def check_count(function, name, value, most=LARGEST, least=1):
+    """An integer of at least 1: True, 4.0 and "4" are none."""
+    expected = f"an integer of at least {least}"
+    if type(value) is not int:
+        raise TypeError(f"{function}: {name} must be {expected}; got {describe(value)}.")
+    if value < least:
+        fail(function, name, expected, describe(value))
+    if value > most:
+        fail(function, name, f"at most {most}", describe(value))
+
+
+def check_switch(function, name, value):
+    """True or False: a word or an array is a mistake."""
+    if value is not True and value is not False:
+        raise TypeError(f"{function}: {name} must be True or False; got {describe(value)}.")
+
+
+def check_choice(function, name, value, choices):
+    """One of a few values, and of its type: True is not 1."""
+    if not any(type(value) is type(x) and value == x for x in choices):
+        *most, last = map(repr, choices)
+        fail(function, name, f"{', '.join(most)} or {last}", describe(value))
+
+
+def checked_width(function, name, ratio, dim, or_none=False):
+    """How many channels a multiple of `dim` is; with `or_none` there may be none, at 0."""
+    expected = f"a number that makes 1 to {LARGEST} channels of {dim}"
+    expected = f"0, or {expected}" if or_none else expected
+    if type(ratio) not in (int, float):
+        raise TypeError(f"{function}: {name} must be {expected}; got {describe(ratio)}.")
+    # In this order no infinity and no NaN becomes an int.
+    fits = 1 <= ratio * dim < LARGEST + 1
+    if not fits and not (or_none and ratio == 0):
+        fail(function, name, expected, describe(ratio))
+    return int(ratio * dim)
