@@ -51,7 +51,7 @@ def alone(tmp_path):
     dist.destroy_process_group()
 
 
-# DistributedDataParallel copies gradients of convolutions whose strides are not those it would choose.
+# DistributedDataParallel copies gradients of convolutions whose strides are not those of its own.
 @every
 @pytest.mark.filterwarnings("ignore:Grad strides do not match bucket view strides")
 @pytest.mark.usefixtures("alone")
