@@ -34,12 +34,21 @@ __all__ = [
 
 # Subpackages that import torch: loaded when first used.
 _LAZY = ("models", "nn")
+# What other libraries call what is here.
+_KNOWN_AS = {
+    **dict.fromkeys(("selective_scan_fn", "selective_scan", "selective_scan_ref"), "scan"),
+    "selective_state_update": "scan_step",
+    "Mamba": "nn.Mamba",
+    "SS2D": "nn.Mixer2d",
+    "create_model": "models.create",
+}
 
 
 def __getattr__(name):
     if name in _LAZY:
         return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    hint = f". Is it {__name__}.{_KNOWN_AS[name]}?" if name in _KNOWN_AS else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
 
 def __dir__():

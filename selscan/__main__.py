@@ -1,13 +1,17 @@
 """The command line: python -m selscan [check | bench | models | info]."""
 
 import argparse
+import os
 import sys
+from pathlib import Path
 
 import selscan
 from selscan.bench import bench
 from selscan.cases import CASES, LAYOUTS
 from selscan.check import check
 from selscan.machine import info
+
+CLOSED = 141  # what shells say of a program that wrote to a closed pipe
 
 
 def parser():
@@ -61,7 +65,7 @@ def models(args):
     try:
         from selscan.models.table import show  # here, since it imports torch
     except ModuleNotFoundError as error:
-        print(f"models: {error.name} is needed. Install it: pip install {error.name}")
+        print(f"models: {error}")
         return 1
     return show()
 
@@ -69,8 +73,16 @@ def models(args):
 def main(argv=None):
     """Run one command; the exit code."""
     argv = sys.argv[1:] if argv is None else argv
-    args = parser().parse_args(argv or ["check"])
-    return args.run(args)
+    try:
+        try:
+            args = parser().parse_args(argv or ["check"])
+            return args.run(args)
+        finally:
+            sys.stdout.flush()  # at exit an error could not be caught
+    except BrokenPipeError:  # the reader is gone, as `head` goes; there are no other pipes here
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return CLOSED
 
 
 if __name__ == "__main__":

@@ -54,6 +54,14 @@ def is_tracer(kind):
     return library_of(kind) == "jax" and kind.__name__.endswith("Tracer")
 
 
+def not_installed(error, library, part, extra):
+    """The error for a part of this package without a library; other errors are themselves."""
+    if error.name != library:
+        return error
+    text = f"{part} needs {library}. Install it: pip install 'selscan[{extra}]'"
+    return ModuleNotFoundError(text, name=library)
+
+
 def foreign(function, name, value, framework):
     """The error for something that is not an array, or not one of u's framework."""
     kind, got = type(value), describe(value)

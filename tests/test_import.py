@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import operator
 import pkgutil
 import subprocess
 import sys
@@ -98,6 +99,26 @@ def test_no_module_is_named_like_a_public_function():
 
 def test_a_name_that_is_not_there_is_no_attribute():
     assert not hasattr(selscan, "nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [
+        ("selective_scan_fn", "scan"),
+        ("selective_state_update", "scan_step"),
+        ("Mamba", "nn.Mamba"),
+        ("SS2D", "nn.Mixer2d"),
+        ("create_model", "models.create"),
+    ],
+)
+def test_a_name_of_other_libraries_leads_to_the_one_here(name, here):
+    pytest.importorskip("torch")
+
+    with pytest.raises(AttributeError) as caught:
+        getattr(selscan, name)
+
+    assert str(caught.value) == f"module 'selscan' has no attribute '{name}'. Is it selscan.{here}?"
+    assert callable(operator.attrgetter(here)(selscan))
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -6,8 +6,9 @@ The images of 8 x 8 pixels are enlarged to 32 x 32. Each model is a published on
 and channels, by options of its class.
 """
 
+import argparse
 import math
-import sys
+import signal
 import time
 
 import torch
@@ -94,7 +95,11 @@ def main(families=tuple(FAMILIES), epochs=10, seed=0):
 
 
 if __name__ == "__main__":
-    chosen = sys.argv[1:] or tuple(FAMILIES)
-    if set(chosen) - set(FAMILIES):
-        sys.exit(f"usage: classify_digits.py [{'] ['.join(FAMILIES)}]")
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends in silence where `head` has enough
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("family", nargs="*", help=f"some of {', '.join(FAMILIES)}; or all")
+    chosen = parser.parse_args().family or tuple(FAMILIES)
+    if unknown := sorted(set(chosen) - set(FAMILIES)):
+        parser.error(f"family must be one of {', '.join(FAMILIES)}; got {unknown[0]}")
     main(chosen)

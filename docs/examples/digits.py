@@ -7,7 +7,9 @@ scan of Mamba reads once from the front and once from the back. The block is tha
 (Zhu et al. 2024) without its convolution: patches learn of each other through `selscan.scan` alone.
 """
 
+import argparse
 import math
+import signal
 import time
 
 import torch
@@ -130,4 +132,7 @@ def main(epochs=30, seed=0, batch_size=64, lr=1e-2):
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends in silence where `head` has enough
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     main()

@@ -8,7 +8,8 @@ as red, green and blue. Without weights the model is random, which maps of edges
 for a while.
 """
 
-import sys
+import argparse
+import signal
 
 import torch
 from PIL import Image
@@ -67,4 +68,8 @@ def main(weights=None, file="features.png", sizes=SIZES):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends in silence where `head` has enough
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("weights", nargs="?", help="a checkpoint of VMamba; random without one")
+    main(parser.parse_args().weights)

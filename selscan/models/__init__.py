@@ -6,11 +6,15 @@
 29487754
 """
 
-from ..messages import describe
-from . import efficientvmamba, localvim, localvmamba, msvmamba, vim, vmamba
-from .checkpoints import load
-from .registry import check_names, check_options, checked_name
-from .tokens import checked_sides
+from ..messages import describe, not_installed
+
+try:
+    from . import efficientvmamba, localvim, localvmamba, msvmamba, vim, vmamba
+    from .checkpoints import load
+    from .registry import check_names, check_options, checked_name
+    from .tokens import checked_sides
+except ModuleNotFoundError as error:
+    raise not_installed(error, "torch", "selscan.models", "models") from None
 
 __all__ = ["create", "list", "load"]
 

@@ -135,5 +135,5 @@ def needed(module, why):
         return __import__(module, fromlist=["_"])
     except ModuleNotFoundError as error:
         library = module.partition(".")[0]
-        text = f"load: {library} is needed {why}. Install it: pip install {library}"
+        text = f"load: {library} is needed {why}. Install it: pip install 'selscan[models]'"
         raise ModuleNotFoundError(text) from error
