@@ -118,6 +118,8 @@ def scan(
 
     Notes
     -----
+    Switches are True or False, and None for what they are by default, here and in all functions.
+
     Gu and Dao 2023, eq. 2, with zero-order hold on A and Euler on B. Arithmetic and states are
     float32, float64 if any input is float64 or complex128; a result in fewer bits is rounded once.
     A float16 result above 65504 is infinite: ``out_dtype`` helps. The same inputs give the same
@@ -136,6 +138,9 @@ def scan(
     (2, 8, 64)
     """
     inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx)
+    delta_softplus = False if delta_softplus is None else delta_softplus
+    return_last_state = False if return_last_state is None else return_last_state
+    reverse = False if reverse is None else reverse
     if is_tensor(u):
         from .torch.route import scan_of_tensors
 
@@ -210,6 +215,8 @@ def scan_backward(
     array([[[3., 2., 1.]]], dtype=float32)
     """
     inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx)
+    delta_softplus = False if delta_softplus is None else delta_softplus
+    reverse = False if reverse is None else reverse
     if is_tensor(u):
         from .torch.route import scan_backward_of_tensors
 
@@ -280,6 +287,7 @@ def scan_step(
     array([[4., 4.]], dtype=float32)
     """
     inputs = (u, delta, A, B, C, D, z, delta_bias)
+    delta_softplus = False if delta_softplus is None else delta_softplus
     if is_tensor(state):
         from .torch.route import scan_step_of_tensors
 

@@ -108,6 +108,7 @@ def scatter(y, path, merge=True, *, backend=None):
     array([[[[41, 32],
              [23, 14]]]])
     """
+    merge = True if merge is None else merge
     if is_tensor(y):
         from .torch.paths import scatter_of_tensors
 
@@ -202,6 +203,8 @@ def scan2d(
     (2, 6, 8, 8)
     """
     inputs = (u, delta, A, B, C, D, delta_bias)
+    delta_softplus = False if delta_softplus is None else delta_softplus
+    merge = True if merge is None else merge
     if is_tensor(u):
         from .torch.route import scan2d_of_tensors
 

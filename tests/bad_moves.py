@@ -102,5 +102,5 @@ PATHS = [
 ]
 FLAGS = [
     ("merge=1", "merge must be True or False; got 1 (int)."),
-    ("merge=None", "merge must be True or False; got None."),
+    ("merge=np.True_", "merge must be True or False; got a numpy.bool."),
 ]

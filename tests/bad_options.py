@@ -15,7 +15,6 @@ WHOLE = "an array with memory for each of its elements"
 # For every function that has the option, and NumPy arrays: TypeError.
 OPTION_TYPES = [
     ("delta_softplus=1", "delta_softplus must be True or False; got 1 (int)."),
-    ("delta_softplus=None", "delta_softplus must be True or False; got None."),
     ("delta_softplus=np.True_", "delta_softplus must be True or False; got a numpy.bool."),
     ('reverse="yes"', "reverse must be True or False; got 'yes' (str)."),
     ("reverse=ones((2,))", "reverse must be True or False; got a numpy.ndarray."),

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from torch import nn
 
 from ..messages import describe, fail
-from ..nn.checks import LARGEST, check_count
+from ..nn.checks import LARGEST, check_count, check_tensor
 from ..nn.initial import init_weights
 from .checkpoints import keep_own
 from .registry import LAYERS, chosen_maps, shown
@@ -77,6 +77,7 @@ class Pyramid(nn.Module):
 
     def check(self, images):
         """That images have their channels, and a patch at least."""
+        check_tensor("forward", "images", images)
         conv = self.patch_embed[0]
         least = conv.kernel_size[0] - 2 * conv.padding[0]
         shape = tuple(images.shape)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..messages import describe, fail
-from ..nn.checks import LARGEST
+from ..nn.checks import LARGEST, check_tensor
 from ..nn.layers import size_of
 
 # Where class tokens stand, and the names of their parameters.
@@ -64,6 +64,7 @@ class Patches(nn.Module):
         self.cut = cut
 
     def forward(self, images):
+        check_tensor("forward", "images", images)
         channels = self.proj.in_channels
         is_image = images.dim() == 4 and images.shape[1] == channels
         # torch.compile has to know them as numbers, or it cannot resize tables.

@@ -1,8 +1,22 @@
-"""Checks of the options of layers and models: sizes, widths, switches and choices."""
+"""Checks of what layers and models are given: tensors, sizes, widths, switches and choices."""
+
+import torch
 
 from ..messages import describe, fail
 
 LARGEST = 2**24  # of a size: a product of two of them stays far below 2**63 bytes
+
+
+def check_tensor(function, name, value):
+    """A tensor of floats: arrays of other libraries and pixels of 8 bits are none."""
+    expected = "a torch tensor of floats"
+    if not isinstance(value, torch.Tensor):
+        hint = f" Pass torch.as_tensor({name})." if hasattr(value, "__array__") else ""
+        raise TypeError(f"{function}: {name} must be {expected}; got {describe(value)}.{hint}")
+    if not value.is_floating_point():
+        got = str(value.dtype).removeprefix("torch.")
+        hint = f" Pass {name} / 255, normalised as in training." if got == "uint8" else ""
+        raise TypeError(f"{function}: {name} must be {expected}; got one of {got}.{hint}")
 
 
 def check_count(function, name, value, most=LARGEST, least=1):

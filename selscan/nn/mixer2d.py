@@ -7,7 +7,7 @@ from .. import paths
 from ..messages import describe, fail
 from ..paths import Path
 from . import initial
-from .checks import check_choice, check_count, check_switch, checked_width
+from .checks import check_choice, check_count, check_switch, check_tensor, checked_width
 from .layers import SqueezeExcite, size_of
 from .s6maps import S6Maps
 
@@ -40,6 +40,7 @@ class MapMixer(S6Maps):
         self.out_proj = nn.Linear(channels, dim, bias=False)
 
     def forward(self, x):  # (b, h, w, dim)
+        check_tensor("forward", "x", x)
         if x.dim() != 4 or x.shape[3] != self.in_proj.in_features:
             expected = f"(b, h, w, {self.in_proj.in_features})"
             fail("forward", "x", expected, tuple(x.shape), " Are the channels first?")

@@ -14,7 +14,7 @@ from ..paths import Path
 from ..paths.checks import checked_size
 from ..paths.constant import kept
 from . import initial
-from .checks import check_count, check_switch
+from .checks import check_count, check_switch, check_tensor
 from .layers import BiAttn
 from .mamba1d import Branch, new_branch, run_branch
 
@@ -149,6 +149,7 @@ class LocalMamba(nn.Module):
         self.out_proj = nn.Linear(channels, dim, bias=False)
 
     def forward(self, x, grid):
+        check_tensor("forward", "x", x)
         x, z = self.in_proj(x).transpose(1, 2).chunk(2, dim=1)
         # Padding is cut off, so that the gate of a route is that of its tokens, in their own order.
         gate = F.silu(z).transpose(1, 2)
