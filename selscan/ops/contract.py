@@ -64,7 +64,7 @@ class Problem:
 
 
 def check_flags(function, **flags):
-    """Switches must be bool: a string or an array is a mistake. None was replaced by the default."""
+    """Switches must be bool: a string or an array is a mistake. None is the default by now."""
     for name, value in flags.items():
         if value is not True and value is not False:
             raise TypeError(f"{function}: {name} must be True or False; got {describe(value)}.")
