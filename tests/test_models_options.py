@@ -14,8 +14,8 @@ CASES = {
         r"create: options of vim_tiny must be among class_token, .*, version; got depths",
     ),
     "an option that the family sets": (
-        lambda: models.create("vim_tiny", mixers=[]),
-        r"create: options of vim_tiny must be among .*; got mixers",
+        lambda: models.create("vim_tiny", mixer=len),
+        r"create: options of vim_tiny must be among .*; got mixer",
     ),
     "depths that are no sequence": (
         lambda: models.create(VMAMBA, depths=3),
@@ -76,6 +76,10 @@ CASES = {
     "a name for a model": (
         lambda: models.load("vim_tiny", {}),
         r"load: model must be a torch.nn.Module; got 'vim_tiny' \(str\)",
+    ),
+    "a name for a model of a search": (
+        lambda: models.localvim.searched_routes("local_vim_tiny"),
+        r"searched_routes: model must be a torch.nn.Module; got 'local_vim_tiny' \(str\)",
     ),
     "names that are numbers": (
         lambda: models.load(torch.nn.Linear(2, 2), {1: torch.zeros(2)}),

@@ -137,10 +137,11 @@ def test_a_wrapped_model_takes_them_too(wrap):
 
 
 def test_a_model_may_have_a_part_with_the_name_of_a_wrapper():
-    model = torch.nn.ModuleDict({"model": torch.nn.Linear(2, 2)})
+    parts = {"model": torch.nn.Linear(2, 2), "module": torch.nn.Identity()}
+    model = torch.nn.ModuleDict(parts)
     state = {"model.weight": torch.ones(2, 2), "model.bias": torch.zeros(2)}
 
-    for source in (state, {"model": state}, {f"module.{k}": v for k, v in state.items()}):
+    for source in (state, {"model": state}, {f"net.{k}": v for k, v in state.items()}):
         torch.nn.init.zeros_(model["model"].weight)
         assert (models.load(model, source)["model"].weight == 1).all()
 

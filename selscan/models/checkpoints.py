@@ -55,10 +55,10 @@ def load(model, source):
 def model_in(model):
     """The model that one of torch's is around: compiled, parallel, averaged."""
     while type(model).__module__.startswith("torch."):
-        inner = getattr(model, "_orig_mod", None) or getattr(model, "module", None)
-        if not isinstance(inner, torch.nn.Module):
+        children = dict(model.named_children())
+        if list(children) not in (["_orig_mod"], ["module"]):
             break
-        model = inner
+        [model] = children.values()
     return model
 
 

@@ -135,6 +135,8 @@ def searched_routes(model):
     ------
     ValueError
         A model whose routes were given.
+    TypeError
+        No model.
 
     Examples
     --------
@@ -143,6 +145,9 @@ def searched_routes(model):
     >>> search = models.create("local_vim_tiny_search")
     >>> found = models.create("local_vim_tiny", routes=searched_routes(search))
     """
+    if not isinstance(model, nn.Module):
+        expected, got = "a torch.nn.Module", describe(model)
+        raise TypeError(f"searched_routes: model must be {expected}; got {got}.")
     learned = [x.weights for x in model.modules() if isinstance(x, RouteSum | RouteWeights)]
     if not learned or learned[0] is None:
         fail("searched_routes", "model", "one of a search", "one whose routes were given")

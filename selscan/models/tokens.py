@@ -11,9 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..messages import describe, fail
+from ..messages import fail
 from ..nn.checks import LARGEST, check_tensor
 from ..nn.layers import size_of
+from .registry import shown
 
 # Where class tokens stand, and the names of their parameters.
 CLASS_TOKENS = {
@@ -92,10 +93,10 @@ def checked_sides(img_size, which="of at least 1"):
     """(height, width) of an option that is one side or two."""
     sizes = (img_size, img_size) if type(img_size) is int else img_size
     is_pair = isinstance(sizes, tuple | list) and len(sizes) == 2
-    if not is_pair or not all(type(side) is int for side in sizes):
-        fail("create", "img_size", f"one or two integers, {which}", describe(img_size))
-    if min(sizes) < 1 or max(sizes) > LARGEST:
-        fail("create", "img_size", f"one or two integers, {which}", tuple(map(describe, sizes)))
+    if not is_pair or not all(type(side) is int and side >= 1 for side in sizes):
+        fail("create", "img_size", f"one or two integers, {which}", shown(img_size))
+    if max(sizes) > LARGEST:
+        fail("create", "img_size", f"at most {LARGEST} on each side", shown(img_size))
     return tuple(sizes)
 
 

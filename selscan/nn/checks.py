@@ -19,9 +19,9 @@ def check_tensor(function, name, value):
         raise TypeError(f"{function}: {name} must be {expected}; got one of {got}.{hint}")
 
 
-def check_count(function, name, value, most=LARGEST, least=1):
-    """An integer of at least 1: True, 4.0 and "4" are none."""
-    expected = f"an integer of at least {least}"
+def check_count(function, name, value, most=LARGEST, least=1, besides=""):
+    """An integer of at least 1: True, 4.0 and "4" are none. `besides` is what else may be said."""
+    expected = f"{besides}an integer of at least {least}"
     if type(value) is not int:
         raise TypeError(f"{function}: {name} must be {expected}; got {describe(value)}.")
     if value < least:

@@ -31,7 +31,7 @@ class MapMixer(S6Maps):
         channels = checked_width(function, "ratio", ratio, dim)
         if type(dt_rank) is str and dt_rank == "auto":
             dt_rank = initial.dt_rank(dim)
-        check_count(function, "dt_rank", dt_rank)
+        check_count(function, "dt_rank", dt_rank, besides="'auto' or ")
         super().__init__(channels, groups, d_state, dt_rank, in_parts)
         self.gate = gate
         self.out_norm = nn.LayerNorm(channels)
