@@ -5,13 +5,12 @@ cached, for as few calls as paths are kept: it is as large as a path. Neither ha
 own here: that of each is the other.
 """
 
-import functools
 from typing import Any, NamedTuple
 
 from .. import backends
 from ..arrays.layouts import Output
 from ..messages import foreign
-from ..paths.constant import KEPT
+from ..paths.keeping import keeping
 from . import contract, memory, path_contract
 
 
@@ -61,7 +60,7 @@ def check(request):
     return moved, framework.output(moved.shape, moved.dtype)
 
 
-@functools.lru_cache(KEPT)
+@keeping
 def _prepare(request) -> tuple[Any, Output]:
     moved, output = check(request)
     return None if moved.empty else request.backend.move_plan(moved), output

@@ -4,10 +4,9 @@ As in scan.py, what depends on shapes, dtypes, options and the path is computed 
 as few calls as paths are kept: it is as large as a path.
 """
 
-import functools
 from typing import Any, NamedTuple
 
-from ..paths.constant import KEPT
+from ..paths.keeping import keeping
 from . import contract, contract2d, sinks
 from .contract2d import ARGUMENTS
 from .path_contract import check_path
@@ -55,7 +54,7 @@ def check_forward(request):
     return layouts, problem, framework.like(like, options.out_dtype)
 
 
-@functools.lru_cache(KEPT)
+@keeping
 def _prepare_forward(request, keep_states, want_y):
     layouts, problem, y = check_forward(request)
     given = tuple((i, n) for i, n in enumerate(ARGUMENTS) if n in layouts)
@@ -97,7 +96,7 @@ def check_backward(request, incoming):
     return layouts, dy, problem, {n: framework.like(x) for n, x in layouts.items()}
 
 
-@functools.lru_cache(KEPT)
+@keeping
 def _prepare_backward(request, incoming):
     layouts, dy, problem, gradients = check_backward(request, incoming)
     operands = {name: (x, problem.axes[name]) for name, x in layouts.items()}

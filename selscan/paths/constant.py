@@ -6,8 +6,7 @@ torch.compiler.assume_constant_result does, without torch.
 
 import functools
 
-# How many paths are kept: models ask for the same few at every call.
-KEPT = 64
+from .keeping import keeping
 
 
 def constant(function):
@@ -18,7 +17,7 @@ def constant(function):
 
 def kept(function):
     """Such a function, which returns one of its last few results again."""
-    cached = functools.lru_cache(KEPT)(function)
+    cached = keeping(function)
 
     @constant
     @functools.wraps(function)

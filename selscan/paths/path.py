@@ -158,6 +158,11 @@ class Path:
         """The number of steps of a route, padding included, l."""
         return self.table.shape[1]
 
+    @property
+    def nbytes(self):
+        """Bytes in memory, of `runs` too: they are as many as the text is long, whoever asks."""
+        return self.table.nbytes + self.inverse.nbytes + 5 * len(self.text)
+
     @functools.cached_property
     def runs(self):
         """The table as stretches of constant stride, for kernels that compute addresses.

@@ -18,6 +18,15 @@ def parse(text):
     """The arguments of `text_of`; ValueError for any other text."""
     *sizes, packed = text.split(" ")
     height, width, joined, routes, length = map(int, sizes)
-    steps = zlib.decompress(binascii.a2b_base64(packed, strict_mode=True))
+    steps = unpacked(binascii.a2b_base64(packed, strict_mode=True), 4 * routes * length)
     steps = np.frombuffer(steps, "<i4").reshape(routes, length)
     return np.cumsum(steps, axis=1, dtype=np.int32), height, width, bool(joined)
+
+
+def unpacked(packed, count):
+    """The `count` bytes that were packed; of more than that no more is unpacked."""
+    stream = zlib.decompressobj()
+    found = stream.decompress(packed, count + 1)
+    if len(found) != count or not stream.eof or stream.unused_data:
+        raise ValueError
+    return found

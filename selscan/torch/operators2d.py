@@ -7,7 +7,6 @@
 A path is an argument as a text, which a saved graph holds in full.
 """
 
-import functools
 from math import prod
 
 import torch
@@ -15,7 +14,7 @@ import torch
 from ..ops import scan2d as ops
 from ..ops.scan import request, signatures, states_output
 from ..paths import Path
-from ..paths.constant import KEPT
+from ..paths.keeping import keeping
 from . import operators
 from .operators import FRAMEWORK, define, empty_output
 
@@ -42,7 +41,7 @@ def split(arguments):
     return _call(*arguments[_INPUTS:]), arguments[:_INPUTS]
 
 
-@functools.lru_cache(KEPT)
+@keeping
 def _call(path, softplus, merge, dtype, backend):
     options = ops.switches("scan2d", Path.from_text(path), softplus, merge, dtype, FRAMEWORK)
     return Call("scan2d", options, backend)

@@ -4,10 +4,9 @@ Kernels take one int64 array, with the names below. The source is the array that
 ROWS x COLUMNS, or sequences, which are maps of one row. The result is in C order.
 """
 
-import functools
-
 import numpy as np
 
+from ...paths.keeping import keeping
 from .formats import BF16, F16, F32, F64
 
 (
@@ -117,6 +116,11 @@ class RoutesPlan:
         for slot, value in (sizes | {SCRATCH_STEP: self.scratch}).items():
             self.template[slot] = value
 
+    @property
+    def nbytes(self):
+        """Bytes of its arrays."""
+        return self.template.nbytes + sum(x.nbytes for x in self.arrays)
+
     def _reserve(self, size):
         """Room at the end of the scratch of a worker, where it begins."""
         start = self.scratch
@@ -131,7 +135,7 @@ class RoutesPlan:
         return args
 
 
-@functools.lru_cache(64)
+@keeping
 def walks(path, fresh):
     """GROUPS, ROUTES, and whether the fresh routes visit every pixel; none is without `fresh`."""
     visited = path.inverse >= 0
