@@ -31,13 +31,17 @@ _KNOWN = {
     "x.dtype == FLOAT32": "false",
     "x.dtype == OWN_CODE<Number>": "true",
     "x.state != 0 && x.state < x.time": "false",
+    "infinite || !(plain || all_finite<S>(steps, at))": "false",
 }
 
 
 def state_loops(found, loops):
-    """Counts of the plain loop over states, of the one with y, and of the general one."""
+    """Counts of the plain loop over states, of the one with y, and of the general one.
+
+    The exact one, the longest, is left out: only tiles with infinite numbers go through it.
+    """
     counted = [count(found, loop) for loop in innermost(loops)]
-    return sorted((kinds for kinds in counted if _is_state_loop(kinds)), key=Counter.total)
+    return sorted((kinds for kinds in counted if _is_state_loop(kinds)), key=Counter.total)[:3]
 
 
 def _is_state_loop(kinds):

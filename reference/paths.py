@@ -142,6 +142,8 @@ def gather(x, path):
     return gathered
 
 
+# Infinities that cancel are NaN, without a warning.
+@np.errstate(invalid="ignore")
 def scatter(y, path, merge=True):
     """Each route put back in place, equation (17).
 

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Problem(NamedTuple):
-    """The inputs in float64 (complex128 where A is complex), in layout bdl, nothing left out."""
+    """The inputs in float64 (complex128 where A is complex), in layout bdl; None: not given."""
 
     u: np.ndarray  # (b, d, l)
     x: np.ndarray  # (b, d, l), delta + delta_bias
@@ -14,11 +14,12 @@ class Problem(NamedTuple):
     A: np.ndarray  # (d, n)
     B: np.ndarray  # (b, d, l, n)
     C: np.ndarray  # (b, d, l, n)
-    D: np.ndarray  # (d,)
+    D: np.ndarray | None  # (d,)
     z: np.ndarray | None  # (b, d, l)
-    state: np.ndarray  # (b, d, n), h[-1]
+    state: np.ndarray | None  # (b, d, n), h[-1]
     order: range  # the time steps as visited
-    restart: np.ndarray  # (b, l), true where h[t-1] is replaced by zero
+    first: np.ndarray  # (b, l), true where there is no h[t-1]
+    padding: np.ndarray  # (l,), true where nothing goes in
     k: int  # of (3)
     delta_softplus: bool
     layout: str
@@ -43,6 +44,7 @@ def prepare(
     initial_state=None,
     reverse=False,
     seq_idx=None,
+    padding=None,
     layout="bdl",
 ):
     """The Problem of scan's arguments."""
@@ -52,8 +54,8 @@ def prepare(
     B, C = (spread(to_bdl(np.asarray(a, A.dtype), layout), b, d, l) for a in (B, C))
     if delta_bias is not None:
         x = x + np.asarray(delta_bias, np.float64)[:, None]
-    if initial_state is None:
-        initial_state = np.zeros((b, d, A.shape[1]))
+    order = range(l)[::-1] if reverse else range(l)
+    padding = np.zeros(l, bool) if padding is None else np.asarray(padding)
     return Problem(
         u=u,
         x=x,
@@ -61,15 +63,34 @@ def prepare(
         A=A,
         B=B,
         C=C,
-        D=np.zeros(d) if D is None else np.asarray(D, np.float64),
+        D=None if D is None else np.asarray(D, np.float64),
         z=None if z is None else to_bdl(np.asarray(z, np.float64), layout),
-        state=np.asarray(initial_state, A.dtype),
-        order=range(l)[::-1] if reverse else range(l),
-        restart=restarts(seq_idx, b, l, reverse),
+        state=None if initial_state is None else np.asarray(initial_state, A.dtype),
+        order=order,
+        first=first_steps(restarts(seq_idx, b, l, reverse), padding, order, initial_state is None),
+        padding=padding,
         k=2 if np.iscomplexobj(A) else 1,
         delta_softplus=delta_softplus,
         layout=layout,
     )
+
+
+def times(x, z):
+    """x z for a real x: a complex z without products by an imaginary part that x does not have."""
+    if not np.iscomplexobj(z):
+        return x * z
+    product = np.empty(np.broadcast(x, z).shape, np.complex128)
+    product.real, product.imag = x * z.real, x * z.imag
+    return product
+
+
+def decay(delta, A):
+    """exp(delta A); for a complex A 0 where its modulus is, whatever the angle."""
+    if not np.iscomplexobj(A):
+        return np.exp(delta * A)
+    size, turned = np.exp(delta * A.real), np.empty(A.shape, np.complex128)
+    turned.real, turned.imag = np.cos(delta * A.imag), np.sin(delta * A.imag)
+    return np.where(size == 0, 0, times(size, turned))
 
 
 def softplus(x):
@@ -116,3 +137,14 @@ def restarts(seq_idx, b, l, reverse):
         else:
             restart[:, 1:] = changes
     return restart
+
+
+def first_steps(restart, padding, order, fresh):
+    """True (b, l) where no pixel or step was visited since the scan, or the sequence, began."""
+    first = np.zeros(restart.shape, bool)
+    for i in range(len(restart)):
+        nothing = fresh
+        for t in order:
+            nothing = first[i, t] = nothing or restart[i, t]
+            nothing = nothing and padding[t]
+    return first

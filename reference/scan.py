@@ -8,13 +8,15 @@ and one channel, h (n,):
     y[t]      = k Re(C[t] . h[t]) + D u[t],   k = 1, or 2 for complex A                   (3)
     out[t]    = y[t] silu(z[t])                                                          (4)
 
-t - 1 is the step visited before t: `reverse` visits l - 1, ..., 0. Where seq_idx changes between
-the two, h[t-1] is replaced by zero.
+t - 1 is the step visited before t: `reverse` visits l - 1, ..., 0. What is not given has no part:
+without initial_state there is no h[-1], nor is there h[t-1] where seq_idx changes between the two,
+and the first term of (2) is missing; without D its term is, without z there is no (4). At padding
+the second term of (2) is missing, and padding in front of all else is not visited.
 """
 
 import numpy as np
 
-from reference.problem import from_bdl, prepare, silu
+from reference.problem import decay, from_bdl, prepare, silu, times
 
 
 # Infinities and NaN go where IEEE arithmetic takes them, without a warning.
@@ -34,6 +36,7 @@ def scan(
     return_last_state=False,
     reverse=False,
     seq_idx=None,
+    padding=None,
     layout="bdl",
 ):
     """Selective scan (S6), equations (1) to (4) at the top of this file, always in float64.
@@ -46,6 +49,7 @@ def scan(
     D, delta_bias : array, (d,), real
     initial_state : array, (b, d, n)
     seq_idx : array, (b, l), integers
+    padding : array, (l,), bool
 
     Returns
     -------
@@ -71,6 +75,7 @@ def scan(
         initial_state=initial_state,
         reverse=reverse,
         seq_idx=seq_idx,
+        padding=padding,
         layout=layout,
     )
     y, _, h = run(p)
@@ -84,18 +89,25 @@ def run(p):
     """y (b, d, l) before the gate, the state before each step (b, d, l, n), the last state."""
     y = np.zeros(p.u.shape)
     before = np.zeros_like(p.B)
-    last = np.zeros_like(p.state)
+    last = states_like(p)
     for i, c in p.rows:
-        h = p.state[i, c]
+        h = last[i, c] if p.state is None else p.state[i, c]
         for t in p.order:
-            if p.restart[i, t]:
-                h = np.zeros_like(h)
-            before[i, c, t] = h
             delta, u, B, C = p.delta[i, c, t], p.u[i, c, t], p.B[i, c, t], p.C[i, c, t]
-            h = np.exp(delta * p.A[c]) * h + delta * B * u  # (2)
-            y[i, c, t] = p.k * np.sum(C * h).real + p.D[c] * u  # (3)
+            before[i, c, t] = 0 if p.first[i, t] else h
+            h = np.zeros_like(h) if p.first[i, t] else decay(delta, p.A[c]) * h
+            if not p.padding[t]:
+                h = h + times(delta * u, B)  # (2)
+            y[i, c, t] = p.k * np.sum(C * h).real  # (3)
+            if p.D is not None:
+                y[i, c, t] += p.D[c] * u
         last[i, c] = h
     return y, before, last
+
+
+def states_like(p):
+    """Zeros (b, d, n) of the states' type."""
+    return np.zeros((len(p.u), *p.A.shape), p.A.dtype)
 
 
 def scan_step(state, u, delta, A, B, C, D=None, z=None, delta_bias=None, *, delta_softplus=False):

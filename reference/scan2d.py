@@ -5,8 +5,9 @@ With x' = gather(x) of (16), route r is scanned as (1) to (3) have it, each batc
     y'[r] = scan(u'[r], delta'[r], A[r], B'[r], C'[r], D[r], delta_bias[r])               (18)
     y     = scatter(y')                                                                   (19)
 
-u', delta', B' and C' are 0 at padding. So padding takes nothing in and gives nothing out, but the
-state decays there by exp(softplus(delta_bias) A), or by exp(delta_bias A) without softplus.
+u', delta', B' and C' are 0 at padding. It takes nothing in and gives nothing out, but a state
+decays there by exp(softplus(delta_bias) A), or by exp(delta_bias A) without softplus. Before the
+first pixel there is no state.
 
 The routes of a joined path follow one another in one scan of k l steps, with the parameters A[0],
 D[0] and delta_bias[0]: each starts from the last state of the one before.
@@ -36,6 +37,7 @@ class Scan2dGrads(NamedTuple):
     delta_bias: np.ndarray | None
 
 
+@np.errstate(all="ignore")
 def scan2d(u, delta, A, B, C, D=None, *, path, delta_bias=None, delta_softplus=False, merge=True):
     """Selective scan of maps along the routes of a path, equations (18) and (19).
 
@@ -64,11 +66,12 @@ def scan2d(u, delta, A, B, C, D=None, *, path, delta_bias=None, delta_softplus=F
     array([[[[4., 4., 4.]]]])
     """
     u, delta, B, C = (in_order(x, path) for x in (as_maps(u), delta, B, C))
-    routes = arguments(u, delta, A, B, C, D, delta_bias)
+    routes = arguments(u, delta, A, B, C, D, delta_bias, path)
     y = [scan(**route, delta_softplus=delta_softplus) for route in routes]
     return scatter(parted(np.stack(y, axis=1), path), path, merge)
 
 
+@np.errstate(all="ignore")
 def scan2d_backward(
     dy, u, delta, A, B, C, D=None, *, path, delta_bias=None, delta_softplus=False, merge=True
 ):
@@ -96,7 +99,11 @@ def scan2d_backward(
     """
     maps = {"u": as_maps(u), "delta": delta, "B": B, "C": C}
     routes = arguments(
-        A=A, D=D, delta_bias=delta_bias, **{name: in_order(x, path) for name, x in maps.items()}
+        A=A,
+        D=D,
+        delta_bias=delta_bias,
+        path=path,
+        **{name: in_order(x, path) for name, x in maps.items()},
     )
     dy = in_order(as_maps(dy), path)
     grads = [
@@ -119,7 +126,7 @@ def scan2d_backward(
     )
 
 
-def arguments(u, delta, A, B, C, D, delta_bias):
+def arguments(u, delta, A, B, C, D, delta_bias, path):
     """The arrays that `scan` takes, for each route."""
     for r in range(len(A)):
         yield {
@@ -130,6 +137,7 @@ def arguments(u, delta, A, B, C, D, delta_bias):
             "C": C[:, r],
             "D": None if D is None else D[r],
             "delta_bias": None if delta_bias is None else delta_bias[r],
+            "padding": padding(path)[r, 0],
         }
 
 

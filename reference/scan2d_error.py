@@ -13,6 +13,7 @@ from reference.scan_backward import scan_backward
 from reference.scan_error import scan_backward_error_bound, scan_error_bound
 
 
+@np.errstate(all="ignore")
 def scan2d_error_bound(u, delta, A, B, C, D=None, *, path, delta_bias=None, merge=True, **options):
     """Bound E on the error of `scan2d`: |computed - scan2d(...)| <= eps * E.
 
@@ -26,7 +27,7 @@ def scan2d_error_bound(u, delta, A, B, C, D=None, *, path, delta_bias=None, merg
     E : array like y
     """
     u, delta, B, C = (in_order(x, path) for x in (as_maps(u), delta, B, C))
-    routes = list(arguments(u, delta, A, B, C, D, delta_bias))
+    routes = list(arguments(u, delta, A, B, C, D, delta_bias, path))
     bounds = [
         scan_error_bound(**route, **options) + 2 * len(path.table) * abs(scan(**route, **options))
         for route in routes
@@ -34,6 +35,7 @@ def scan2d_error_bound(u, delta, A, B, C, D=None, *, path, delta_bias=None, merg
     return scatter(parted(np.stack(bounds, axis=1), path), path, merge)
 
 
+@np.errstate(all="ignore")
 def scan2d_backward_error_bound(
     dy, u, delta, A, B, C, D=None, *, path, delta_bias=None, merge=True, **options
 ):
@@ -51,7 +53,11 @@ def scan2d_backward_error_bound(
     """
     maps = {"u": as_maps(u), "delta": delta, "B": B, "C": C}
     routes = arguments(
-        A=A, D=D, delta_bias=delta_bias, **{name: in_order(x, path) for name, x in maps.items()}
+        A=A,
+        D=D,
+        delta_bias=delta_bias,
+        path=path,
+        **{name: in_order(x, path) for name, x in maps.items()},
     )
     dy, more = in_order(as_maps(dy), path), 2 * len(path.table)
     bounds, grads = [], []

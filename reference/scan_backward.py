@@ -8,25 +8,28 @@ real p takes the real part, and conj does nothing to real numbers.
     dy[t]      = dout[t] silu(z[t])                                                      (5)
     dz[t]      = dout[t] y[t] silu'(z[t]),   silu'(z) = s (1 + z (1 - s)),  s = sigmoid(z) (6)
     g[t]       = k dy[t] conj(C[t]) + conj(exp(delta'[t+1] A)) g[t+1]                    (7)
-                 with dlast_state as the second term at the last step, 0 where h[t+1] restarts
+                 with dlast_state as the second term at the last step, none where there is no h[t]
+                 in h[t+1]
     dC[t]      = k dy[t] conj(h[t])                                                      (8)
     dB[t]      = delta'[t] u[t] g[t]                                                     (9)
     du[t]      = delta'[t] Re(conj(B[t]) . g[t]) + D dy[t]                               (10)
     dD         = sum over t of dy[t] u[t]                                                (11)
     dA         = sum over t of delta'[t] conj(exp(delta'[t] A) h[t-1]) g[t]              (12)
-    ddelta'[t] = Re(conj(A exp(delta'[t] A) h[t-1] + B[t] u[t]) . g[t])                  (13)
+    ddelta'[t] = Re(conj(A exp(delta'[t] A) h[t-1]) . g[t]) + u[t] Re(conj(B[t]) . g[t]) (13)
     ddelta[t]  = ddelta'[t] softplus'(delta[t] + delta_bias),   ddelta_bias = their sum  (14)
     dinitial_state = conj(exp(delta'[0] A)) g[0],   0 the step visited first             (15)
 
-A parameter's gradient is also summed over the batch elements and channels that share it.
+What is not there has no part: (12) and the first term of (13) at a step without h[t-1], the second
+at padding, D dy[t] without D. A parameter's gradient is also summed over the batch elements and
+channels that share it.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from reference.problem import from_bdl, prepare, sigmoid, silu, to_bdl
-from reference.scan import run
+from reference.problem import decay, from_bdl, prepare, sigmoid, silu, times, to_bdl
+from reference.scan import run, states_like
 
 
 class ScanGrads(NamedTuple):
@@ -92,23 +95,32 @@ def adjoint(p, dy, before, dlast_state):
     """The gradients that pass through the state, one for each batch element and channel."""
     du, ddelta, slope = np.zeros(dy.shape), np.zeros(dy.shape), softplus_slope(p)
     dB, dC = np.zeros_like(before), np.zeros_like(before)
-    dA, dstate = np.zeros_like(p.state), np.zeros_like(p.state)
-    last = np.zeros_like(p.state) if dlast_state is None else np.asarray(dlast_state, p.A.dtype)
+    dA, dstate = states_like(p), states_like(p)
+    last = states_like(p) if dlast_state is None else np.asarray(dlast_state, p.A.dtype)
     for i, c in p.rows:
-        A, D = p.A[c], p.D[c]
-        carry = last[i, c]
+        A, carry = p.A[c], last[i, c]
         for t in reversed(p.order):
             delta, u, B, C = p.delta[i, c, t], p.u[i, c, t], p.B[i, c, t], p.C[i, c, t]
-            decayed = np.exp(delta * A) * before[i, c, t]
-            h = decayed + delta * B * u
-            g = p.k * dy[i, c, t] * np.conj(C) + carry  # (7)
-            dC[i, c, t] = p.k * dy[i, c, t] * np.conj(h)  # (8)
-            dB[i, c, t] = delta * u * g  # (9)
-            du[i, c, t] = delta * np.sum(np.conj(B) * g).real + D * dy[i, c, t]  # (10)
-            dA[i, c] += delta * np.conj(decayed) * g  # (12)
-            ddelta[i, c, t] = np.sum(np.conj(A * decayed + B * u) * g).real  # (13)
+            g = times(p.k * dy[i, c, t], np.conj(C)) + carry  # (7)
+            h = np.zeros_like(g)
+            carry = np.zeros_like(g)
+            if not p.first[i, t]:
+                a = decay(delta, A)
+                h = a * before[i, c, t]
+                q = np.conj(h) * g
+                dA[i, c] += times(delta, q)  # (12)
+                ddelta[i, c, t] = np.sum(np.conj(A) * q).real  # (13)
+                carry = np.conj(a) * g
+            if not p.padding[t]:
+                h = h + times(delta * u, B)
+                inner = np.sum(np.conj(B) * g).real
+                ddelta[i, c, t] += u * inner
+                du[i, c, t] = delta * inner  # (10)
+                dB[i, c, t] = times(delta * u, g)  # (9)
+            dC[i, c, t] = times(p.k * dy[i, c, t], np.conj(h))  # (8)
+            if p.D is not None:
+                du[i, c, t] += p.D[c] * dy[i, c, t]
             ddelta[i, c, t] *= slope[i, c, t]  # (14)
-            carry = 0 if p.restart[i, t] else np.conj(np.exp(delta * A)) * g
         dstate[i, c] = carry  # (15)
     return ScanGrads(du, ddelta, dA, dB, dC, None, None, None, dstate)
 

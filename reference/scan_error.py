@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reference.problem import from_bdl, prepare, sigmoid, to_bdl
+from reference.scan import states_like
 from reference.scan_backward import ScanGrads, collect, softplus_slope
 
 # Roundings in an exponential, a logarithm or a division: 2 ulp, as CUDA's fast ones have.
@@ -165,18 +166,19 @@ class Forward(NamedTuple):
 
 def forward(p):
     """Equations (1) to (3)."""
-    u, A, D = Rounded.of(p.u[..., None]), Rounded.of(p.A[:, None]), Rounded.of(p.D[:, None])
+    u, A = Rounded.of(p.u[..., None]), Rounded.of(p.A[:, None])
     delta = Rounded.of(p.delta, delta_roundings(p))[..., None]
     q = delta * A
     function = FUNCTION if q.parts == 1 else COMPLEX_FUNCTION
     a = Rounded.of(np.exp(p.delta[..., None] * p.A[:, None]), function + 2 * q.size + q.error)
-    x = delta * Rounded.of(p.B) * u
+    a = a.cleared(p.first[:, None, :, None])
+    x = (delta * Rounded.of(p.B) * u).cleared(p.padding[:, None])
     before, after = (Rounded.of(np.zeros_like(p.B)) for _ in "ab")
-    h = Rounded.of(p.state)
+    h = Rounded.of(states_like(p) if p.state is None else p.state)
     for t in p.order:
-        before[:, :, t] = h = h.cleared(p.restart[:, t, None, None])
+        before[:, :, t] = h = h.cleared(p.first[:, t, None, None])
         after[:, :, t] = h = a[:, :, t] * h + x[:, :, t]  # (2)
-    skip = D * u[..., 0]  # one term more of the sum over states, which may begin with it
+    skip = skip_of(p, u[..., 0])  # one term more of the sum over states, which may begin with it
     skip = Rounded(skip.size, skip.as_one_of(x.parts * p.A.shape[1]))
     y = Rounded.of(p.k) * (Rounded.of(p.C) * after).sum() + skip  # (3)
     return Forward(u, delta, a, before, after, h, y)
@@ -184,15 +186,16 @@ def forward(p):
 
 def backward(p, dout, dlast_state, given):
     """Equations (5) to (15), as errors that `collect` may add up."""
-    f, A, B, D = forward(p), *map(Rounded.of, (p.A[:, None], p.B, p.D[:, None]))
+    f, A, B = forward(p), *map(Rounded.of, (p.A[:, None], p.B))
     dy = Rounded.of(dout) if p.z is None else Rounded.of(dout) * silu_of(p)  # (5)
     ky = Rounded.of(p.k) * dy[..., None]
     g, carry, dstate = adjoint(p, f.a, ky * Rounded.of(p.C), dlast_state)
-    past = carry * f.before
-    ddelta = ((A * past).sum() + (B * f.u * g).sum()) * slope_of(p)  # (13), (14)
+    past = (carry * f.before).cleared(p.first[:, None, :, None])
+    inner = (B * g).cleared(p.padding[:, None])
+    ddelta = ((A * past).sum() + (inner * f.u).sum()) * slope_of(p)  # (13), (14)
     terms = len(dout) * dout.shape[-1]
     return ScanGrads(
-        u=(f.delta[..., 0] * (B * g).sum() + D * dy).error,  # (10)
+        u=(f.delta[..., 0] * inner.sum() + skip_of(p, dy)).error,  # (10)
         delta=ddelta.error,
         A=(f.delta * past).as_one_of(terms).sum(2),  # (12)
         B=(f.delta * f.u * g).as_one_of(shared_by(p, given.B)),  # (9)
@@ -207,13 +210,18 @@ def backward(p, dout, dlast_state, given):
 def adjoint(p, a, source, dlast_state):
     """g (b, d, l, n) of (7), exp(delta' A) g, and the gradient (15) of the initial state."""
     g, carried = (Rounded.of(np.zeros_like(p.B)) for _ in "ab")
-    last = np.zeros_like(p.state) if dlast_state is None else np.asarray(dlast_state, p.A.dtype)
+    last = states_like(p) if dlast_state is None else np.asarray(dlast_state, p.A.dtype)
     carry = Rounded.of(last)
     for t in reversed(p.order):
         g[:, :, t] = source[:, :, t] + carry
         carried[:, :, t] = carry = a[:, :, t] * g[:, :, t]
-        carry = carry.cleared(p.restart[:, t, None, None])
+        carry = carry.cleared(p.first[:, t, None, None])
     return g, carried, carry
+
+
+def skip_of(p, x):
+    """D x (b, d, l), and nothing without D."""
+    return x.cleared(True) if p.D is None else Rounded.of(p.D[:, None]) * x
 
 
 def delta_roundings(p):

@@ -110,7 +110,7 @@ def with_dy(problem, seed=1):
 
 @st.composite
 def map_problems(draw, *, over=None, **fixed):
-    """Random problems over random paths."""
+    """Random problems over random paths; `fixed` are values of options, or strategies for them."""
     path = draw(over if over is not None else st.sampled_from(list(PATHS.values())) | small_paths())
     size = path.table.size
     most = max(1, 400 // size)
@@ -128,7 +128,10 @@ def map_problems(draw, *, over=None, **fixed):
         "step": st.sampled_from([1, 0.1, 5]),
         "seed": st.integers(0, 2**32 - 1),
     }
-    chosen = {x: fixed[x] if x in fixed else draw(choice) for x, choice in options.items()}
+    chosen = options | fixed
+    for x, value in chosen.items():
+        if isinstance(value, st.SearchStrategy):
+            chosen[x] = draw(value)
     problem = Drawn(make_map_problem(path, **chosen))
     text = ", ".join(f"{x}={v!r}" for x, v in chosen.items())
     problem.text = f"Path(np.array({path.table.tolist()}), {path.height}, {path.width}, "

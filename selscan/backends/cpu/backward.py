@@ -6,6 +6,8 @@
     dA = sum_t delta[t] exp(delta[t] A) h[t-1] dh[t]
     dB[t] = delta[t] u[t] dh[t],  dC[t] = dy[t] h[t],  summed over the channels of the group
 
+Without D, and with h[t-1] where a state begins, terms are missing as in forward.py.
+
 States are kept at chunk starts only; sweep.py runs a chunk forward again from there and then back.
 The sums over time of dA, dD and d(delta_bias) are taken per chunk before they join the total, which
 keeps their error small.
@@ -35,7 +37,7 @@ from .coefficients import (
     load_shared,
 )
 from .jit import helper, kernel, merge
-from .maps import load_steps, store_steps
+from .maps import clear_padding, load_steps, store_steps
 from .planes import load_planes, load_rates, parts, store_planes
 from .segments import find_segments, segment_table
 from .simd import fma, itemsize, load, splat, store, width
@@ -65,7 +67,7 @@ def prepare_chunk(real, args, scratch, m):
         if args[at.Z]:
             gt, zt = load(real, g + p), load(real, z + p)
             gate = sigmoid(real, zt)
-            store(y + p, skip * ut)
+            store(y + p, skip * ut if args[at.D] else splat(real, 0.0))
             store(g + p, gt * (zt * gate))
             store(z + p, gt * (gate * fma(zt, one - gate, one)))
 
@@ -83,7 +85,10 @@ def finish_chunk(real, args, scratch, drow, m):
     for p in range(0, m * row, row):
         ut, gt, s = load(real, u + p), load(real, g + p), load(real, dx + p)
         dd = fma(s, ut, load(real, ddelta + p) * splat(real, LN_2)) * load(real, slope + p)
-        store(dx + p, fma(s, load(real, delta + p), gt * skip))
+        du = s * load(real, delta + p)
+        if args[at.D]:
+            du = fma(s, load(real, delta + p), gt * skip)
+        store(dx + p, du)
         store(ddelta + p, dd)
         dbias = dbias + dd
         dskip = fma(gt, ut, dskip)
@@ -124,10 +129,12 @@ def backward_block(
     prefetch_steps(args, at.DU, b, r, d, t, rows, m)
     prefetch_steps(args, at.DDELTA, b, r, d, t, rows, m)
     prepare_chunk(real, args, scratch, m)
+    clear_padding(real, args, r, t, m, scratch + args[at.TILE_X], row)
     clear(real, scratch + args[at.TILE_DX], m)
     clear(real, scratch + args[at.TILE_DDELTA], m)
     states = states_address(real, args, b, r, g, block, c, parts(kind_a))
-    sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m)
+    sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m, rows)
+    clear_padding(real, args, r, t, m, scratch + args[at.TILE_DX], row)
     finish_chunk(real, args, scratch, scratch + args[at.TILE_DROW] + (block - first) * 2 * row, m)
     store_steps(real, args, scratch, at.DU, b, r, d, rows, i, c, scratch + args[at.TILE_DX])
     store_steps(real, args, scratch, at.DDELTA, b, r, d, rows, i, c, scratch + args[at.TILE_DDELTA])
@@ -186,7 +193,7 @@ def backward_chunk(real, kind_a, kind_b, kind_c, args, scratch, table, b, r, g, 
     """One chunk of all blocks of a task."""
     d_state, chunk = args[at.D_STATE], args[at.CHUNK]
     db, dc = scratch + args[at.TILE_DB], scratch + args[at.TILE_DC]
-    find_segments(args, table, b, c)
+    find_segments(args, table, b, r, c)
     if not is_constant(kind_b):
         load_shared(real, kind_a, args, scratch, at.B, b, r, g, c, scratch + args[at.TILE_B])
         clear_sums(kind_a, real, db, chunk, d_state)

@@ -13,7 +13,7 @@ from .formats import COMPLEX, size_of
 from .jit import INLINE, helper, inline, merge
 from .maps import load_rows, store_rows
 from .planes import parts
-from .simd import broadcast, itemsize, load, poke, splat, store, width
+from .simd import broadcast, itemsize, keep_first, load, poke, splat, store, width
 from .vector_math import interleave_sums, store_interleaved, sum_lanes
 
 # (b, g, n, l): a coefficient tile has a row of scalars for each step, one a state.
@@ -106,8 +106,9 @@ def load_shared(real, kind_a, args, scratch, slot, b, r, g, c, tile):
 # Gradients: sums over lanes (shared) or over time (constant).
 #
 # While a chunk runs, dB and dC collect in vectors. Shared: a vector for each step and each four
-# states (interleave_sums), or for each state of the d_state % 4 left over. Constant: one vector
-# for each state of a block, as dA has.
+# states (interleave_sums), or for each state of the d_state % 4 left over; lanes without a channel,
+# where zero may have met infinity, add nothing. Constant: one vector for each state of a block, as
+# dA has.
 
 
 def gradient_step(kind, real, step):
@@ -121,25 +122,25 @@ def _gradient_step(kind, real, step):
     return lambda kind, real, step: np.int64(0)
 
 
-def add_to_sums(kind, real, address, v0, v1, v2, v3):
-    """Add the terms of four states."""
+def add_to_sums(kind, real, address, v0, v1, v2, v3, rows):
+    """Add the terms of four states, of the `rows` lanes that are channels."""
 
 
 @overload(add_to_sums, jit_options=INLINE)
-def _add_to_sums(kind, real, address, v0, v1, v2, v3):
-    if kind == SHARED_TYPE:
-        return lambda kind, real, address, v0, v1, v2, v3: store(
-            address, load(real, address) + interleave_sums(v0, v1, v2, v3)
-        )
+def _add_to_sums(kind, real, address, v0, v1, v2, v3, rows):
+    def shared(kind, real, address, v0, v1, v2, v3, rows):
+        v0, v1 = keep_first(v0, rows), keep_first(v1, rows)
+        v2, v3 = keep_first(v2, rows), keep_first(v3, rows)
+        store(address, load(real, address) + interleave_sums(v0, v1, v2, v3))
 
-    def constant(kind, real, address, v0, v1, v2, v3):
+    def constant(kind, real, address, v0, v1, v2, v3, rows):
         row = width(real) * itemsize(real)
         add_to_sum(real, address, v0)
         add_to_sum(real, address + row, v1)
         add_to_sum(real, address + 2 * row, v2)
         add_to_sum(real, address + 3 * row, v3)
 
-    return constant
+    return shared if kind == SHARED_TYPE else constant
 
 
 @inline

@@ -29,9 +29,9 @@ from .coefficients import (
 from .jit import INLINE, helper, inline
 from .planes import COMPLEX_STATES
 from .segments import segment, segments_of
-from .simd import fma, itemsize, load, peek, poke, splat, store, width
+from .simd import fma, itemsize, keep_first, load, peek, poke, splat, store, width
 from .trigonometry import cos_sin
-from .vector_math import LOG2_E, add_pair, exp2
+from .vector_math import LOG2_E, add_pair, exp2, unless_zero
 
 
 @inline
@@ -48,10 +48,10 @@ def multiply_conjugate(x_re, x_im, y_re, y_im):
 
 @inline
 def decay_of(dt, a_re, a_im):
-    """exp(dt A), A as load_rates leaves it."""
+    """exp(dt A), A as load_rates leaves it; 0 where its modulus is, whatever the angle."""
     size = exp2(dt * a_re)
     cos, sin = cos_sin(dt * a_im)
-    return size * cos, size * sin
+    return unless_zero(size, size * cos), unless_zero(size, size * sin)
 
 
 @inline
@@ -103,6 +103,22 @@ def complex_chunk(
 
 
 @helper
+def begin_complex(real, kind_b, kind_c, x, y, h, b, c, d_state):
+    """begin_chunk of forward.py."""
+    row = width(real) * itemsize(real)
+    bn, cn, plane = state_step(kind_b, real), state_step(kind_c, real), d_state * row
+    b_part, c_part = part_step(kind_b, real, d_state), part_step(kind_c, real, d_state)
+    xt, s = load(real, x), load(real, y)
+    for n in range(d_state):
+        h_re = xt * coefficient(kind_b, real, b + n * bn)
+        h_im = xt * coefficient(kind_b, real, b + n * bn + b_part)
+        s = output(real, kind_c, s, h_re, h_im, c + n * cn, c_part)
+        store(h + n * row, h_re)
+        store(h + n * row + plane, h_im)
+    store(y, s)
+
+
+@helper
 def complex_replay(real, kind, delta, x, past, decay, a, plane, b, b_part, b_step, m, first, step):
     """Replay of sweep.py; rows of `past` and `decay` are pairs of vectors."""
     row = width(real) * itemsize(real)
@@ -135,16 +151,18 @@ def complex_outputs(real, kind, y, past, c, c_part, c_step, m, first, step):
         c += c_step
 
 
-def add_to_pair(kind, real, address, plane, re, im):
-    """Add the terms of one complex state to its sums."""
+def add_to_pair(kind, real, address, plane, re, im, rows):
+    """Add the terms of one complex state to its sums, of the `rows` lanes that are channels."""
 
 
 @overload(add_to_pair, jit_options=INLINE)
-def _add_to_pair(kind, real, address, plane, re, im):
+def _add_to_pair(kind, real, address, plane, re, im, rows):
     if kind == SHARED_TYPE:
-        return lambda kind, real, address, plane, re, im: add_pair(address, re, im)
+        return lambda kind, real, address, plane, re, im, rows: add_pair(
+            address, keep_first(re, rows), keep_first(im, rows)
+        )
 
-    def constant(kind, real, address, plane, re, im):
+    def constant(kind, real, address, plane, re, im, rows):
         add_to_sum(real, address, re)
         add_to_sum(real, address + plane, im)
 
@@ -154,7 +172,7 @@ def _add_to_pair(kind, real, address, plane, re, im):
 @helper
 def complex_reverse_sweep(
     real, kind_b, kind_c, delta, x, g, dx, ddelta, past, decay, a, plane, b, c, b_part, c_part,
-    b_step, c_step, dh, da, db, dc, db_step, dc_step, m, first, step,
+    b_step, c_step, dh, da, db, dc, db_step, dc_step, m, first, step, rows,
 ):  # fmt: skip
     """Run back over the rows that `complex_replay` left; b, c, db and dc are those of the last."""
     row = width(real) * itemsize(real)
@@ -175,8 +193,8 @@ def complex_reverse_sweep(
         twice = gt + gt
         dh_re = fma(twice, coefficient(kind_c, real, c), dh_re)
         dh_im = fma(-twice, coefficient(kind_c, real, c + c_part), dh_im)
-        add_to_pair(kind_c, real, dc, plane, twice * h_re, -(twice * h_im))
-        add_to_pair(kind_b, real, db, plane, xt * dh_re, xt * dh_im)
+        add_to_pair(kind_c, real, dc, plane, twice * h_re, -(twice * h_im), rows)
+        add_to_pair(kind_b, real, db, plane, xt * dh_re, xt * dh_im, rows)
         s = fma(dh_re, coefficient(kind_b, real, b), load(real, dx + p))
         store(dx + p, fma(dh_im, coefficient(kind_b, real, b + b_part), s))
         moved_re, moved_im = multiply(e_re, e_im, before_re, before_im)
@@ -197,7 +215,7 @@ def complex_reverse_sweep(
 
 
 @helper
-def complex_sweep(real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m):
+def complex_sweep(real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m, rows):
     """sweep_states of sweep.py."""
     row = width(real) * itemsize(real)
     d_state = args[at.D_STATE]
@@ -206,20 +224,24 @@ def complex_sweep(real, kind_b, kind_c, args, scratch, table, states, own, db, d
     dh = scratch + args[at.TILE_DH] + own
     for n in range(d_state):
         for i in range(segments_of(table) - 1, -1, -1):
-            r, steps, restarts = segment(args, table, i, m)
-            if restarts:
+            r, steps, begins = segment(args, table, i, m)
+            if begins:
                 clear(real, past, 2)
             else:
                 copy_tile(real, states + n * row, past, 1)
                 copy_tile(real, states + n * row + plane, past + row, 1)
-            complex_segment(real, kind_b, kind_c, args, scratch, own, db, dc, n, r, steps)
-            if restarts:
+            complex_segment(
+                real, kind_b, kind_c, args, scratch, own, db, dc, n, r, steps, begins, rows
+            )
+            if begins:
                 clear(real, dh + n * row, 1)
                 clear(real, dh + n * row + plane, 1)
 
 
 @helper
-def complex_segment(real, kind_b, kind_c, args, scratch, own, db, dc, n, r, steps):
+def complex_segment(
+    real, kind_b, kind_c, args, scratch, own, db, dc, n, r, steps, begins, rows
+):  # fmt: skip
     """sweep_segment of sweep.py, for one state."""
     row = width(real) * itemsize(real)
     d_state = args[at.D_STATE]
@@ -244,9 +266,15 @@ def complex_segment(real, kind_b, kind_c, args, scratch, own, db, dc, n, r, step
     begin, end, sign = 0, steps - 1, 1
     if args[at.REVERSE]:
         begin, end, sign = steps - 1, 0, -1
+    alone = 1 if begins else 0
+    second, skipped = begin + sign * alone, alone * 2 * row
+    if begins:
+        at_b, xt = b + begin * bt, load(real, x + begin * row)
+        store(past + 2 * row, xt * coefficient(kind_b, real, at_b))
+        store(past + 3 * row, xt * coefficient(kind_b, real, at_b + b_part))
     complex_replay(
-        real, kind_b, delta, x, past, decay, a, plane, b + begin * bt, b_part, sign * bt, steps,
-        begin * row, sign * row,
+        real, kind_b, delta, x, past + skipped, decay + skipped, a, plane, b + second * bt, b_part,
+        sign * bt, steps - alone, second * row, sign * row,
     )  # fmt: skip
     if args[at.Z]:
         y = scratch + args[at.TILE_Y] + o
@@ -254,13 +282,19 @@ def complex_segment(real, kind_b, kind_c, args, scratch, own, db, dc, n, r, step
             real, kind_c, y, past, c + begin * ct, c_part, sign * ct, steps, begin * row, sign * row
         )
     db_step, dc_step = pair_step(kind_b, real, d_state), pair_step(kind_c, real, d_state)
-    db += (r + end) * db_step + n * pair_size(kind_b, real)
-    dc += (r + end) * dc_step + n * pair_size(kind_c, real)
-    complex_reverse_sweep(
-        real, kind_b, kind_c, delta, x, g, dx, ddelta, past, decay, a, plane, b + end * bt,
-        c + end * ct, b_part, c_part, -sign * bt, -sign * ct, dh, da, db, dc, -sign * db_step,
-        -sign * dc_step, steps, end * row, -sign * row,
-    )  # fmt: skip
+    db += r * db_step + n * pair_size(kind_b, real)
+    dc += r * dc_step + n * pair_size(kind_c, real)
+    last, left = end, steps - alone
+    past, decay, unread = past + skipped, decay + skipped, decay + 2 * args[at.CHUNK] * row
+    for _ in range(1 + alone):
+        complex_reverse_sweep(
+            real, kind_b, kind_c, delta, x, g, dx, ddelta, past, decay, a, plane, b + last * bt,
+            c + last * ct, b_part, c_part, -sign * bt, -sign * ct, dh, da, db + last * db_step,
+            dc + last * dc_step, -sign * db_step, -sign * dc_step, left, last * row, -sign * row,
+            rows,
+        )  # fmt: skip
+        last, left, past, decay = begin, 1, past - skipped, decay - skipped
+        ddelta, da = unread - begin * row, unread + row
 
 
 # Sums of dB and dC. Shared: a pair of numbers for each step and state. Constant: two planes of

@@ -2,7 +2,8 @@
 
     h[t] = exp(delta[t] A) h[t-1] + delta[t] B[t] u[t],   y[t] = C[t] . h[t] + D u[t],
 
-times silu(z[t]) where z is given.
+times silu(z[t]) where z is given. Without D its term is not computed, nor is that of h[t-1] where a
+state begins (segments.py): zero times infinity is NaN.
 
 Lanes are channels. A task is one batch entry and a run of channel blocks, w channels each, of one
 group; it walks time in chunks. A chunk of u and delta is copied into tiles (tiles.py), B and C into
@@ -27,19 +28,18 @@ from .blocks import (
     states_address,
 )
 from .coefficients import (
-    clear,
     coefficient,
     is_constant,
     load_shared,
     state_step,
     time_step,
 )
-from .complex_states import complex_chunk
+from .complex_states import begin_complex, complex_chunk
 from .jit import INLINE, helper, kernel, merge
-from .maps import load_steps, store_steps
+from .maps import clear_padding, load_steps, store_steps
 from .planes import REAL_TYPE, load_planes, load_rates, parts, store_planes
 from .segments import find_segments, segment, segment_table, segments_of
-from .simd import fma, itemsize, load, store, width
+from .simd import fma, itemsize, load, splat, store, width
 from .vector_math import exp2, sigmoid, softplus
 
 
@@ -115,8 +115,33 @@ def _run_states(
 
 
 @helper
-def prepare_chunk(real, delta, u, y, bias, skip, m, with_softplus):
-    """delta becomes delta', u becomes delta' u, y becomes D u."""
+def begin_chunk(real, kind_b, kind_c, x, y, h, b, c, d_state):
+    """The first step of a state: h = x B, y += C . h."""
+    row = width(real) * itemsize(real)
+    bn, cn = state_step(kind_b, real), state_step(kind_c, real)
+    xt, s = load(real, x), load(real, y)
+    for n in range(d_state):
+        h0 = xt * coefficient(kind_b, real, b + n * bn)
+        s = fma(h0, coefficient(kind_c, real, c + n * cn), s)
+        store(h + n * row, h0)
+    store(y, s)
+
+
+def begin_states(kind_a, real, kind_b, kind_c, x, y, h, b, c, d_state):
+    """The first step of real or complex states."""
+
+
+@overload(begin_states, jit_options=INLINE)
+def _begin_states(kind_a, real, kind_b, kind_c, x, y, h, b, c, d_state):
+    step = begin_chunk if kind_a == REAL_TYPE else begin_complex
+    return lambda kind_a, real, kind_b, kind_c, x, y, h, b, c, d_state: step(
+        real, kind_b, kind_c, x, y, h, b, c, d_state
+    )
+
+
+@helper
+def prepare_chunk(real, delta, u, y, bias, skip, m, with_softplus, with_skip):
+    """delta becomes delta', u becomes delta' u, y becomes D u or 0."""
     row = width(real) * itemsize(real)
     bias, skip = load(real, bias), load(real, skip)
     for t in range(m):
@@ -124,7 +149,7 @@ def prepare_chunk(real, delta, u, y, bias, skip, m, with_softplus):
         if with_softplus:
             dt = softplus(real, dt)
         store(delta + t * row, dt)
-        store(y + t * row, skip * ut)
+        store(y + t * row, skip * ut if with_skip else splat(real, 0.0))
         store(u + t * row, dt * ut)
 
 
@@ -167,11 +192,18 @@ def forward_block(
         states = states_address(real, args, b, r, g, block, c, parts(kind_a))
         copy_tile(real, h, states, d_state * parts(kind_a))
     bt, ct = time_step(kind_a, kind_b, real, d_state), time_step(kind_a, kind_c, real, d_state)
-    prepare_chunk(real, delta, u, y, bias, skip, m, args[at.SOFTPLUS])
+    prepare_chunk(real, delta, u, y, bias, skip, m, args[at.SOFTPLUS], args[at.D] != 0)
+    clear_padding(real, args, r, t, m, u, row)
     for i in range(segments_of(table)):
-        o, steps, restarts = segment(args, table, i, m)
-        if restarts:
-            clear(real, h, d_state * parts(kind_a))
+        o, steps, begins = segment(args, table, i, m)
+        if begins:
+            steps -= 1
+            p = o + steps if args[at.REVERSE] else o
+            o += 0 if args[at.REVERSE] else 1
+            begin_states(
+                kind_a, real, kind_b, kind_c, u + p * row, y + p * row, h, tile_b + p * bt,
+                tile_c + p * ct, d_state,
+            )  # fmt: skip
         p = o * row
         run_states(
             kind_a, real, kind_b, kind_c, delta + p, u + p, y + p, h, a, tile_b + o * bt,
@@ -208,7 +240,7 @@ def forward_task(real, kind_a, kind_b, kind_c, args, scratch, task):
         if r == 0 or not args[at.JOINED]:
             start_route(real, kind_a, args, scratch, b, r, g, first, last)
         for c in range(args[at.CHUNKS]):
-            find_segments(args, table, b, c)
+            find_segments(args, table, b, r, c)
             if not is_constant(kind_b):
                 tile = scratch + args[at.TILE_B]
                 load_shared(real, kind_a, args, scratch, at.B, b, r, g, c, tile)

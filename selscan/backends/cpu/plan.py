@@ -225,7 +225,7 @@ def backward_plan(problem, operands, part_steps):
     )  # fmt: skip
     tiles = {
         at.TILE_PAST: 4 * (steps + row),
-        at.TILE_DECAY: 4 * steps,
+        at.TILE_DECAY: 4 * steps + (problem.d_state + 5) * row,  # and what nobody reads
         **dict.fromkeys(by_step, steps),
         **dict.fromkeys((at.TILE_B, at.TILE_C), coefficients),
         **dict.fromkeys((at.TILE_A, at.TILE_DH, at.TILE_DA), blocks * per_block),

@@ -1,18 +1,22 @@
-"""Packed sequences: a chunk is cut into segments where seq_idx changes, and the state restarts.
+"""Where states begin: a chunk is cut into segments where seq_idx changes, and a state begins anew.
 
-The table of a chunk, int64: whether its first segment restarts, the number of segments, and in scan
-order the first step of each and the end of the last. Without seq_idx a chunk is one segment.
+A state begins with its first step, which nothing decays to; padding in front of it is left out. The
+table of a chunk, int64: whether a state begins with its first segment, the number of segments, and
+in scan order the first step of each and the end of the last. Without seq_idx there is one segment,
+or none in a chunk of padding that no pixel comes before.
 """
 
+import numpy as np
 from numba import carray
 
 from . import layout as at
 from .blocks import chunk_start
 from .formats import read_integer
 from .jit import helper, merge
+from .maps import pixel_at
 from .simd import as_pointer
 
-(_RESTARTS, _COUNT, _FIRST) = range(3)
+(_BEGINS, _COUNT, _FIRST) = range(3)
 
 
 def table_size(chunk):
@@ -26,11 +30,24 @@ def segment_table(args, scratch):
 
 
 @helper
-def find_segments(args, table, b, c):
-    """Fill the table for the c-th chunk in scan order."""
+def first_step(args, r, c, t, m):
+    """Rows of chunk c of route r that are left out, and whether a state begins behind them."""
+    if not args[at.PADDED]:
+        given = args[at.INITIAL_STATE] != 0 or (args[at.JOINED] != 0 and r > 0)
+        return np.int64(0), c == 0 and not given
+    start = r * args[at.LENGTH] + t
+    p = np.int64(0) if args[at.JOINED] else start - t
+    while p < start + m and pixel_at(args, 0, p) < 0:
+        p += 1
+    return max(p - start, 0), p >= start
+
+
+@helper
+def find_segments(args, table, b, r, c):
+    """Fill the table for the c-th chunk in scan order of route r."""
     t, m = chunk_start(args, c)
-    table[_RESTARTS], table[_FIRST] = 0, 0
-    count = 1
+    table[_FIRST], table[_BEGINS] = first_step(args, r, c, t, m)
+    count = 1 if table[_FIRST] < m else 0
     if args[at.SEQ_IDX]:
         code, step = args[at.SEQ_IDX + at.DTYPE], args[at.SEQ_IDX + at.STEP_T]
         p = args[at.SEQ_IDX] + b * args[at.SEQ_IDX + at.STEP_B] + t * step
@@ -42,7 +59,7 @@ def find_segments(args, table, b, c):
             own = read_integer(code, p)
             if own != before:
                 if i == 0:
-                    table[_RESTARTS] = 1
+                    table[_BEGINS] = 1
                 else:
                     table[_FIRST + count] = i
                     count += 1
@@ -59,7 +76,7 @@ def segments_of(table):
 
 @merge
 def segment(args, table, i, m):
-    """The i-th segment in scan order: its first row of m, how many it has, and does it restart."""
+    """The i-th segment in scan order: its first row of m, how many, whether a state begins."""
     begin, end = table[_FIRST + i], table[_FIRST + i + 1]
     first = m - end if args[at.REVERSE] else begin
-    return first, end - begin, i > 0 or table[_RESTARTS] != 0
+    return first, end - begin, i > 0 or table[_BEGINS] != 0

@@ -298,6 +298,18 @@ def store_first(typingctx, address, value, count):
 
 
 @intrinsic
+def keep_first(typingctx, x, count):
+    """The first `count` lanes, zeros behind them whatever was there."""
+
+    def codegen(context, builder, sig, args):
+        n = _as_i64(context, builder, sig.args[1], args[1])
+        mask = _first_lanes(builder, x.llvm, n)
+        return builder.select(mask, args[0], constant(x.llvm, 0.0))
+
+    return x(x, count), codegen
+
+
+@intrinsic
 def peek(typingctx, element, address):
     """The scalar of type `element` at a byte address."""
 

@@ -16,6 +16,7 @@ from .simd import (
     call,
     fma,
     itemsize,
+    keep_first,
     load,
     load_first,
     poke,
@@ -37,11 +38,11 @@ def update(real, h, a, b, c, delta, x, total):
 
 @inline
 def update_first(real, h, a, b, c, delta, x, total, count):
-    """The same for the first `count` lanes; b and c are zero behind them."""
+    """The same for the first `count` lanes; c is zero behind them."""
     decay = exp2(delta * load_first(real, a, count))
     new = fma(decay, load_first(real, h, count), x * b)
     store_first(h, new, count)
-    return fma(new, c, total)
+    return fma(keep_first(new, count), c, total)
 
 
 @helper

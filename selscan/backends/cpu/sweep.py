@@ -26,7 +26,7 @@ from .complex_states import complex_sweep, finish_pairs, pair_rows
 from .jit import INLINE, helper
 from .planes import REAL_STATES, REAL_TYPE
 from .segments import segment, segments_of
-from .simd import fma, itemsize, load, splat, store, width
+from .simd import fma, itemsize, keep_first, load, splat, store, width
 from .vector_math import exp2
 
 
@@ -81,6 +81,15 @@ def replay(real, kind, delta, x, past, decay, a, b, b_step, count, m, first, ste
 
 
 @helper
+def begin_state(real, kind, x, past, b, count):
+    """The first step of `count` states: h = x B, which nothing comes before."""
+    row = width(real) * itemsize(real)
+    bn, xt = state_step(kind, real), load(real, x)
+    for n in range(count):
+        store(past + (count + n) * row, xt * coefficient(kind, real, b + n * bn))
+
+
+@helper
 def outputs(real, kind, y, past, c, c_step, count, m, first, step):
     """y += C . h for the states that `replay` left; only the gradient of z needs it."""
     row = width(real) * itemsize(real)
@@ -110,7 +119,7 @@ def adjoint(real, dh, g, x, dt, h, h_before, decay, a, b, c, da, s_x, s_dt):
 @helper
 def reverse_sweep(
     real, kind_b, kind_c, delta, x, g, dx, ddelta, past, decay, a, b, c, b_step, c_step,
-    dh, da, db, dc, count, m, first, step,
+    dh, da, db, dc, count, m, first, step, rows,
 ):  # fmt: skip
     """Run back over the chunk that `replay` left, for `count` states.
 
@@ -161,8 +170,8 @@ def reverse_sweep(
                 coefficient(kind_b, real, b + 3 * bn), coefficient(kind_c, real, c + 3 * cn),
                 da3, s_x, s_dt,
             )  # fmt: skip
-            add_to_sums(kind_b, real, db, db0, db1, db2, db3)
-            add_to_sums(kind_c, real, dc, dc0, dc1, dc2, dc3)
+            add_to_sums(kind_b, real, db, db0, db1, db2, db3, rows)
+            add_to_sums(kind_c, real, dc, dc0, dc1, dc2, dc3, rows)
             store(dx + p, s_x)
             store(ddelta + p, s_dt)
             h0, h1, h2, h3 = e0, e1, e2, e3
@@ -190,8 +199,8 @@ def reverse_sweep(
             load(real, decay), a0, coefficient(kind_b, real, b), coefficient(kind_c, real, c),
             da0, load(real, dx + p), load(real, ddelta + p),
         )  # fmt: skip
-        add_to_sum(real, db, db0)
-        add_to_sum(real, dc, dc0)
+        add_to_sum(real, db, keep_first(db0, rows))
+        add_to_sum(real, dc, keep_first(dc0, rows))
         store(dx + p, s_x)
         store(ddelta + p, s_dt)
         h0 = e0
@@ -205,7 +214,7 @@ def reverse_sweep(
 
 
 @helper
-def sweep_states(real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m):
+def sweep_states(real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m, rows):
     """All states of one block over one chunk, four at a time, each segment from its start."""
     row = width(real) * itemsize(real)
     d_state, chunk = args[at.D_STATE], args[at.CHUNK]
@@ -217,25 +226,29 @@ def sweep_states(real, kind_b, kind_c, args, scratch, table, states, own, db, dc
         db_n = sums_of(kind_b, real, db, n, chunk, d_state)
         dc_n = sums_of(kind_c, real, dc, n, chunk, d_state)
         for i in range(segments_of(table) - 1, -1, -1):
-            r, steps, restarts = segment(args, table, i, m)
-            if restarts:
+            r, steps, begins = segment(args, table, i, m)
+            if begins:
                 clear(real, past, count)
             else:
                 copy_tile(real, states + n * row, past, count)
             sweep_segment(
-                real, kind_b, kind_c, args, scratch, own, n, count, r, steps, dh + n * row,
-                da + n * row, db_n, dc_n,
+                real, kind_b, kind_c, args, scratch, own, n, count, r, steps, begins, dh + n * row,
+                da + n * row, db_n, dc_n, rows,
             )  # fmt: skip
-            if restarts:
+            if begins:
                 clear(real, dh + n * row, count)
         n += count
 
 
 @helper
 def sweep_segment(
-    real, kind_b, kind_c, args, scratch, own, n, count, r, steps, dh, da, db, dc
+    real, kind_b, kind_c, args, scratch, own, n, count, r, steps, begins, dh, da, db, dc, rows
 ):  # fmt: skip
-    """`count` states from n on, forward and back over the rows r .. r+steps-1 of the chunk."""
+    """`count` states from n on, forward and back over the rows r .. r+steps-1 of the chunk.
+
+    If they begin there, the first step has no state before it: its parts of dA and ddelta, which
+    would be products with one, go where nobody reads them.
+    """
     row = width(real) * itemsize(real)
     d_state, o = args[at.D_STATE], r * row
     delta, x, g = (
@@ -253,35 +266,47 @@ def sweep_segment(
     begin, end, sign = 0, steps - 1, 1
     if args[at.REVERSE]:
         begin, end, sign = steps - 1, 0, -1
+    alone = 1 if begins else 0
+    second, skipped = begin + sign * alone, alone * count * row
+    if begins:
+        begin_state(real, kind_b, x + begin * row, past, b + begin * bt, count)
     replay(
-        real, kind_b, delta, x, past, decay, a, b + begin * bt, sign * bt, count, steps,
-        begin * row, sign * row,
+        real, kind_b, delta, x, past + skipped, decay + skipped, a, b + second * bt, sign * bt,
+        count, steps - alone, second * row, sign * row,
     )  # fmt: skip
     if args[at.Z]:
         y = scratch + args[at.TILE_Y] + o
         outputs(
             real, kind_c, y, past, c + begin * ct, sign * ct, count, steps, begin * row, sign * row
         )
-    reverse_sweep(
-        real, kind_b, kind_c, delta, x, g, dx, ddelta, past, decay, a, b + end * bt, c + end * ct,
-        -sign * bt, -sign * ct, dh, da, db + gradient_step(kind_b, real, o),
-        dc + gradient_step(kind_c, real, o), count, steps, end * row, -sign * row,
-    )  # fmt: skip
+    db, dc = db + gradient_step(kind_b, real, o), dc + gradient_step(kind_c, real, o)
+    last, left = end, steps - alone
+    past, decay, unread = past + skipped, decay + skipped, decay + 4 * args[at.CHUNK] * row
+    for _ in range(1 + alone):
+        reverse_sweep(
+            real, kind_b, kind_c, delta, x, g, dx, ddelta, past, decay, a, b + last * bt,
+            c + last * ct, -sign * bt, -sign * ct, dh, da, db, dc, count, left, last * row,
+            -sign * row, rows,
+        )  # fmt: skip
+        last, left, past, decay = begin, 1, past - skipped, decay - skipped
+        ddelta, da = unread - begin * row, unread + row
 
 
 # What the backward calls, for real or complex states.
 
 
-def sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m):
+def sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m, rows):
     """All states of one block over one chunk, forward and back."""
 
 
 @overload(sweep, jit_options=INLINE)
-def _sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m):
-    run = sweep_states if kind_a == REAL_TYPE else complex_sweep
-    return lambda kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m: run(
-        real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m
-    )
+def _sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m, rows):
+    loop = sweep_states if kind_a == REAL_TYPE else complex_sweep
+
+    def run(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m, rows):
+        loop(real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m, rows)
+
+    return run
 
 
 def clear_sums(kind_a, real, tile, chunk, d_state):

@@ -141,6 +141,17 @@ def where_less(typingctx, x, y, value, other):
 
 
 @intrinsic
+def unless_zero(typingctx, x, value):
+    """`value`, but zero where x is, whatever the value is there."""
+
+    def codegen(context, builder, sig, args):
+        zero = constant(args[0].type, 0.0)
+        return builder.select(builder.fcmp_ordered("==", args[0], zero), zero, args[1])
+
+    return x(x, x), codegen
+
+
+@intrinsic
 def _log1p_series(typingctx, s):
     """log(1 + e) from s = e / (2 + e), e in [0, 1]."""
 
