@@ -13,7 +13,7 @@ from test_threads import threads  # noqa: F401 a fixture
 
 import selscan
 from selscan.paths import Path, cross
-from selscan.paths.constant import KEPT
+from selscan.paths.keeping import KEPT
 
 BACKEND = Backend("cpu", "numpy")
 PATH = cross(96, 96)
