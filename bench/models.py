@@ -10,7 +10,7 @@ import torch
 
 from bench.peers.eager import scan_loop, scan_loop_step
 from selscan import models
-from selscan.nn import mamba1d, s6maps, set_fused
+from selscan.nn import branch, s6maps, set_fused
 
 LOOPS = {"loop": scan_loop, "loop_step": scan_loop_step}
 WAYS = ("selscan", *LOOPS)
@@ -50,7 +50,7 @@ def plain_scan(
 @contextlib.contextmanager
 def scans_by(way):
     """The way in which all models scan inside of it."""
-    places = (mamba1d, s6maps)
+    places = (branch, s6maps)
     ours = [place.scan for place in places]
     for place in places if way in LOOPS else ():
         place.scan = functools.partial(plain_scan, LOOPS[way])

@@ -24,6 +24,7 @@ __all__ = [
     "SlowPathWarning",
     "gather",
     "list_backends",
+    "patch",
     "scan",
     "scan2d",
     "scan_backward",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 # Subpackages that import torch: loaded when first used.
-_LAZY = ("models", "nn")
+_LAZY = ("compat", "models", "nn")
 # What other libraries call what is here.
 _KNOWN_AS = {
     **dict.fromkeys(("selective_scan_fn", "selective_scan", "selective_scan_ref"), "scan"),
@@ -47,12 +48,13 @@ _KNOWN_AS = {
 def __getattr__(name):
     if name in _LAZY:
         return importlib.import_module(f".{name}", __name__)
+    if name == "patch":
+        return importlib.import_module(".compat", __name__).patch
     hint = f". Is it {__name__}.{_KNOWN_AS[name]}?" if name in _KNOWN_AS else ""
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
 
 def __dir__():
     """What is public: other modules may have been imported, and are attributes then."""
-    return sorted(
-        [*(name for name in globals() if name.startswith("__")), *__all__, *_LAZY, "paths"]
-    )
+    own = (name for name in globals() if name.startswith("__"))
+    return sorted([*own, *__all__, *_LAZY, "paths"])

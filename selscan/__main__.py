@@ -1,4 +1,4 @@
-"""The command line: python -m selscan [check | bench | models | info]."""
+"""The command line: python -m selscan [check | bench | models | run | info]."""
 
 import argparse
 import os
@@ -54,6 +54,13 @@ def parser():
     command = commands.add_parser("models", help=text, description=text)
     command.set_defaults(run=models)
 
+    text = "run a script, or a module with -m, in which third-party Mamba code finds selscan"
+    command = commands.add_parser("run", help=text, description=text)
+    command.add_argument("-m", action="store_true", dest="as_module", help="the target is a module")
+    command.add_argument("target", help="script.py, or the name of a module")
+    command.add_argument("arguments", nargs=argparse.REMAINDER, help="of the target, as they are")
+    command.set_defaults(run=run)
+
     text = "print a block to paste in a bug report"
     command = commands.add_parser("info", help=text, description=text)
     command.set_defaults(run=lambda args: info())
@@ -68,6 +75,13 @@ def models(args):
         print(f"models: {error}")
         return 1
     return show()
+
+
+def run(args):
+    """Run a script with the patch on; its exit code."""
+    from selscan.compat import running  # here, since the others need no torch
+
+    return running.run(args.target, args.arguments, args.as_module)
 
 
 def main(argv=None):

@@ -83,6 +83,17 @@ def backends():
         yield info.name, text + (f"; without {', '.join(missing)}" if missing else "")
 
 
+def names():
+    """What third-party code gets where it imports these, as (name, text)."""
+    from selscan.compat import patching  # here: it is not needed for other commands
+
+    found = {}
+    for name, text in patching.resolutions():
+        found.setdefault(text, []).append(name)
+    for text, those in found.items():
+        yield "names", f"{', '.join(those)}: {text}"
+
+
 def private(text):
     """The text without the home directory and, in other paths, the user's name."""
     home = Path.home()
@@ -136,7 +147,7 @@ def show(pairs):
 def info():
     """Print a block for a bug report; the exit code."""
     print("```text")
-    for pairs in (machine(), backends(), installation(), first_scan()):
+    for pairs in (machine(), backends(), names(), installation(), first_scan()):
         show((label, private(text)) for label, text in pairs)
     print("```")
     return 0

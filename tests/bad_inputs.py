@@ -111,6 +111,8 @@ SECTIONS = {
         Group(bad_options.OPTIONS, ValueError, (*EVERY, *MOVES)),
         Group(bad_options.USE_TYPES, TypeError, ("use",)),
         Group(bad_options.USE, ValueError, ("use",)),
+        Group(bad_options.PATCH_TYPES, TypeError, ("patch",)),
+        Group(bad_options.PATCH, ValueError, ("patch",)),
     ],
     "Maps and paths": [
         Group(bad_maps.MAPS, ValueError, ("scan2d",), BOTH),

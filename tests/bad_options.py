@@ -3,6 +3,8 @@
 Each row: what is given (as in bad_shapes.py), and the message of the TypeError or ValueError.
 """
 
+from selscan.compat.aliases import TABLE
+
 REAL = "float16, bfloat16, float32 or float64"
 NAMED = "Pass a name such as 'float32'."
 BACKENDS = "one of cpu, cupy, numba_cuda"
@@ -61,6 +63,14 @@ USE_TYPES = [
     ("name=1", f"name must be {BACKENDS}; got an object of type int."),
 ]
 USE = [('name="gpu"', f"name must be {BACKENDS}; got 'gpu'.")]
+PATCH_TYPES = [
+    ("targets=None", "targets must be 'auto', a name or a list of names; got None."),
+    ("override=1", "override must be True or False; got 1 (int)."),
+]
+PATCH = [
+    ('targets="mamba"', f"targets must be among {', '.join(TABLE)}; got 'mamba' (str)."),
+    ("targets=[3]", f"targets must be among {', '.join(TABLE)}; got 3 (int)."),
+]
 # For scan_step and NumPy arrays: ValueError.
 STATES = [
     (

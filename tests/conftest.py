@@ -1,6 +1,9 @@
 """Profiles of hypothesis, the `backend` fixture, and memory that shows what kernels do to it."""
 
+import importlib
 import os
+import sys
+import textwrap
 import weakref
 
 import devices as fakes
@@ -18,6 +21,7 @@ from selscan.backends import NOT_YET
 from selscan.backends.cpu import plan, run
 from selscan.backends.cupy import nvrtc as nvrtc_loader
 from selscan.backends.cupy.compiler import find_nvrtc
+from selscan.compat import aliases
 from selscan.ops import scan as ops
 from selscan.ops import scan2d as ops2d
 
@@ -191,3 +195,34 @@ def _forget_plans():
     ops._prepare_backward.cache_clear()
     ops2d._prepare_forward.cache_clear()
     ops2d._prepare_backward.cache_clear()
+
+
+@pytest.fixture
+def as_found():
+    """The test leaves all that selscan.patch may touch as it was, or fails."""
+    before, imported = _touched(), set(sys.modules)
+    yield
+    assert _touched() == before
+    for name in set(sys.modules) - imported:
+        if name.startswith("planted"):
+            del sys.modules[name]
+
+
+def _touched():
+    """Modules under third-party names, finders, and torch.cuda.device."""
+    device = pytest.importorskip("torch").cuda.device
+    return aliases.loaded(aliases.TABLE), list(sys.meta_path), device, device.__init__
+
+
+@pytest.fixture
+def plant(tmp_path, monkeypatch):
+    """Write a module that can be imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(file, code):
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(code))
+        importlib.invalidate_caches()
+
+    return write

@@ -7,7 +7,9 @@ from errors_page import PAGE, page
 
 import selscan
 
-ARGUMENTS = [(function, name) for function in (*EVERY, "use") for name in parameters(function)]
+ARGUMENTS = [
+    (function, name) for function in (*EVERY, "use", "patch") for name in parameters(function)
+]
 
 
 def name_of(case):

@@ -26,7 +26,7 @@ MODULES = [
     if module.name != "selscan.__main__"
 ]
 # Modules that need a library which may be missing, by the beginning of their name.
-NEEDS = {x: "torch" for x in MODULES if x.split(".")[1] in ("models", "nn", "torch")}
+NEEDS = {x: "torch" for x in MODULES if x.split(".")[1] in ("compat", "models", "nn", "torch")}
 SCAN = """
 import numpy as np
 x = np.ones((1, 1, 1), np.float32)
@@ -88,7 +88,7 @@ def test_only_what_is_public_is_listed():
 
     listed = [name for name in dir(selscan) if not name.startswith("__")]
 
-    assert listed == sorted([*selscan.__all__, "models", "nn", "paths"])
+    assert listed == sorted([*selscan.__all__, "compat", "models", "nn", "paths"])
 
 
 def test_no_module_is_named_like_a_public_function():

@@ -13,7 +13,7 @@ from selscan import models, nn  # noqa: E402
 from selscan.models.checkpoints import load  # noqa: E402
 from selscan.models.localvim import SEARCHED, UNSEARCHED, LocalVim, searched_routes  # noqa: E402
 from selscan.models.localvmamba import SMALL, TINY, LocalVMamba  # noqa: E402
-from selscan.nn.mamba1d import Branch, run_branch  # noqa: E402
+from selscan.nn.branch import Branch, run_branch  # noqa: E402
 from selscan.nn.routes import CANDIDATES, RouteSum  # noqa: E402
 
 # Those of the golden numbers.

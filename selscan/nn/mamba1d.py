@@ -1,98 +1,60 @@
-"""The mixer of Mamba on sequences (b, l, dim), in one direction or in both.
-
-A *branch* takes channels x (b, d, l) through convolution, projections and scan:
-
-    u = silu(conv1d(x)),   [dt, B, C] = x_proj u,   y = scan(u, dt_proj dt, -exp(A_log), B, C, D)
+"""The mixer of Mamba on sequences (b, l, d_model), in one direction or in both.
 
 Names of parameters are those of mamba_ssm; the branch that runs backward has a "b" in them, as in
-Vim (Zhu et al. 2024).
+Vim (Zhu et al. 2024). See branch.py for what is between the outer projections.
 """
-
-from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from ..api import scan
 from ..messages import describe, fail
 from . import initial
-
-
-class Branch(NamedTuple):
-    """The parameters of one direction."""
-
-    conv1d: nn.Conv1d
-    x_proj: nn.Linear
-    dt_proj: nn.Linear
-    A_log: torch.Tensor  # (d, n)
-    D: torch.Tensor  # (d,)
-
-
-def new_branch(channels, d_state, d_conv, rank):
-    """A branch as Mamba begins it."""
-    dt_proj = nn.Linear(rank, channels)
-    dt_proj.weight = initial.dt_weight(channels, rank)
-    dt_proj.bias = initial.dt_bias(channels)
-    return Branch(
-        nn.Conv1d(channels, channels, d_conv, groups=channels, padding=d_conv - 1),
-        nn.Linear(channels, rank + 2 * d_state, bias=False),
-        dt_proj,
-        initial.A_logs(channels, d_state),
-        nn.Parameter(torch.ones(channels)),
-    )
-
-
-def causal_conv(x, conv, reverse=False):
-    """Each of x (b, d, l) with those before it, or with those behind it where time runs back.
-
-    conv pads both ends, and so gives l + width - 1 results: the first l are causal, the last l are
-    it in reverse. Nothing is flipped but the few weights.
-    """
-    weight = conv.weight.flip(-1) if reverse else conv.weight
-    padding = conv.padding[0]
-    # As a map of one row: where channels are last in memory, conv2d takes half of conv1d's time on
-    # the CPU, or less.
-    options = {"padding": (0, padding), "groups": conv.groups}
-    y = F.conv2d(x[:, :, None], weight[:, :, None], conv.bias, **options)[:, :, 0]
-    return y[..., padding:] if reverse else y[..., : x.shape[-1]]
-
-
-def coefficients(branch, x, reverse=False):
-    """u and delta (b, d, l), B and C (b, n, l) of a scan of x (b, d, l)."""
-    u = F.silu(causal_conv(x, branch.conv1d, reverse))
-    n, rank = branch.A_log.shape[1], branch.dt_proj.in_features
-    dt, B, C = branch.x_proj(u.transpose(1, 2)).split((rank, n, n), dim=-1)
-    delta = F.linear(dt, branch.dt_proj.weight)  # its bias goes into the softplus
-    return u, delta.transpose(1, 2), B.transpose(1, 2), C.transpose(1, 2)
-
-
-def decay(A_log):
-    """A, in at least 32 bits."""
-    return -(A_log if A_log.dtype == torch.float64 else A_log.float()).exp()
-
-
-def run_branch(branch, x, z=None, reverse=False):
-    """y (b, d, l) of x, times silu(z) if given."""
-    u, delta, B, C = coefficients(branch, x, reverse)
-    bias = branch.dt_proj.bias
-    options = {"delta_softplus": True, "reverse": reverse}
-    return scan(u, delta, decay(branch.A_log), B, C, branch.D, z, bias, **options)
+from .branch import (
+    Branch,
+    Form,
+    inputs_of_scan,
+    prefill_branch,
+    run_branch,
+    scan_with,
+    step_branch,
+    wide,
+)
 
 
 class Mamba(nn.Module):
-    """The mixer of Mamba (Gu and Dao 2023), from (b, l, dim) to (b, l, dim).
+    """The mixer of Mamba (Gu and Dao 2023), from (b, l, d_model) to (b, l, d_model).
 
     Parameters
     ----------
-    dim : int
-        Width of the block.
+    d_model : int
+        Width of the block; `dim` is another name of it.
     d_state : int
         States of each channel.
     d_conv : int
         Width of the convolution along time.
-    expand : int
-        Channels of the scan are dim * expand.
+    expand : float
+        Channels of the scan are d_model * expand.
+    dt_rank : int or "auto"
+        Width of the bottleneck of delta: d_model / 16, rounded up.
+    dt_min, dt_max, dt_init_floor : float
+        Where delta begins: log-uniform between the first two, but not below the third.
+    dt_init : {"random", "constant"}
+        How its projection begins.
+    dt_scale : float
+        Of the numbers it begins with.
+    conv_bias, bias : bool
+        Whether the convolution, and the outer projections, have one.
+    use_fast_path : bool
+        Of no effect: there is one path.
+    layer_idx : int, optional
+        The key of this mixer's states in `inference_params`.
+    device, dtype
+        Of the parameters; A_log and D are in float32.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An option that is not one of these.
 
     Examples
     --------
@@ -102,21 +64,59 @@ class Mamba(nn.Module):
     torch.Size([2, 9, 32])
     """
 
-    def __init__(self, dim, d_state=16, d_conv=4, expand=2):
+    def __init__(
+        self,
+        d_model=None,
+        d_state=16,
+        d_conv=4,
+        expand=2,
+        dt_rank="auto",
+        dt_min=initial.DELTA_MIN,
+        dt_max=initial.DELTA_MAX,
+        dt_init="random",
+        dt_scale=1.0,
+        dt_init_floor=initial.DELTA_FLOOR,
+        conv_bias=True,
+        bias=False,
+        use_fast_path=True,
+        layer_idx=None,
+        device=None,
+        dtype=None,
+        *,
+        dim=None,
+    ):
         super().__init__()
-        channels = dim * expand
-        self.sizes = channels, d_state, d_conv, initial.dt_rank(dim)
-        self.in_proj = nn.Linear(dim, 2 * channels, bias=False)
-        branch = new_branch(*self.sizes)
+        self.d_model = d_model = initial.width(type(self).__name__, d_model, dim)
+        self.d_state, self.d_conv, self.expand = d_state, d_conv, expand
+        self.d_inner = int(expand * d_model)
+        self.dt_rank = initial.dt_rank(d_model) if dt_rank == "auto" else dt_rank
+        self.layer_idx = layer_idx
+        sizes = self.d_inner, d_state, d_conv, self.dt_rank
+        span = dt_min, dt_max, dt_init, dt_scale, dt_init_floor
+        self.form = Form(*sizes, *span, conv_bias, device, dtype)
+        factory = {"bias": bias, "device": device, "dtype": dtype}
+        self.in_proj = nn.Linear(d_model, 2 * self.d_inner, **factory)
+        branch = self.form.new_branch()
         self.conv1d, self.x_proj, self.dt_proj, self.A_log, self.D = branch
-        self.out_proj = nn.Linear(channels, dim, bias=False)
+        self.out_proj = nn.Linear(self.d_inner, d_model, **factory)
 
     @property
     def branch(self):
         return Branch(self.conv1d, self.x_proj, self.dt_proj, self.A_log, self.D)
 
-    def forward(self, x):
-        return self.out_proj(self.mix(*self.split(x)).transpose(1, 2))
+    def forward(self, x, inference_params=None):
+        """The mixed sequence.
+
+        With `inference_params` (see `selscan.compat.mamba_ssm.utils.generation`) the states are
+        kept in its ``key_value_memory_dict``: a first call begins a sequence, later ones, where
+        ``seqlen_offset`` is above 0, take a token each.
+        """
+        if inference_params is None:
+            return self.out_proj(self.mix(*self.split(x)).transpose(1, 2))
+        states = self.states_of(inference_params, len(x))
+        if inference_params.seqlen_offset > 0:
+            return self.step(x, *states)[0]
+        return self.prefill(x, *states)
 
     def split(self, x):
         """x and z, (b, d, l) each, of the sequence."""
@@ -126,24 +126,77 @@ class Mamba(nn.Module):
         """(b, d, l) between the outer projections."""
         return run_branch(self.branch, x, z)
 
+    @torch.no_grad()
+    def prefill(self, x, conv_state, ssm_state):
+        """The mixed sequence from its beginning; both states are written."""
+        y = prefill_branch(self.branch, *self.split(x), conv_state, ssm_state)
+        return self.out_proj(y.transpose(1, 2))
+
+    @torch.no_grad()
+    def step(self, hidden_states, conv_state, ssm_state):
+        """One more token (b, 1, d_model); both states are updated in place, without a gradient.
+
+        Returns
+        -------
+        y : tensor, (b, 1, d_model)
+        conv_state, ssm_state : tensor
+            The same as were given.
+        """
+        if hidden_states.dim() != 3 or hidden_states.shape[1] != 1:
+            expected = f"one token, (b, 1, {self.d_model})"
+            fail("step", "hidden_states", expected, tuple(hidden_states.shape))
+        x, z = self.in_proj(hidden_states[:, 0]).chunk(2, dim=-1)
+        y = step_branch(self.branch, x, z, conv_state, ssm_state)
+        return self.out_proj(y)[:, None], conv_state, ssm_state
+
+    def allocate_inference_cache(self, batch_size, max_seqlen=None, dtype=None, **_):
+        """The states before the first token, whatever the length of the sequence will be.
+
+        Returns
+        -------
+        conv_state : tensor, (b, d_inner, d_conv), of `dtype`, or of that of the parameters
+        ssm_state : tensor, (b, d_inner, d_state)
+            In at least 32 bits: it is rounded after each token.
+        """
+        weight = self.conv1d.weight
+        conv_state = weight.new_zeros(batch_size, self.d_inner, self.d_conv, dtype=dtype)
+        ssm_state = conv_state.new_zeros(batch_size, self.d_inner, self.d_state)
+        return conv_state, wide(ssm_state)
+
+    def states_of(self, inference_params, batch_size):
+        """This mixer's states, zeros in the beginning."""
+        if self.layer_idx is None:
+            fail("Mamba", "layer_idx", "an int to use inference_params", "None")
+        kept = inference_params.key_value_memory_dict
+        if self.layer_idx not in kept:
+            kept[self.layer_idx] = self.allocate_inference_cache(batch_size)
+        return kept[self.layer_idx]
+
 
 class BiMamba(Mamba):
     """Mamba forward and backward in time, added up (Vim, Zhu et al. 2024).
 
     Parameters
     ----------
-    dim, d_state, d_conv, expand
+    d_model, d_state, d_conv, expand
         As in `Mamba`.
     version : {"v2", "v1"}
         Version 2 has a branch for each direction. In version 1 both scan the result of one
         convolution with the same coefficients, and only A is a second one.
     halved : bool
         Whether the sum is divided by 2.
+    **options
+        As in `Mamba`, from `dt_rank` on.
 
     Raises
     ------
-    ValueError
-        Another version.
+    ValueError, TypeError
+        Another version or option.
+
+    Notes
+    -----
+    Token by token (`step`, `inference_params`) the branch that runs forward is alone, as in Vim's
+    code: nothing is known of the tokens to come.
 
     Examples
     --------
@@ -153,12 +206,14 @@ class BiMamba(Mamba):
     torch.Size([2, 9, 32])
     """
 
-    def __init__(self, dim, d_state=16, d_conv=4, expand=2, version="v2", halved=True):
-        super().__init__(dim, d_state, d_conv, expand)
+    def __init__(
+        self, d_model=None, d_state=16, d_conv=4, expand=2, version="v2", halved=True, **options
+    ):
+        super().__init__(d_model, d_state, d_conv, expand, **options)
         if version not in ("v1", "v2"):
             fail("BiMamba", "version", "'v1' or 'v2'", describe(version))
         self.version, self.halved = version, halved
-        backward = new_branch(*self.sizes)
+        backward = self.form.new_branch()
         self.A_b_log = backward.A_log
         if version == "v2":
             self.conv1d_b, self.x_proj_b, self.dt_proj_b, _, self.D_b = backward
@@ -179,9 +234,5 @@ class BiMamba(Mamba):
 
     def mix_shared(self, x, z):
         """One branch, but for A."""
-        u, delta, B, C = coefficients(self.branch, x)
-        rest = B, C, self.D, z, self.dt_proj.bias
-        return [
-            scan(u, delta, decay(A_log), *rest, delta_softplus=True, reverse=reverse)
-            for A_log, reverse in ((self.A_log, False), (self.A_b_log, True))
-        ]
+        inputs, back = inputs_of_scan(self.branch, x), self.branch._replace(A_log=self.A_b_log)
+        return scan_with(self.branch, inputs, z), scan_with(back, inputs, z, reverse=True)

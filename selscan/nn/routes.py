@@ -14,9 +14,9 @@ from ..paths import Path
 from ..paths.checks import checked_size
 from ..paths.constant import kept
 from . import initial
+from .branch import Branch, Form, run_branch
 from .checks import check_count, check_switch, check_tensor
 from .layers import BiAttn
-from .mamba1d import Branch, new_branch, run_branch
 
 CANDIDATES = ("h", "h_flip", "v", "v_flip", "w2", "w2_flip", "w7", "w7_flip")
 
@@ -105,8 +105,8 @@ class LocalMamba(nn.Module):
 
     Parameters
     ----------
-    dim : int
-        Width of the block.
+    d_model : int
+        Width of the block; `dim` is another name of it.
     routes : sequence of str, optional
         Names as in `selscan.paths.Path.of`; without them all of `CANDIDATES`, each with a weight
         that is learned.
@@ -114,6 +114,10 @@ class LocalMamba(nn.Module):
         Whether a class token stands in the middle of the tokens.
     d_state, d_conv, expand
         As in `Mamba`.
+    bias : bool
+        Whether the outer projections have one.
+    dt_rank, **form
+        As in `Mamba`: dt_min, dt_max, dt_init, dt_scale, dt_init_floor, conv_bias, device, dtype.
 
     Raises
     ------
@@ -129,26 +133,45 @@ class LocalMamba(nn.Module):
     torch.Size([2, 35, 16])
     """
 
-    def __init__(self, dim, routes=None, class_token=False, d_state=16, d_conv=4, expand=2):
-        sizes = {"dim": dim, "d_state": d_state, "d_conv": d_conv, "expand": expand}
+    def __init__(
+        self,
+        d_model=None,
+        routes=None,
+        class_token=False,
+        d_state=16,
+        d_conv=4,
+        expand=2,
+        dt_rank="auto",
+        bias=False,
+        *,
+        dim=None,
+        **form,
+    ):
+        d_model = initial.width("LocalMamba", d_model, dim)
+        sizes = {"d_model": d_model, "d_state": d_state, "d_conv": d_conv, "expand": expand}
         for name, size in sizes.items():
             check_count("LocalMamba", name, size)
         check_switch("LocalMamba", "class_token", class_token)
         is_search = routes is None
         routes = CANDIDATES if is_search else checked_routes("LocalMamba", routes)
         super().__init__()
-        channels = dim * expand
+        channels = expand * d_model
+        rank = initial.dt_rank(d_model) if dt_rank == "auto" else dt_rank
+        form = Form(channels, d_state, d_conv, rank, **form)
         self.routes, self.class_token = routes, class_token
-        self.in_proj = nn.Linear(dim, 2 * channels, bias=False)
+        factory = {"bias": bias, "device": form.device, "dtype": form.dtype}
+        self.in_proj = nn.Linear(d_model, 2 * channels, **factory)
         for i in range(len(self.routes)):
-            branch = new_branch(channels, d_state, d_conv, initial.dt_rank(dim))
-            for field, part in zip(Branch._fields, branch, strict=True):
+            for field, part in zip(Branch._fields, form.new_branch(), strict=True):
                 setattr(self, f"{field}_{i}", part)
         self.attn = BiAttn(channels)
         self.multi_scan = RouteWeights() if is_search else None
-        self.out_proj = nn.Linear(channels, dim, bias=False)
+        self.out_proj = nn.Linear(channels, d_model, **factory)
+        self.attn.to(form.device, form.dtype)
 
-    def forward(self, x, grid):
+    def forward(self, x, grid, inference_params=None):
+        if inference_params is not None:
+            self.step()
         check_tensor("forward", "x", x)
         x, z = self.in_proj(x).transpose(1, 2).chunk(2, dim=1)
         # Padding is cut off, so that the gate of a route is that of its tokens, in their own order.
@@ -156,6 +179,15 @@ class LocalMamba(nn.Module):
         routes = (gate * self.scan_route(i, x, grid) for i in range(len(self.routes)))
         weights = self.multi_scan.weights if self.multi_scan else None
         return self.out_proj(sum_of_routes(routes, self.attn, weights))
+
+    def step(self, *_, **__):
+        """There is none: routes and attention are over all tokens of a map."""
+        raise RuntimeError(
+            "LocalMamba: tokens must come all at once; got a step, or inference_params. Its routes "
+            "and its attention are over a whole map."
+        )
+
+    allocate_inference_cache = step
 
     def scan_route(self, i, x, grid):
         """x (b, d, l) along route i and back in place, (b, l, d)."""

@@ -1,0 +1,4 @@
+"""Modules that are compiled extensions elsewhere, and packages around them.
+
+They record nothing for autograd: third-party Functions call them, forward and backward.
+"""

@@ -1,0 +1,1 @@
+"""mamba_ssm.models: language models of Mamba-1."""

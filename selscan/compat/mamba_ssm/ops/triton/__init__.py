@@ -1,0 +1,1 @@
+"""mamba_ssm.ops.triton: what has Triton kernels in the original."""
