@@ -108,7 +108,10 @@ def test_the_arguments_are_those_of_mamba_ssm_in_their_order():
 def test_the_width_goes_by_two_names(kind):
     assert kind(d_model=8).in_proj.in_features == kind(dim=8).in_proj.in_features == 8
     for given, got in (({}, "None"), ({"d_model": 8, "dim": 8}, "both d_model and dim")):
-        with pytest.raises(TypeError, match=f"^{kind.__name__}: d_model must be an int; got {got}"):
+        with pytest.raises(
+            TypeError,
+            match=f"^{kind.__name__}: d_model must be an integer of at least 1; got {got}",
+        ):
             kind(**given)
 
 

@@ -1,6 +1,7 @@
 """Any value in the place of any option of a mixer of maps: refused in our words."""
 
 import inspect
+import math
 import re
 from unittest import mock
 
@@ -14,21 +15,33 @@ from test_models_fuzz import ANY, is_count, is_of, is_row, is_switch, is_width  
 
 from selscan import nn  # noqa: E402
 
-MIXERS = (nn.Mixer2d, nn.MultiScaleMixer2d, nn.LocalMamba)
+
+def is_positive(x):
+    return type(x) in (int, float) and 0 < x < math.inf
+
+
+MIXERS = (nn.Mixer2d, nn.MultiScaleMixer2d, nn.LocalMamba, nn.Mamba, nn.BiMamba)
 RIGHT = {
-    **dict.fromkeys(("dim", "d_state", "d_conv", "expand"), is_count),
-    **dict.fromkeys(("gate", "conv_bias", "class_token"), is_switch),
+    **dict.fromkeys(("dim", "d_model", "d_state", "d_conv"), is_count),
+    **dict.fromkeys(("gate", "bias", "conv_bias", "class_token", "halved"), is_switch),
+    **dict.fromkeys(("dt_min", "dt_max", "dt_scale", "dt_init_floor"), is_positive),
+    "dt_init": is_of("random", "constant"),
     "dt_rank": lambda x: is_count(x) or is_of("auto")(x),
-    "ratio": is_width,
-    "version": is_of(1, 3),
+    **dict.fromkeys(("ratio", "expand"), is_width),
+    "version": is_of(1, 3, "v1", "v2"),
     "combine": lambda x: x is None,
     "routes": lambda x: x is None or is_row(x, lambda name: name in ("h", "v"), 1, 8),
 }
+# A function of the user's, which may raise anything; what torch takes; what any value is right for;
+# more options by name, which stand in Mamba's signature.
+FREE = ("path", "device", "dtype", "use_fast_path", "layer_idx", "form", "options")
+NAMES = {mixer: [*inspect.signature(mixer).parameters] for mixer in MIXERS}
+WIDTH = {mixer: "d_model" if "d_model" in names else "dim" for mixer, names in NAMES.items()}
 EVERY = [
     (mixer, option)
-    for mixer in MIXERS
-    for option in inspect.signature(mixer).parameters
-    if option != "path"  # a function of the user's, which may raise anything
+    for mixer, names in NAMES.items()
+    for option in names
+    if option not in FREE and not (option == "dim" and "d_model" in names)
 ]
 
 
@@ -43,7 +56,7 @@ def test_a_wrong_value_is_refused_before_anything_is_built(mixer, option, data):
         mock.patch.object(torch.nn.Module, "__init__", side_effect=built),
         pytest.raises((TypeError, ValueError)) as caught,
     ):
-        mixer(**{"dim": 8} | {option: value})
+        mixer(**{WIDTH[mixer]: 8} | {option: value})
 
     assert re.fullmatch(rf"[\w.]+: {option} must .+; got .+\.( .+[.?])?", str(caught.value))
 

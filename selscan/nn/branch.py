@@ -13,7 +13,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..api import scan, scan_step
+from ..messages import fail
 from . import initial
+from .checks import check_choice, check_count, check_positive, check_switch, checked_width
 
 
 class Branch(NamedTuple):
@@ -41,6 +43,28 @@ class Form(NamedTuple):
     conv_bias: bool = True
     device: torch.device | None = None
     dtype: torch.dtype | None = None
+
+    @classmethod
+    def of(cls, function, d_model, d_state, d_conv, expand, dt_rank, **options):
+        """That of a mixer's options, which are checked; `options`: fields behind dt_rank."""
+        for name in options.keys() - {*cls._fields[4:]}:
+            raise TypeError(
+                f"{function}: options must be {', '.join(cls._fields[4:])}; got {name}."
+            )
+        for name, size in (("d_model", d_model), ("d_state", d_state), ("d_conv", d_conv)):
+            check_count(function, name, size)
+        channels = checked_width(function, "expand", expand, d_model)
+        if isinstance(dt_rank, str) and dt_rank == "auto":
+            dt_rank = initial.dt_rank(d_model)
+        check_count(function, "dt_rank", dt_rank, besides="'auto', or ")
+        form = cls(channels, d_state, d_conv, dt_rank, **options)
+        for name in ("dt_min", "dt_max", "dt_scale", "dt_init_floor"):
+            check_positive(function, name, getattr(form, name))
+        if form.dt_min > form.dt_max:
+            fail(function, "dt_min", f"at most dt_max, {form.dt_max}", form.dt_min)
+        check_choice(function, "dt_init", form.dt_init, ("random", "constant"))
+        check_switch(function, "conv_bias", form.conv_bias)
+        return form
 
     def new_branch(self):
         """A branch as Mamba begins it; A and D are in float32 whatever the dtype."""

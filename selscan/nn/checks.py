@@ -1,5 +1,7 @@
 """Checks of what layers and models are given: tensors, sizes, widths, switches and choices."""
 
+import math
+
 import torch
 
 from ..messages import describe, fail
@@ -28,6 +30,15 @@ def check_count(function, name, value, most=LARGEST, least=1, besides=""):
         fail(function, name, expected, describe(value))
     if value > most:
         fail(function, name, f"at most {most}", describe(value))
+
+
+def check_positive(function, name, value):
+    """A number above 0 that is finite."""
+    expected = "a number above 0"
+    if type(value) not in (int, float):
+        raise TypeError(f"{function}: {name} must be {expected}; got {describe(value)}.")
+    if not 0 < value < math.inf:
+        fail(function, name, expected, describe(value))
 
 
 def check_switch(function, name, value):

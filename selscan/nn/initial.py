@@ -5,8 +5,6 @@ import math
 import torch
 from torch import nn
 
-from ..messages import describe, fail
-
 DELTA_MIN, DELTA_MAX, DELTA_FLOOR = 1e-3, 1e-1, 1e-4
 
 
@@ -15,7 +13,7 @@ def width(function, d_model, dim):
     given = [x for x in (d_model, dim) if x is not None]
     if len(given) != 1:
         got = "both d_model and dim" if given else "None"
-        raise TypeError(f"{function}: d_model must be an int; got {got}.")
+        raise TypeError(f"{function}: d_model must be an integer of at least 1; got {got}.")
     return given[0]
 
 
@@ -43,8 +41,6 @@ def without_decay(parameter):
 
 def dt_weight(*shape, init="random", scale=1.0, **factory):
     """(..., d, rank), uniform within scale * rank ** -0.5, or that number with init="constant"."""
-    if init not in ("random", "constant"):
-        fail("Mamba", "dt_init", "'random' or 'constant'", describe(init))
     bound = scale * shape[-1] ** -0.5
     weight = torch.empty(shape, **factory)
     return nn.Parameter(

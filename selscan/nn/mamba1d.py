@@ -7,7 +7,7 @@ Vim (Zhu et al. 2024). See branch.py for what is between the outer projections.
 import torch
 from torch import nn
 
-from ..messages import describe, fail
+from ..messages import fail
 from . import initial
 from .branch import (
     Branch,
@@ -19,6 +19,7 @@ from .branch import (
     step_branch,
     wide,
 )
+from .checks import check_choice, check_switch
 
 
 class Mamba(nn.Module):
@@ -85,15 +86,24 @@ class Mamba(nn.Module):
         *,
         dim=None,
     ):
+        function = type(self).__name__
+        d_model = initial.width(function, d_model, dim)
+        form = Form.of(
+            *(function, d_model, d_state, d_conv, expand, dt_rank),
+            dt_min=dt_min,
+            dt_max=dt_max,
+            dt_init=dt_init,
+            dt_scale=dt_scale,
+            dt_init_floor=dt_init_floor,
+            conv_bias=conv_bias,
+            device=device,
+            dtype=dtype,
+        )
+        check_switch(function, "bias", bias)
         super().__init__()
-        self.d_model = d_model = initial.width(type(self).__name__, d_model, dim)
-        self.d_state, self.d_conv, self.expand = d_state, d_conv, expand
-        self.d_inner = int(expand * d_model)
-        self.dt_rank = initial.dt_rank(d_model) if dt_rank == "auto" else dt_rank
-        self.layer_idx = layer_idx
-        sizes = self.d_inner, d_state, d_conv, self.dt_rank
-        span = dt_min, dt_max, dt_init, dt_scale, dt_init_floor
-        self.form = Form(*sizes, *span, conv_bias, device, dtype)
+        self.form, self.layer_idx = form, layer_idx
+        self.d_model, self.d_state, self.d_conv, self.expand = d_model, d_state, d_conv, expand
+        self.d_inner, self.dt_rank = form.channels, form.dt_rank
         factory = {"bias": bias, "device": device, "dtype": dtype}
         self.in_proj = nn.Linear(d_model, 2 * self.d_inner, **factory)
         branch = self.form.new_branch()
@@ -209,9 +219,9 @@ class BiMamba(Mamba):
     def __init__(
         self, d_model=None, d_state=16, d_conv=4, expand=2, version="v2", halved=True, **options
     ):
+        check_choice(type(self).__name__, "version", version, ("v1", "v2"))
+        check_switch(type(self).__name__, "halved", halved)
         super().__init__(d_model, d_state, d_conv, expand, **options)
-        if version not in ("v1", "v2"):
-            fail("BiMamba", "version", "'v1' or 'v2'", describe(version))
         self.version, self.halved = version, halved
         backward = self.form.new_branch()
         self.A_b_log = backward.A_log

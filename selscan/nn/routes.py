@@ -15,7 +15,7 @@ from ..paths.checks import checked_size
 from ..paths.constant import kept
 from . import initial
 from .branch import Branch, Form, run_branch
-from .checks import check_count, check_switch, check_tensor
+from .checks import check_switch, check_tensor
 from .layers import BiAttn
 
 CANDIDATES = ("h", "h_flip", "v", "v_flip", "w2", "w2_flip", "w7", "w7_flip")
@@ -148,25 +148,21 @@ class LocalMamba(nn.Module):
         **form,
     ):
         d_model = initial.width("LocalMamba", d_model, dim)
-        sizes = {"d_model": d_model, "d_state": d_state, "d_conv": d_conv, "expand": expand}
-        for name, size in sizes.items():
-            check_count("LocalMamba", name, size)
+        form = Form.of("LocalMamba", d_model, d_state, d_conv, expand, dt_rank, **form)
+        check_switch("LocalMamba", "bias", bias)
         check_switch("LocalMamba", "class_token", class_token)
         is_search = routes is None
         routes = CANDIDATES if is_search else checked_routes("LocalMamba", routes)
         super().__init__()
-        channels = expand * d_model
-        rank = initial.dt_rank(d_model) if dt_rank == "auto" else dt_rank
-        form = Form(channels, d_state, d_conv, rank, **form)
         self.routes, self.class_token = routes, class_token
         factory = {"bias": bias, "device": form.device, "dtype": form.dtype}
-        self.in_proj = nn.Linear(d_model, 2 * channels, **factory)
+        self.in_proj = nn.Linear(d_model, 2 * form.channels, **factory)
         for i in range(len(self.routes)):
             for field, part in zip(Branch._fields, form.new_branch(), strict=True):
                 setattr(self, f"{field}_{i}", part)
-        self.attn = BiAttn(channels)
+        self.attn = BiAttn(form.channels)
         self.multi_scan = RouteWeights() if is_search else None
-        self.out_proj = nn.Linear(channels, d_model, **factory)
+        self.out_proj = nn.Linear(form.channels, d_model, **factory)
         self.attn.to(form.device, form.dtype)
 
     def forward(self, x, grid, inference_params=None):
