@@ -10,17 +10,19 @@ import devices as fakes
 import hypothesis
 import numpy as np
 import pytest
-from harness import Backend
+import simulated
+from harness import Backend, simulated_array
 
 import selscan
 from selscan import backends
 from selscan.arrays import guests
 from selscan.arrays import numpy as numpy_arrays
 from selscan.arrays import torch as torch_arrays
-from selscan.backends import NOT_YET
+from selscan.backends import SIMULATED
 from selscan.backends.cpu import plan, run
 from selscan.backends.cupy import nvrtc as nvrtc_loader
 from selscan.backends.cupy.compiler import find_nvrtc
+from selscan.backends.numba_cuda import gpu
 from selscan.compat import aliases
 from selscan.ops import scan as ops
 from selscan.ops import scan2d as ops2d
@@ -30,6 +32,10 @@ hypothesis.settings.register_profile("dev", deadline=None, max_examples=20)
 hypothesis.settings.register_profile(
     "ci", deadline=None, max_examples=40, derandomize=True, print_blob=True
 )
+# A step of a thread of Numba's simulator takes 50 us.
+hypothesis.settings.register_profile(
+    "simulator", deadline=None, max_examples=10, derandomize=True, print_blob=True
+)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 # The frameworks whose arrays reach a backend in these tests.
@@ -38,8 +44,25 @@ POISON = 0xFF  # as bytes of a float it is NaN
 GUARD = 256  # bytes before and behind an allocation
 
 
+def pytest_configure(config):
+    if SIMULATED:  # there infinities are NumPy's, with a warning
+        for text in ("overflow", "invalid value", "divide by zero"):
+            config.addinivalue_line("filterwarnings", f"ignore:{text}:RuntimeWarning")
+
+
 def pytest_addoption(parser):
     parser.addoption("--no-skips", action="store_true", help="a test that would skip fails")
+
+
+def pytest_collection_modifyitems(config, items):
+    """In Numba's simulator only tests of a backend, and those that are for it."""
+    if SIMULATED:
+        names = "test_simulator.py", "write-a-kernel.md"
+        kept = [
+            x for x in items if "backend" in x.fixturenames or any(n in x.nodeid for n in names)
+        ]
+        config.hook.pytest_deselected(items=[x for x in items if x not in kept])
+        items[:] = kept
 
 
 @pytest.hookimpl(wrapper=True)
@@ -52,8 +75,11 @@ def pytest_runtest_makereport(item):
 
 
 def _backends():
-    """Every backend with each of its frameworks."""
-    for info in [x for x in selscan.list_backends() if x.name not in NOT_YET]:
+    """Every backend with each of its frameworks; in Numba's simulator that one alone."""
+    if SIMULATED:
+        yield pytest.param((selscan.list_backends()[-1], "numba"), id="numba_cuda-simulator")
+        return
+    for info in selscan.list_backends():
         for framework in FRAMEWORKS[info.name]:
             marks = () if info.name == "cpu" else (pytest.mark.gpu,)
             yield pytest.param((info, framework), marks=marks, id=f"{info.name}-{framework}")
@@ -124,6 +150,12 @@ class Allocator:
         inside = buffer[GUARD:-GUARD].view(dtype).reshape(shape).transpose(axes)
         return self.watch(inside, buffer)
 
+    def simulated(self, shape, steps, dtype, number):
+        """gpu.allocate in Numba's simulator."""
+        inside, buffer = self.bytes(int(np.prod(shape)) * dtype.itemsize)
+        array = np.ndarray(shape, dtype, inside, strides=steps)
+        return simulated_array(self.watch(array, buffer))
+
     def torch(self, output):
         """TorchArrays.allocate; not a view, which autograd would treat in another way."""
         import torch
@@ -132,6 +164,14 @@ class Allocator:
         inside, buffer = self.bytes(int(np.prod(shape)) * dtype.itemsize)
         storage = torch.from_numpy(inside).untyped_storage()
         return self.watch(torch.empty(0, dtype=dtype).set_(storage, 0, shape, strides), buffer)
+
+
+@pytest.fixture(scope="session", autouse=SIMULATED)
+def simulator():
+    """Numba's simulator, quick and with small blocks."""
+    with pytest.MonkeyPatch.context() as patch:
+        simulated.install(patch)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -143,6 +183,8 @@ def allocator():
         patch.setattr(torch_arrays.TorchArrays, "allocate", staticmethod(source.torch))
         patch.setattr(guests.GuestArrays, "allocate", staticmethod(source.guest))
         patch.setattr(run, "workspace", source.workspace)
+        if SIMULATED:
+            patch.setattr(gpu, "allocate", source.simulated)
         yield source
 
 
@@ -166,15 +208,16 @@ def devices(monkeypatch, tmp_path):
 
 @pytest.fixture
 def missing(monkeypatch):
-    """What the CUDA backend misses on this machine, and says so."""
-    reason = "the cupy backend needs CuPy: pip install it"
+    """What the CUDA backends miss on this machine, and say so."""
+    reasons = ("the cupy backend needs CuPy: pip install it", "the numba_cuda backend needs luck")
 
-    def check():
+    def check(reason):
         raise selscan.BackendUnavailable(f"selscan: {reason}.")
 
-    monkeypatch.setattr(nvrtc_loader, "check", check)
+    monkeypatch.setattr(nvrtc_loader, "check", lambda: check(reasons[0]))
+    monkeypatch.setattr(gpu, "check", lambda: check(reasons[1]))
     backends.forget()
-    yield reason
+    yield f"{reasons[0]}; backend 'numba_cuda' cannot be used: {reasons[1]}"
     backends.forget()
 
 

@@ -13,6 +13,7 @@ from selscan.arrays import find
 from selscan.arrays import torch as arrays
 from selscan.backends import cupy as backend
 from selscan.backends.cupy import gpu, instances, paste, plan
+from selscan.backends.numba_cuda import gpu as numba_gpu
 
 
 class Launch(NamedTuple):
@@ -135,13 +136,14 @@ class NumbaArray:
     """An array of numba.cuda."""
 
     __module__ = "numba.cuda.cudadrv.devicearray"
+    __cuda_ndarray__ = True
 
-    def __init__(self, host, stream=None):
-        self.host, self._stream = host, stream
-
-    @property
-    def __cuda_array_interface__(self):
-        return self.host.__array_interface__ | {"stream": self._stream, "owner": self}
+    def __init__(self, host, stream=0, device=0):
+        self.host, self.stream = host, stream
+        self.shape, self.strides, self.dtype = host.shape, host.strides, host.dtype
+        self.device_ctypes_pointer = SimpleNamespace(value=host.ctypes.data)
+        context = SimpleNamespace(device=SimpleNamespace(id=device))
+        self.gpu_data = SimpleNamespace(context=context)
 
 
 def install_cupy(patch, devices):
@@ -163,11 +165,7 @@ def install_cupy(patch, devices):
         return CuPyArray(np.full(shape, np.nan, dtype), current[0])
 
     def asarray(x):
-        if isinstance(x, np.ndarray):
-            return CuPyArray(x)
-        interface = x.__cuda_array_interface__
-        assert interface["stream"] is None  # CuPy would wait for it
-        return CuPyArray(interface["owner"].host)
+        return CuPyArray(x)
 
     streams = SimpleNamespace(null=Null())
     api = SimpleNamespace(
@@ -189,10 +187,12 @@ def install_cupy(patch, devices):
 
 
 def install_numba(patch):
-    """A module numba.cuda."""
+    """Memory of numba.cuda; what it allocates is NaN."""
 
-    def as_cuda_array(x, sync=True):
-        assert x.__cuda_array_interface__["stream"] is None  # Numba would wait for CuPy's
-        return NumbaArray(x._array.host)
+    def allocate(shape, steps, dtype, number):
+        order = sorted(range(len(shape)), key=lambda axis: -steps[axis])
+        dense = np.full([shape[axis] for axis in order], np.nan, dtype)
+        return NumbaArray(dense.transpose(np.argsort(order)), device=number)
 
-    patch.setitem(sys.modules, "numba.cuda", SimpleNamespace(as_cuda_array=as_cuda_array))
+    patch.setattr(numba_gpu, "allocate", allocate)
+    patch.setattr(find._on_cuda, "data", {})

@@ -28,6 +28,8 @@ class Backend(NamedTuple):
 
             with self.precision():
                 return jax.device_put(value)  # JAX has one order of memory
+        if self.framework == "numba":
+            return simulated_array(value)
         if self.framework == "dlpack":
             return Shared(value if value.dtype != BFLOAT16 else to_tensor(value))
         tensor = to_tensor(value)
@@ -79,7 +81,7 @@ class Backend(NamedTuple):
 def scan2d_gradients(dy, path, backend, delta_softplus, merge, **arrays):
     """The gradients of scan2d, for which only torch has a public function."""
     given = [arrays.get(name) for name in scan2d.ARGUMENTS]
-    if not isinstance(dy, np.ndarray):
+    if hasattr(dy, "requires_grad"):
         return _torch_gradients(dy, given, path, backend, delta_softplus, merge)
     options = scan2d.switches("scan2d", path, delta_softplus, merge)
     framework = scan.framework_for("scan2d", dy, "dy")
@@ -110,10 +112,19 @@ def to_tensor(value):
     return torch.from_numpy(value)
 
 
+def simulated_array(value):
+    """A NumPy array as a device array of Numba's simulator, on the same memory."""
+    from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+
+    return FakeCUDAArray(value)
+
+
 def to_numpy(array):
     """A result as a NumPy array; None as it is."""
     if array is None or isinstance(array, np.ndarray):
         return array
+    if hasattr(array, "copy_to_host"):
+        return array.copy_to_host()
     if isinstance(array, Shared):
         return to_numpy(array.array)
     if not hasattr(array, "detach"):

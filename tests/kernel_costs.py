@@ -102,10 +102,10 @@ def snapshot(nvrtc):
     return lines
 
 
-def write(lines):
+def write(lines, file=None):
     """One line for each kernel and target, sorted: differences are short."""
     rows = (f"{json.dumps(key)}: {json.dumps(lines[key])}" for key in sorted(lines))
-    SNAPSHOT.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
+    (file or SNAPSHOT).write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import ml_dtypes  # noqa: F401, np.dtype("bfloat16") is known from here on
 import numpy as np
 from hypothesis import strategies as st
 
+from selscan.backends import SIMULATED
 from selscan.backends.cpu.plan import chunk_of
 
 OPTIONAL = ("D", "z", "delta_bias", "initial_state")
@@ -34,6 +35,12 @@ CHANNELS = (
 )  # fmt: skip
 # b * d * l of what is drawn: the reference takes 50 us for each.
 LARGEST = 1500
+# Of a problem that is one of many, and of one that has several of all that there is.
+SMALL, WIDE = {"d": 18, "g": 2, "n": 6, "l": 21}, {"d": 37, "n": 9, "l": 150}
+if SIMULATED:  # and Numba's simulator 1 ms: around the length of a tile, and the width of a block
+    LENGTHS, STATES, LARGEST = (0, 1, 2, 7, 8, 9, 17), (1, 2, 3), 60
+    CHANNELS = ((1, 1), (3, 1), (4, 1), (4, 2), (3, 3))
+    SMALL, WIDE = {"d": 4, "g": 2, "n": 3, "l": 9}, {"d": 4, "n": 2, "l": 17}
 
 
 def quick_to_compile(case):

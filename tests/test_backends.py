@@ -17,7 +17,7 @@ import selscan
 from selscan import backends
 from selscan.machine import backends as shown
 
-BACKENDS = [name for name in backends.DEVICES if name not in backends.NOT_YET]
+BACKENDS = list(backends.DEVICES)
 FUNCTIONS = {name for functions in backends.OPERATORS.values() for name in functions}
 
 

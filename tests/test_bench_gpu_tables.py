@@ -77,7 +77,7 @@ def test_the_table_of_times_has_ratios_and_the_part_of_the_limit():
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     spread = "34.0-46.0"
     assert cells[1:7] == ["40.0", spread, "60.0", "-", "19.9 exponentials", "50 %"]
-    assert cells[7:] == ["80.0 (2.00x)", "-", "-"]
+    assert cells[7:] == ["-", "80.0 (2.00x)", "-", "-"]
     assert "- lm b1 d2048 l2048, forward: in a graph; scan_forward<x>" in reasons
     assert "- loop, lm b1 d2048 l2048 forward: not available: left out" in reasons
 

@@ -19,16 +19,6 @@ def test_a_cpu_backend_is_refused_for_cuda_arrays():
         backends.choose("scan", "scan", "cpu", "cuda:1")
 
 
-def test_a_backend_that_is_not_part_of_this_version_says_so():
-    with pytest.raises(selscan.BackendUnavailable) as error:
-        backends.choose("scan", "scan", "numba_cuda", "cuda:0")
-
-    assert str(error.value) == (
-        "scan: backend 'numba_cuda' cannot be used: CUDA through Numba is not part of this "
-        "version; move the arrays to the CPU."
-    )
-
-
 @pytest.fixture
 def broken_import(monkeypatch):
     """A backend whose import fails."""

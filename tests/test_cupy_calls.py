@@ -174,7 +174,7 @@ def test_maps_are_not_moved_along_paths_on_a_gpu(devices, name):
     array = torch.ones(1, 5, 2, 3) if name == "gather" else torch.ones(1, 4, 5, 6)
 
     with pytest.raises(
-        selscan.BackendUnavailable, match=f"^{name}: no backend for arrays on cuda:0"
+        selscan.BackendUnavailable, match=f"^{name}: backend 'numba_cuda' cannot be used: "
     ):
         getattr(selscan, name)(array, path)
 
@@ -184,7 +184,7 @@ def test_maps_are_not_scanned_on_a_gpu(devices):
     problem = {x: torch.from_numpy(v) if x in ARGUMENTS else v for x, v in problem.items()}
 
     with pytest.raises(
-        selscan.BackendUnavailable, match=r"^scan2d: no backend for arrays on cuda:0"
+        selscan.BackendUnavailable, match=r"^scan2d: backend 'numba_cuda' cannot be used: "
     ):
         selscan.scan2d(**problem)
 
@@ -302,7 +302,8 @@ def test_what_is_missing_is_told_by_a_call_and_by_list_backends(devices, missing
 
     assert message == f"scan: backend 'cupy' cannot be used: {missing}."
     [info] = [x for x in selscan.list_backends() if x.name == "cupy"]
-    assert info == ("cupy", False, missing, "", ("scan", "scan_backward", "scan_step"))
+    reason = missing.partition(";")[0]
+    assert info == ("cupy", False, reason, "", ("scan", "scan_backward", "scan_step"))
 
 
 def test_a_usable_backend_is_listed(devices):

@@ -27,6 +27,8 @@ MODULES = [
 ]
 # Modules that need a library which may be missing, by the beginning of their name.
 NEEDS = {x: "torch" for x in MODULES if x.split(".")[1] in ("compat", "models", "nn", "torch")}
+KERNELS = ("backward", "equations", "formats", "forward", "moves", "places")
+NEEDS |= {f"selscan.backends.numba_cuda.{x}": "numba_cuda" for x in KERNELS}
 SCAN = """
 import numpy as np
 x = np.ones((1, 1, 1), np.float32)

@@ -47,12 +47,12 @@ def test_constraints_meet_every_requirement(extra):
 
 
 def test_the_cuda_compiler_is_pinned_by_its_extra_alone():
-    nvidia = [r for r in EXTRAS["nvrtc"] if r.name.startswith("nvidia-")]
+    nvidia = [r for r in EXTRAS["nvrtc"] if r.name.startswith(("nvidia-", "cuda-"))]
 
-    assert len(nvidia) == 3
+    assert len(nvidia) == 7
     assert all(re.fullmatch(r"==[0-9.]+", str(requirement.specifier)) for requirement in nvidia)
     # torch's CUDA builds pin the same packages: under a constraint they could not be installed.
-    assert [name for name in PINS if name.startswith("nvidia-")] == []
+    assert [name for name in PINS if name.startswith(("nvidia-", "cuda-bindings"))] == []
 
 
 def test_cuda_extras_leave_out_the_toolkit():

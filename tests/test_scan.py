@@ -12,6 +12,7 @@ from strategies import (
     IMAGINARY,
     REAL,
     SEGMENTS,
+    SMALL,
     make_problem,
     pairwise,
     problems,
@@ -25,6 +26,8 @@ from tolerances import (
     result_dtype,
     state_dtype,
 )
+
+from selscan.backends import SIMULATED
 
 OPTIONS = pairwise(
     dtype=DTYPES,
@@ -51,6 +54,8 @@ SHAPES = (
     (2, 1, 1, 8, CHUNK - 1), (1, 3, 3, 1, CHUNK), (2, 3, 1, 5, CHUNK + 1),
     (1, 2, 1, 4, 2 * CHUNK + 1),
 )  # fmt: skip
+if SIMULATED:
+    SHAPES = tuple(shape for shape in SHAPES if np.prod(shape) < 700)
 # The same around the ends of chunks, where segments may end as well.
 PACKED = ((2, 17, 1, 5, CHUNK - 1), (1, 3, 3, 1, CHUNK), (2, 3, 1, 5, 2 * CHUNK + 1))
 # Enough work for two threads: several chunks, tasks in each group, blocks in each task.
@@ -89,7 +94,7 @@ def problem_of_options(row):
     optional = ("D", "z", "delta_bias", "initial_state")
     given = [x for x in optional if options[x]]
     others = {x: v for x, v in options.items() if x not in (*optional, "last")}
-    return Checked(make_problem(d=18, g=2, n=6, l=21, given=given, **others), options["last"])
+    return Checked(make_problem(**SMALL, given=given, **others), options["last"])
 
 
 @functools.cache
@@ -138,7 +143,7 @@ def test_scan_of_any_problem_matches_the_reference(backend, problem):
 def test_scan_in_float64_with_one_constant_coefficient_matches_the_reference(
     backend, form_b, form_c
 ):
-    problem = make_problem(d=18, n=6, l=21, dtype="float64", form_b=form_b, form_c=form_c)
+    problem = make_problem(**SMALL, dtype="float64", form_b=form_b, form_c=form_c)
     Checked(problem).assert_matches_reference(backend)
 
 

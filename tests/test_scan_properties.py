@@ -8,6 +8,7 @@ from strategies import (
     DTYPES,
     HALF,
     PLAIN,
+    WIDE,
     crossed,
     make_problem,
     over_time,
@@ -242,7 +243,7 @@ def test_scan_is_the_product_with_the_dense_matrix(backend, problem):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_scan_gives_the_same_bits_every_time(backend, dtype):
-    problem = make_problem(b=2, d=37, n=9, l=150, dtype=dtype, seq_idx="many")
+    problem = make_problem(b=2, **WIDE, dtype=dtype, seq_idx="many")
     results = [*backend.scan(**problem), *backend.scan_backward(**with_gradients(problem))]
     again = [*backend.scan(**problem), *backend.scan_backward(**with_gradients(problem))]
     assert [x.tobytes() for x in results] == [x.tobytes() for x in again]

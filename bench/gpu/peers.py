@@ -44,7 +44,7 @@ def of_autograd(scan, inputs, mode):
     return both
 
 
-def ours(inputs, shape, mode, options):
+def ours(inputs, shape, mode, options, backend=None):
     """selscan, in the layout of the shape."""
     import selscan
 
@@ -52,13 +52,17 @@ def ours(inputs, shape, mode, options):
         arguments = {name: x for name, x in inputs.items() if x is not None}
 
         def step():
-            y, state = selscan.scan_step(**arguments, delta_softplus=True)
+            y, state = selscan.scan_step(**arguments, delta_softplus=True, backend=backend)
             return {"y": y, "state": state}
 
         return step
-    return of_autograd(
-        lambda **x: selscan.scan(**x, delta_softplus=True, layout=shape.layout), inputs, mode
-    )
+    options = {"delta_softplus": True, "layout": shape.layout, "backend": backend}
+    return of_autograd(lambda **x: selscan.scan(**x, **options), inputs, mode)
+
+
+def numba_cuda(inputs, shape, mode, options):
+    """selscan by its second backend."""
+    return ours(inputs, shape, mode, options, "numba_cuda")
 
 
 def mamba_ssm(inputs, shape, mode, options):
@@ -142,6 +146,7 @@ PEERS = {
     peer.name: peer
     for peer in (
         Peer("selscan", ours),
+        Peer("numba_cuda", numba_cuda),
         Peer("mamba_ssm", mamba_ssm),
         Peer("loop", loop),
         Peer("associative_scan", associative),

@@ -1,14 +1,15 @@
-"""Arrays on a GPU: CuPy's, and those of other libraries than torch as CuPy arrays.
+"""Arrays on a GPU: CuPy's, Numba's, and those of other libraries than torch as one of these.
 
 Results are allocated by the library of the inputs, on their device, and kernels are launched on the
-stream that this library works on, so nothing has to wait. CuPy and Numba are looked up where who
-made an array has imported them.
+stream that this library works on, so nothing has to wait.
 """
 
 import copy
-import sys
+
+import numpy as np
 
 from ..backends.cupy.gpu import import_cupy
+from ..backends.numba_cuda import gpu
 from ..messages import describe_kind, library_of
 from .guests import DLPackArrays, Elsewhere, place
 from .numpy import NumPyArrays
@@ -73,7 +74,7 @@ class CuPyArrays(NumPyArrays):
 
 
 class CudaGuests(CuPyArrays, DLPackArrays):
-    """Arrays of a library with DLPack that are on a GPU.
+    """Arrays of a library with DLPack that are on a GPU, as CuPy's.
 
     The exchange orders the streams of both: CuPy's current one waits for that on which an input was
     made, and the library lets its own wait for results.
@@ -113,42 +114,87 @@ class CudaGuests(CuPyArrays, DLPackArrays):
         return [None if x is None else self._from_dlpack(x) for x in arrays]
 
 
-class NumbaArrays(CudaGuests):
+class NumbaArrays(NumPyArrays):
     """Arrays of numba.cuda, on the legacy default stream: it and Numba's streams wait for another.
 
-    They have the CUDA array interface instead of DLPack. Who takes an array by it waits for the
-    stream of the array on the host; so it is told of none.
+    Those of its simulator too, whose memory is the host's and whose device is "cudasim:0".
     """
 
     name = "numba"
 
-    def __init__(self, array):
-        self.title = describe_kind(type(array))
-        self._from_dlpack = sys.modules["numba.cuda"].as_cuda_array
-        CuPyArrays.__init__(self, import_cupy())
+    def __init__(self, kind):
+        self.title, self._on = describe_kind(kind), {}
 
-    def _knows(self, array):
-        return library_of(type(array)) == "numba" and hasattr(array, "__cuda_array_interface__")
+    on = CuPyArrays.on
 
-    def _view(self, name, array):
-        return self._cupy.asarray(_Memory(array))
+    @staticmethod
+    def owns(array):
+        kind = type(array)
+        return library_of(kind) == "numba" and hasattr(kind, "__cuda_ndarray__")
+
+    @staticmethod
+    def signature(array):
+        # Shapes of the simulator cannot be indexed from the end.
+        return tuple(array.shape), tuple(array.strides), array.dtype, gpu.device_of(array)
+
+    layout = staticmethod(CuPyArrays.layout)
+    device = staticmethod(CuPyArrays.device)
+
+    @staticmethod
+    def address(array):
+        return gpu.address_of(array)
 
     def stream(self):
-        return self._cupy.cuda.Stream.null.ptr
+        return 0
 
     def allocate(self, output):
-        with self._cupy.cuda.Device(self._number), self._cupy.cuda.Stream.null:
-            return super().allocate(output)
+        layout, (_, dtype, _) = output
+        return gpu.allocate(layout.shape, layout.steps, dtype, self._number)
+
+    def fill(self, array, values):
+        """Only of arrays without steps, and by way of the host."""
+        values = values if isinstance(values, int) else values.copy_to_host()
+        host = np.zeros(array.shape, array.dtype)
+        NumPyArrays.fill(host, values)
+        gpu.copy_to(array, host, self._number)
 
     begin_update = staticmethod(CuPyArrays.begin_update)
 
-    def hand_out(self, like, arrays):
-        return [None if x is None else self._from_dlpack(_Memory(x)) for x in arrays]
 
+class CudaGuestsOfNumba(NumbaArrays, DLPackArrays):
+    """The guests of CudaGuests as Numba's arrays, where there is no CuPy.
 
-class _Memory:
-    """That of an array, which it keeps alive, and no stream to wait for."""
+    An input is on the legacy default stream when its library has handed it out; for results the
+    host waits.
+    """
+
+    name = "dlpack"
 
     def __init__(self, array):
-        self._array = array
-        self.__cuda_array_interface__ = array.__cuda_array_interface__ | {"stream": None}
+        DLPackArrays.__init__(self, array)
+        self._on = {}
+
+    borrow = DLPackArrays.borrow
+
+    @staticmethod
+    def owns(array):
+        return isinstance(array, Elsewhere) or NumbaArrays.owns(array)
+
+    @staticmethod
+    def signature(array):
+        return (CudaGuests if isinstance(array, Elsewhere) else NumbaArrays).signature(array)
+
+    def _view(self, name, array):
+        device = place(array)
+        if not device.startswith("cuda:"):
+            return Elsewhere(device)
+        return gpu.from_dlpack(array, number_of(device))
+
+    def _check_dtype(self, function, name, dtype):
+        """As for CudaGuests."""
+
+    begin_update = staticmethod(CudaGuests.begin_update)
+
+    def hand_out(self, like, arrays):
+        producers = gpu.producers(arrays, number_of(place(like)))
+        return [None if x is None else self._from_dlpack(x) for x in producers]

@@ -35,13 +35,13 @@ def framework_of(array):
     if is_tensor(array):
         return _of_torch()
     kind = type(array)
+    if library_of(kind) == "numba" and hasattr(kind, "__cuda_ndarray__"):
+        return _of_cuda(array)  # before DLPack, by which its simulator's pass for NumPy's
     if hasattr(kind, "__dlpack__") and hasattr(kind, "__dlpack_device__"):
         jax = sys.modules.get("jax")
         if jax is not None and isinstance(array, jax.Array):
             return None if is_tracer(kind) else _of_jax(jax)
         return _of_cuda(array) if _is_on_cuda(array) else _of_dlpack(array)
-    if library_of(kind) == "numba" and hasattr(kind, "__cuda_array_interface__"):
-        return _of_cuda(array)
     return None
 
 
@@ -74,13 +74,16 @@ def _of_cuda(array):
     kind = type(array)
     found = _on_cuda.get(kind)
     if found is None:
-        from .cuda import CudaGuests, CuPyArrays, NumbaArrays
+        from . import cuda
 
         cupy = sys.modules.get("cupy")
         if cupy is not None and issubclass(kind, cupy.ndarray):
-            found = CuPyArrays(cupy)
+            found = cuda.CuPyArrays(cupy)
+        elif library_of(kind) == "numba":
+            found = cuda.NumbaArrays(kind)
         else:
-            found = (NumbaArrays if library_of(kind) == "numba" else CudaGuests)(array)
+            by_cupy = backends.usable("cupy")
+            found = (cuda.CudaGuests if by_cupy else cuda.CudaGuestsOfNumba)(array)
         found = _on_cuda.setdefault(kind, found)
     return found
 
@@ -92,6 +95,7 @@ def _is_on_cuda(array):
     from .guests import place
 
     try:
-        return place(array).startswith("cuda:") and backends.usable("cupy")
+        on_gpu = place(array).startswith("cuda:")
+        return on_gpu and any(map(backends.usable, ("cupy", "numba_cuda")))
     except Exception:  # where it is borrowed, this will be told
         return False

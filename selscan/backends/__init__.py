@@ -13,11 +13,10 @@ from typing import Any, NamedTuple, Protocol
 
 from ..errors import BackendUnavailable
 
+# Numba's simulator, for tests: its arrays have device "cudasim:0", on which no other backend works.
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 # Each is a package of this folder, with the arrays that it works on; in the order of preference.
-DEVICES = {"cpu": "cpu", "cupy": "cuda", "numba_cuda": "cuda"}
-NOT_YET = {
-    "numba_cuda": "CUDA through Numba is not part of this version; move the arrays to the CPU",
-}
+DEVICES = {"cpu": "cpu", "cupy": "cuda", "numba_cuda": "cudasim" if SIMULATED else "cuda"}
 
 _SUMS = ("backward_plan", "states_size", "backward_parts", "backward_scratch", "sum_plan")
 # Operators, and the functions of a Backend that each needs besides `launch`.
@@ -25,8 +24,8 @@ OPERATORS = {
     "scan": ("forward_plan",),
     "scan_backward": ("forward_plan", *_SUMS),  # of the states that its own forward has kept
     "scan_step": ("step_plan",),
-    "scan2d": ("forward_plan",),
-    "scan2d_backward": ("forward_plan", *_SUMS),
+    "scan2d": ("forward_plan", "forward_scratch"),
+    "scan2d_backward": ("forward_plan", "forward_scratch", *_SUMS),
     "gather": ("move_plan",),
     "scatter": ("move_plan",),
 }
@@ -61,6 +60,9 @@ class Backend(Protocol):
 
     def forward_plan(self, problem: Any, operands: dict) -> Any:
         """Of a scan, along a path if the problem has one; keeps states if given their address."""
+
+    def forward_scratch(self, problem: Any) -> int:
+        """Elements, all real, that a scan along a path needs besides, under the name "carries"."""
 
     def step_plan(self, problem: Any, operands: dict) -> Any:
         """Of one step; the state is `initial_state` and, as it is afterwards, `last_state`."""
@@ -212,7 +214,7 @@ def _having(operator, kind):
     Of one that cannot be imported nobody knows.
     """
     for name, works_on in DEVICES.items():
-        if works_on == kind and name not in NOT_YET:
+        if works_on == kind:
             module, _ = _import(name)
             if module is None or operator in module.SERVES:
                 yield name
@@ -225,8 +227,6 @@ def _import(name):
     Anything may go wrong in a foreign import.
     """
     module = None
-    if name in NOT_YET:
-        return None, NOT_YET[name]
     try:
         module = importlib.import_module(f".{name}", __name__)
         module.check()

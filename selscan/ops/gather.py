@@ -57,6 +57,7 @@ def check(request):
         moved = path_contract.check_gather(layout, path)
     else:
         moved = path_contract.check_scatter(layout, path, merge)
+    moved = moved._replace(device=framework.device(signature))
     return moved, framework.output(moved.shape, moved.dtype)
 
 

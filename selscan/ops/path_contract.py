@@ -25,6 +25,7 @@ class Moved(NamedTuple):
     dtype: str
     steps: tuple
     shape: tuple  # of the result
+    device: str = "cpu"
 
     @property
     def empty(self):

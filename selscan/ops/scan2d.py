@@ -62,8 +62,12 @@ def _prepare_forward(request, keep_states, want_y):
     axes = contract2d.maps_axes(len(y.layout.shape), problem.routes > 1)
     written = sinks.results(operands, [("y", y, axes)] if want_y else [])
     states = states_output(request, problem) if keep_states else None
-    plan = None if problem.empty else request.backend.forward_plan(problem, operands)
-    return Call(plan, given, written, states)
+    if problem.empty:
+        return Call(None, given, written, states)
+    plan = request.backend.forward_plan(problem, operands)
+    size = request.backend.forward_scratch(problem)
+    scratch = request.framework.output((size,), problem.real) if size else None
+    return Call(plan, given, written, states, scratch)
 
 
 def forward(request, inputs, *, keep_states=False, want_y=True):

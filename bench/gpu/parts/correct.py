@@ -8,16 +8,23 @@ CUDA graph, and some are on another device.
 import numpy as np
 
 from bench.gpu import problems
-from bench.gpu.outcomes import FAILED
+from bench.gpu.outcomes import FAILED, NotAvailable
 from bench.rows import Row, markdown, nothing, short
 
 PATIENCE = 60
-BACKEND = "cupy"  # by name: emulated tensors are on the CPU, and must not be scanned there
+# By name: emulated tensors are on the CPU, and must not be scanned there.
+BACKEND, SECOND = "cupy", "numba_cuda"
+EVERY = 8  # of so many cases one is run by the second backend too
 
 
 def names(options):
     """The cases; one letter of each op first, then those that time allows."""
-    return list(problems.cases(options["emulate"]))
+    found = []
+    for i, name in enumerate(problems.cases(options["emulate"])):
+        found.append(name)
+        if i % EVERY == 0 and not options["emulate"]:
+            found.append(f"{SECOND}: {name}")
+    return found
 
 
 def run(name, options):
@@ -26,14 +33,14 @@ def run(name, options):
 
     from bench.gpu import places
 
-    case = problems.cases(options["emulate"])[name]
+    backend, case = named(name, options)
     place, problem = places.here(options["emulate"]), problems.make(case)
     device = place.device(case.way)
     inputs = places.Placed(problem, device)
     call = OPS[case.op].call
     runs = []
     for _ in range(2):
-        results = place.run(case.way, lambda: call(inputs.arguments))
+        results = place.run(case.way, lambda: call(inputs.arguments, backend))
         place.synchronize()
         runs.append(tuple(map(to_numpy, results)))
     faults = list(faults_of(runs, inputs, place))
@@ -47,6 +54,18 @@ def run(name, options):
     values = nothing() | {"p50": excess(runs[0], want, bounds, dtype), "count": count}
     note = FAILED + "; ".join(faults) if faults else ""
     yield Row(name, "selscan", case.op, "error", **values, unit="tolerances", threads=0, note=note)
+
+
+def named(name, options):
+    """The backend and the case of a row, if the backend can be used."""
+    import selscan
+
+    backend, _, case = name.rpartition(": ")
+    if backend:
+        [info] = [x for x in selscan.list_backends() if x.name == backend]
+        if not info.usable:
+            raise NotAvailable(info.reason)
+    return backend or BACKEND, problems.cases(options["emulate"])[case]
 
 
 def faults_of(runs, inputs, place):
@@ -103,10 +122,10 @@ class Scan:
     """selscan.scan."""
 
     @staticmethod
-    def call(arguments):
+    def call(arguments, backend):
         import selscan
 
-        return selscan.scan(**arguments, return_last_state=True, backend=BACKEND)
+        return selscan.scan(**arguments, return_last_state=True, backend=backend)
 
     @staticmethod
     def expected(problem):
@@ -119,10 +138,10 @@ class Backward:
     """selscan.scan_backward."""
 
     @staticmethod
-    def call(arguments):
+    def call(arguments, backend):
         import selscan
 
-        return selscan.scan_backward(**arguments, backend=BACKEND)
+        return selscan.scan_backward(**arguments, backend=backend)
 
     @staticmethod
     def expected(problem):
@@ -135,11 +154,11 @@ class Step:
     """selscan.scan_step, whose state is put back for the next call."""
 
     @staticmethod
-    def call(arguments):
+    def call(arguments, backend):
         import selscan
 
         before = arguments["state"].clone()
-        y, state = selscan.scan_step(**arguments, backend=BACKEND)
+        y, state = selscan.scan_step(**arguments, backend=backend)
         after = state.clone()
         arguments["state"].copy_(before)
         return y, after

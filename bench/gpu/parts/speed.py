@@ -123,7 +123,7 @@ def tables(rows, rates):
     yield "\n".join(reasons(rows))
 
 
-OTHERS = ("mamba_ssm", "loop", "associative_scan")
+OTHERS = ("numba_cuda", "mamba_ssm", "loop", "associative_scan")
 
 
 def lines_of(rows, mode, rates):

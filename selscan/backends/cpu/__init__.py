@@ -36,6 +36,7 @@ __all__ = [
     "check",
     "detail",
     "forward_plan",
+    "forward_scratch",
     "kernel",
     "launch",
     "move_plan",
@@ -87,8 +88,13 @@ def move_plan(moved):
     return RoutesPlan(moved)
 
 
-def backward_scratch(problem):
+def forward_scratch(problem):
     """None: run.py has scratch."""
+    return 0
+
+
+def backward_scratch(problem):
+    """None either."""
     return 0
 
 

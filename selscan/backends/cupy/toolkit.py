@@ -22,18 +22,18 @@ _WHEELS = (
 def toolkits():
     """All that are found, the newest wheel first."""
     for library, include in _WHEELS:
-        if found := _in_wheels(library):
-            header = _in_wheels(f"{include}/cuda_fp16.h")
+        if found := in_wheels(library):
+            header = in_wheels(f"{include}/cuda_fp16.h")
             yield Toolkit(found, header and header.parent)
     yield from _pathfinder()
 
 
 def disassembler():
     """nvdisasm, or None; only the checks of compiled code need it."""
-    return _in_wheels("cu13/bin/nvdisasm")
+    return in_wheels("cu13/bin/nvdisasm")
 
 
-def _in_wheels(path):
+def in_wheels(path):
     """A file of NVIDIA's wheels, which may lie in several folders; None if it is in none."""
     spec = importlib.util.find_spec("nvidia")
     roots = spec.submodule_search_locations if spec else ()
