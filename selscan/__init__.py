@@ -13,7 +13,7 @@ import importlib
 from . import paths as paths
 from .api import BackendInfo, ScanGrads, list_backends, scan, scan_backward, scan_step, use
 from .api_paths import gather, scan2d, scatter
-from .errors import BackendUnavailable, SlowPathWarning
+from .errors import BackendUnavailable
 
 __version__ = "0.1.0.dev0"
 
@@ -21,7 +21,6 @@ __all__ = [
     "BackendInfo",
     "BackendUnavailable",
     "ScanGrads",
-    "SlowPathWarning",
     "gather",
     "list_backends",
     "patch",

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from . import tensors
 from .arrays.find import is_tensor
 from .backends import BackendInfo, list_backends, use
 from .ops import scan as ops
@@ -142,10 +143,8 @@ def scan(
     return_last_state = False if return_last_state is None else return_last_state
     reverse = False if reverse is None else reverse
     if is_tensor(u):
-        from .torch.route import scan_of_tensors
-
         options = delta_softplus, reverse, layout, out_dtype, backend
-        return scan_of_tensors(inputs, *options, return_last_state)
+        return tensors.scan_of_tensors(inputs, *options, return_last_state)
     framework = ops.framework_for("scan", u, "u")
     options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, framework)
     if return_last_state is not True and return_last_state is not False:
@@ -218,10 +217,9 @@ def scan_backward(
     delta_softplus = False if delta_softplus is None else delta_softplus
     reverse = False if reverse is None else reverse
     if is_tensor(u):
-        from .torch.route import scan_backward_of_tensors
-
         options = delta_softplus, reverse, layout, backend
-        return ScanGrads(*scan_backward_of_tensors(inputs, dy, dlast_state, *options))
+        grads = tensors.scan_backward_of_tensors(inputs, dy, dlast_state, *options)
+        return ScanGrads(*grads)
     framework = ops.framework_for("scan_backward", u, "u")
     options = ops.switches("scan_backward", delta_softplus, reverse, layout)
     names = (*ops.contract.ARGUMENTS, *ops.UPSTREAM)
@@ -289,9 +287,7 @@ def scan_step(
     inputs = (u, delta, A, B, C, D, z, delta_bias)
     delta_softplus = False if delta_softplus is None else delta_softplus
     if is_tensor(state):
-        from .torch.route import scan_step_of_tensors
-
-        return scan_step_of_tensors(state, inputs, delta_softplus, backend)
+        return tensors.scan_step_of_tensors(state, inputs, delta_softplus, backend)
     framework = ops.framework_for("scan_step", state, "state")
     arrays = framework.borrow("scan_step", ops.contract.STEP_ARGUMENTS, (*inputs, state))
     *inputs, memory = arrays

@@ -1,5 +1,6 @@
 """The public functions of maps and paths: documentation, and the way to the framework."""
 
+from . import tensors
 from .arrays.find import is_tensor
 from .ops import gather as ops
 from .ops import scan2d as ops2d
@@ -54,9 +55,7 @@ def gather(x, path, *, backend=None):
            [ 0, 15,  0, 12, 14, 13, 11, 10]])
     """
     if is_tensor(x):
-        from .torch.paths import gather_of_tensors
-
-        return gather_of_tensors(x, path, backend)
+        return tensors.gather_of_tensors(x, path, backend)
     return _move("gather", x, path, True, backend)
 
 
@@ -110,9 +109,7 @@ def scatter(y, path, merge=True, *, backend=None):
     """
     merge = True if merge is None else merge
     if is_tensor(y):
-        from .torch.paths import scatter_of_tensors
-
-        return scatter_of_tensors(y, path, merge, backend)
+        return tensors.scatter_of_tensors(y, path, merge, backend)
     return _move("scatter", y, path, merge, backend)
 
 
@@ -206,9 +203,8 @@ def scan2d(
     delta_softplus = False if delta_softplus is None else delta_softplus
     merge = True if merge is None else merge
     if is_tensor(u):
-        from .torch.route import scan2d_of_tensors
-
-        return scan2d_of_tensors(inputs, path, delta_softplus, merge, out_dtype, backend)
+        options = delta_softplus, merge, out_dtype, backend
+        return tensors.scan2d_of_tensors(inputs, path, *options)
     framework = framework_for("scan2d", u, "u")
     options = ops2d.switches("scan2d", path, delta_softplus, merge, out_dtype, framework)
     inputs = framework.borrow("scan2d", ops2d.ARGUMENTS, inputs)

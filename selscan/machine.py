@@ -111,14 +111,11 @@ def first_scan():
         yield "first scan", f"{type(error).__name__}: {error}"
         return
     yield "first scan", f"{time.perf_counter() - start:.2f} s"
-    import numba
-
     from selscan.backends import cpu
 
     directory = cpu.kernel("forward").stats.cache_path
     yield "cache", str(directory or "none: no directory can be written")
-    with contextlib.suppress(ValueError):  # no parallel region was entered
-        yield "threads", f"{numba.get_num_threads()}, layer {numba.threading_layer()}"
+    yield "threads", str(cpu.threads.wanted(None))
 
 
 def installation():

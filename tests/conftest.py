@@ -19,7 +19,7 @@ from selscan.arrays import guests
 from selscan.arrays import numpy as numpy_arrays
 from selscan.arrays import torch as torch_arrays
 from selscan.backends import SIMULATED
-from selscan.backends.cpu import plan, run
+from selscan.backends.cpu import plan, run, threads
 from selscan.backends.cupy import nvrtc as nvrtc_loader
 from selscan.backends.cupy.compiler import find_nvrtc
 from selscan.backends.numba_cuda import gpu
@@ -219,6 +219,13 @@ def missing(monkeypatch):
     backends.forget()
     yield f"{reasons[0]}; backend 'numba_cuda' cannot be used: {reasons[1]}"
     backends.forget()
+
+
+@pytest.fixture
+def scan_threads(monkeypatch):
+    """Have scans of any size take a number of threads, whatever torch and Numba say."""
+    monkeypatch.setattr(run, "THREAD_ELEMENTS", 1)
+    return lambda count: monkeypatch.setattr(threads, "wanted", lambda of_library: count)
 
 
 @pytest.fixture(scope="module")

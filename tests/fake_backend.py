@@ -19,7 +19,7 @@ def forward_plan(problem, operands):
     return problem, operands
 
 
-def launch(plan, addresses, stream=None):
+def launch(plan, addresses, runs_on=None):
     problem, operands = plan
     x = {name: view(*operands[name], problem, address) for name, address in addresses.items()}
     u, B, C = x["u"][:, :, 0], x["B"], x["C"]

@@ -116,6 +116,29 @@ def test_more_rows_than_a_grid_has_blocks_are_refused():
         launches.forward_plan(problem, operands, H200)
 
 
+# Of (b, d, l, n, g): as many as 32 bits can count, a tile less, and one more than are allowed.
+@pytest.mark.parametrize("size", [2**31, 2**31 - 512, plan.LARGEST + 1])
+@pytest.mark.parametrize("name", ["l", "d"])
+def test_more_steps_or_channels_than_kernels_can_count_are_refused(name, size):
+    shape = (1, 4, size, 1, 1) if name == "l" else (1, size, 4, 1, 1)
+    problem, operands = problem_of(*shape)
+    refused = rf"{name} must be at most {plan.LARGEST} on a GPU; got {size}\.$"
+
+    with pytest.raises(ValueError, match=f"^scan: {refused}"):
+        launches.forward_plan(problem, operands, H200)
+    with pytest.raises(ValueError, match=f"^scan_backward: {refused}"):
+        launches.backward_plans(problem, operands, {}, H200)
+    with pytest.raises(ValueError, match=f"^scan_step: {refused}"):
+        launches.step_plan(problem, operands)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, plan.LARGEST, 1, 1), (1, plan.LARGEST, 4, 1, 1)])
+def test_as_many_as_are_allowed_are_planned(shape):
+    problem, operands = problem_of(*shape)
+
+    assert launches.forward_plan(problem, operands, H200).grid >= 1
+
+
 def test_a_small_gpu_gets_blocks_that_fit():
     device = plan.Device(multiprocessors=20, shared_per_block=48 * 1024, shared=64 * 1024)
     for shape in SHAPES.values():

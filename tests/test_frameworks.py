@@ -151,9 +151,9 @@ def test_kernels_read_the_inputs_and_write_the_results_in_place(guest, monkeypat
     launched, allocated = [], []
     launch, allocate = cpu.launch, guests.GuestArrays.allocate
 
-    def spy(plan, addresses, stream):
+    def spy(plan, addresses, runs_on):
         launched.append(dict(addresses))
-        launch(plan, addresses, stream)
+        launch(plan, addresses, runs_on)
 
     def keep(output):
         allocated.append(allocate(output))

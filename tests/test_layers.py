@@ -19,6 +19,7 @@ LAYERS = (
     ("ops",),
     ("torch",),
     ("jax",),
+    ("tensors",),
     ("api", "api_paths"),
     ("distributed",),
     ("nn",),

@@ -215,9 +215,9 @@ def test_fill_leaves_the_template_as_it_is():
     made = forward(problem(*CASE))
     before = made.template.copy()
 
-    args = made.fill({"u": 1024, "y": 2048}, 2, 4096)
+    args = made.fill({"u": 1024, "y": 2048}, 4096)
 
-    assert (args[at.U], args[at.Y], args[at.WORKERS], args[at.SCRATCH]) == (1024, 2048, 2, 4096)
+    assert (args[at.U], args[at.Y], args[at.SCRATCH]) == (1024, 2048, 4096)
     assert np.array_equal(made.template, before)
 
 

@@ -1,15 +1,10 @@
-"""Threads and processes: concurrent calls, forked children, the number of threads."""
+"""Threads and processes: concurrent calls, and children forked at any moment."""
 
 import sys
-import types
 
-import numba
 import pytest
 from processes import results, run_python
 
-from selscan.backends.cpu import run
-
-LAYERS = ("omp", "tbb", "workqueue")
 LINUX = sys.platform.startswith("linux")
 
 # The threads make the first calls of the process, all at once.
@@ -31,31 +26,87 @@ for thread in threads:
 expected = compute()
 print(len(found), all(same(f, expected) for f in found))
 """
+# A child that waits for a lock that nobody has would wait for ever.
 FORK = """
-import multiprocessing, warnings
+import os, signal, time
 
-def child(expected, queue):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        found = compute(), compute()
-        right = same(*found) and same(found[0], expected or compute())
-    queue.put((right, [f"{w.category.__name__}: {w.message}" for w in caught]))
-
-def in_a_child(expected):
-    context = multiprocessing.get_context("fork")
-    queue = context.SimpleQueue()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: fork with threads
-        process = context.Process(target=child, args=(expected, queue))
-        process.start()
-    process.join()
-    if process.exitcode:
-        raise SystemExit(f"the child exited with {process.exitcode}")
-    right, caught = queue.get()
-    print(right, *caught, sep="\\n")
+def child_of(function):
+    '''How a forked child ends that calls a function: its exit status, or "hung".'''
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(0 if function() else 3)
+        finally:
+            os._exit(4)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return "hung"
 """
-AFTER_A_SCAN = FORK + "in_a_child(compute())"
-BEFORE_A_SCAN = FORK + "import selscan.backends.cpu\nin_a_child(None)"
+AFTER_A_SCAN = """
+from selscan.backends.cpu import threads
+expected = compute()
+print(child_of(lambda: same(compute(), expected) and threads._pool.size == 1))
+print(child_of(lambda: child_of(lambda: same(compute(), expected)) == 0))
+print(same(compute(), expected), threads._pool.size)
+"""
+BEFORE_A_SCAN = """
+import selscan.backends.cpu
+print(child_of(lambda: len(compute()) == 6))
+"""
+# As DataLoader workers are forked: torch is in the middle of its work, on threads of its own.
+THEN_TORCH = """
+import torch
+torch.set_num_threads(1)
+tensors = [torch.from_numpy(x) for x in (u, delta, A, B, C)]
+large = torch.ones(2000, 2000)
+y = selscan.scan(*tensors)
+print(child_of(lambda: bool((large * 2).sum() == 8e6 and (selscan.scan(*tensors) == y).all())))
+"""
+# Children are forked while a thread makes launch after launch, each at another moment.
+WHILE_SCANNING = """
+import threading
+expected, stop = compute(), threading.Event()
+
+def scan():
+    while not stop.is_set():
+        compute()
+
+thread = threading.Thread(target=scan)
+thread.start()
+ends = {child_of(lambda: same(compute(), expected)) for _ in range(20)}
+stop.set()
+thread.join()
+print(ends)
+"""
+# Children are forked all through the first call of a process: imports, kernels, threads.
+FIRST_CALL = """
+import threading
+{imports}
+first = threading.Thread(target=call)
+first.start()
+ends = []
+while first.is_alive() or not ends:
+    time.sleep({pause})
+    ends.append(child_of(lambda: call() is None))
+first.join()
+print(set(ends))
+"""
+OF_ARRAYS = """
+def call():
+    compute()
+"""
+OF_TENSORS = """
+import torch
+tensors = [torch.from_numpy(x) for x in (u, delta, A, B, C)]
+def call():
+    selscan.scan(*tensors)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -64,70 +115,78 @@ def kernels_on_disk():
     results()
 
 
-def run_on(layer, code):
-    """The output of code on one of Numba's threading layers."""
-    done = run_python(code, NUMBA_THREADING_LAYER=layer)
-    if "No threading layer could be loaded" in done.stderr:
-        pytest.skip(f"Numba finds no {layer} on this machine")
+def output(code, **environment):
+    """What code prints, in a process of its own."""
+    done = run_python(code, **environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
 @pytest.mark.usefixtures("kernels_on_disk")
-@pytest.mark.parametrize("layer", LAYERS)
-def test_concurrent_calls_are_right(layer):
-    assert run_on(layer, CONCURRENT) == ["80 True"]
+def test_concurrent_calls_are_right():
+    assert output(CONCURRENT) == ["80 True"]
 
 
-@pytest.mark.skipif(not LINUX, reason="forks as Linux does")
+needs_fork = pytest.mark.skipif(not LINUX, reason="forks as Linux does")
+
+
+@needs_fork
 @pytest.mark.usefixtures("kernels_on_disk")
-@pytest.mark.parametrize("layer", LAYERS)
-def test_a_child_forked_before_the_first_scan_scans(layer):
-    assert run_on(layer, BEFORE_A_SCAN) == ["True"]
+def test_a_child_forked_before_the_first_scan_scans():
+    assert output(FORK + BEFORE_A_SCAN) == ["0"]
 
 
-@pytest.mark.skipif(not LINUX, reason="forks as Linux does")
+@needs_fork
 @pytest.mark.usefixtures("kernels_on_disk")
-@pytest.mark.parametrize("layer", ["tbb", "workqueue"])
-def test_a_child_forked_after_a_scan_scans(layer):
-    assert run_on(layer, AFTER_A_SCAN) == ["True"]
+def test_a_child_forked_after_a_scan_scans_with_threads_of_its_own_and_so_does_its_child():
+    assert output(FORK + AFTER_A_SCAN) == ["0", "0", "True 1"]
 
 
-@pytest.mark.skipif(not LINUX, reason="forks as Linux does")
+@needs_fork
 @pytest.mark.usefixtures("kernels_on_disk")
-def test_a_child_forked_after_openmp_had_started_says_once_that_it_is_slow():
-    assert run_on("omp", AFTER_A_SCAN) == [
-        "True",
-        "SlowPathWarning: scan: this process was forked after OpenMP threads had started, so it "
-        "scans on one thread. Start workers with the 'spawn' or 'forkserver' method to use more.",
-    ]
+def test_a_child_forked_after_a_scan_runs_a_large_torch_operation():
+    pytest.importorskip("torch")
+    assert output(FORK + THEN_TORCH, OMP_NUM_THREADS="2") == ["0"]
 
 
-@pytest.fixture
-def threads():
-    """numba.set_num_threads, undone at the end."""
-    before = numba.get_num_threads()
-    if before < 2:
-        pytest.skip("Numba has one thread here")
-    yield numba.set_num_threads
-    numba.set_num_threads(before)
+@needs_fork
+@pytest.mark.usefixtures("kernels_on_disk")
+def test_children_forked_while_another_thread_scans_scan():
+    assert output(FORK + WHILE_SCANNING) == ["{0}"]
 
 
-def plan(elements, tasks):
-    return types.SimpleNamespace(elements=elements, tasks=tasks)
+@needs_fork
+@pytest.mark.usefixtures("kernels_on_disk")
+@pytest.mark.parametrize("imports", [OF_ARRAYS, OF_TENSORS], ids=["NumPy", "torch"])
+def test_children_forked_at_any_moment_of_a_first_call_scan(imports):
+    if imports is OF_TENSORS:
+        pytest.importorskip("torch")
+    assert output(FORK + FIRST_CALL.format(imports=imports, pause=0.01)) == ["{0}"]
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_workers_are_as_many_as_set_num_threads_says(threads, count):
-    threads(count)
-
-    assert run._workers(plan(run.SERIAL_ELEMENTS, 16)) == count
-
-
-@pytest.mark.usefixtures("threads")
-def test_workers_are_no_more_than_tasks():
-    assert run._workers(plan(run.SERIAL_ELEMENTS, 1)) == 1
+@pytest.mark.slow
+@needs_fork
+def test_children_forked_while_a_kernel_is_compiled_and_kept_scan(tmp_path):
+    imports = OF_ARRAYS.replace("compute()", "selscan.scan(u, delta, A, B, C)")
+    code = FORK + "import selscan.backends.cpu" + FIRST_CALL.format(imports=imports, pause=1)
+    assert output(code, NUMBA_CACHE_DIR=str(tmp_path)) == ["{0}"]
 
 
-def test_little_work_stays_on_one_thread():
-    assert run._workers(plan(run.SERIAL_ELEMENTS - 1, 16)) == 1
+THREADS_THAT_FORK = """
+import threading
+import selscan.backends.cpu
+threads = [threading.Thread(target=lambda: ends.append(child_of(lambda: True))) for _ in range(8)]
+ends = []
+for thread in threads:
+    thread.start()
+compute()
+for thread in threads:
+    thread.join()
+print(set(ends), len(ends))
+"""
+
+
+@needs_fork
+@pytest.mark.usefixtures("kernels_on_disk")
+def test_several_threads_may_fork_at_once():
+    assert output(FORK + THREADS_THAT_FORK) == ["{0} 8"]

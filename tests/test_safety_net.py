@@ -23,8 +23,8 @@ def after_launch(monkeypatch):
     def install(change):
         launch = cpu.launch
 
-        def changed(plan, addresses, stream):
-            launch(plan, addresses, stream)
+        def changed(plan, addresses, runs_on):
+            launch(plan, addresses, runs_on)
             change(addresses)
 
         monkeypatch.setattr(cpu, "launch", changed)

@@ -1,6 +1,5 @@
 """`scan2d` and its gradient against the reference, element by element."""
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -128,21 +127,18 @@ def test_the_state_decays_at_padding(backend):
     np.testing.assert_allclose(y.ravel(), [0.5, 0.5 * np.exp(-1.5) + 0.5], rtol=1e-6)
 
 
-def test_the_number_of_threads_does_not_change_a_bit():
-    if numba.config.NUMBA_NUM_THREADS < 2:
-        pytest.skip("this machine has one CPU")
+@pytest.mark.parametrize("path", [cross(17, 19), Path.of(17, 19, "w3", "v", "h", joined=True)])
+def test_the_number_of_threads_does_not_change_a_bit(scan_threads, path):
     from harness import Backend
 
-    backend, before = Backend("cpu", "numpy"), numba.get_num_threads()
-    for path in (cross(17, 19), Path.of(17, 19, "w3", "v", "h", joined=True)):
-        problem = make_map_problem(path, d=70, n=5, b=2)
-        results = []
-        for threads in (1, 2):
-            numba.set_num_threads(threads)
-            found = backend.scan2d(**problem), *backend.scan2d_backward(**with_dy(problem))
-            results.append([x.tobytes() for x in found])
-        numba.set_num_threads(before)
-        assert results[0] == results[1]
+    backend, problem = Backend("cpu", "numpy"), make_map_problem(path, d=70, n=5, b=2)
+
+    def bits(count):
+        scan_threads(count)
+        found = backend.scan2d(**problem), *backend.scan2d_backward(**with_dy(problem))
+        return [x.tobytes() for x in found]
+
+    assert bits(1) == bits(2) == bits(4)
 
 
 def test_the_routes_add_up(backend):

@@ -108,9 +108,9 @@ class Gaps:
         self.memory = np.full(size, 0xFF, np.uint8)
         return self.memory
 
-    def mark(self, made, workers, scratch):
+    def mark(self, made, scratch):
         """The gaps of a call that is about to begin."""
-        for worker in range(workers):
+        for worker in range((self.memory.size - 64) // made.scratch):
             begin = scratch - address(self.memory) + worker * made.scratch
             for tile, size in made.sizes.items():
                 gap = self.memory[begin + int(made.template[tile]) + size :][:GAP]
@@ -135,15 +135,15 @@ def small_plans(gaps=None):
             self.sizes[slot] = size
             super().add_tile(slot, size + GAP)
 
-        def fill(self, addresses, workers, scratch):
-            gaps.mark(self, workers, scratch)
-            return super().fill(addresses, workers, scratch)
+        def fill(self, addresses, scratch):
+            gaps.mark(self, scratch)
+            return super().fill(addresses, scratch)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "chunk_of", lambda d_state: 8)
         patch.setattr(plan, "_FORWARD_TASKS", 2)
         patch.setattr(plan, "_BACKWARD_TASKS", 2)
-        patch.setattr(run, "SERIAL_ELEMENTS", 0)
+        patch.setattr(run, "THREAD_ELEMENTS", 1)
         if gaps:
             patch.setattr(plan, "Plan", Plan)
             patch.setattr(run, "workspace", gaps.workspace)

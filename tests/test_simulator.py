@@ -38,9 +38,9 @@ def launches(monkeypatch):
     """The plans that the backend is asked to launch."""
     seen, launch = [], numba_cuda.launch
 
-    def noted(plan, addresses, stream=None):
+    def noted(plan, addresses, runs_on=None):
         seen.append(plan)
-        launch(plan, addresses, stream)
+        launch(plan, addresses, runs_on)
 
     monkeypatch.setattr(numba_cuda, "launch", noted)
     return seen

@@ -2,6 +2,7 @@
 
 from bench.parts import (
     accuracy,
+    busy,
     forms,
     growth,
     launch,
@@ -26,6 +27,7 @@ PARTS = {
     "step": step,
     "paths": paths,
     "overhead": overhead,
+    "busy": busy,
     "launch": launch,
     "start": start,
 }

@@ -56,7 +56,7 @@ class CuPyArrays(NumPyArrays):
     def address(array):
         return array.data.ptr
 
-    def stream(self):
+    def runs_on(self):
         return self._cupy.cuda.get_current_stream(self._number).ptr
 
     def allocate(self, output):
@@ -144,7 +144,7 @@ class NumbaArrays(NumPyArrays):
     def address(array):
         return gpu.address_of(array)
 
-    def stream(self):
+    def runs_on(self):
         return 0
 
     def allocate(self, output):

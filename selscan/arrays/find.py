@@ -10,6 +10,7 @@ import weakref
 import numpy as np
 
 from .. import backends
+from ..backends.forks import lock
 from ..messages import is_tracer, library_of
 from .numpy import NumPyArrays
 from .torch import TorchArrays
@@ -55,7 +56,8 @@ def _of_torch():
 def _of_jax(jax):
     global _jax_arrays
     if _jax_arrays is None:
-        from .jax import JaxArrays
+        with lock:
+            from .jax import JaxArrays
 
         _jax_arrays = JaxArrays(jax)
     return _jax_arrays
@@ -64,7 +66,8 @@ def _of_jax(jax):
 def _of_dlpack(array):
     found = _on_cpu.get(type(array))
     if found is None:
-        from .guests import DLPackArrays
+        with lock:
+            from .guests import DLPackArrays
 
         found = _on_cpu.setdefault(type(array), DLPackArrays(array))
     return found
@@ -74,7 +77,8 @@ def _of_cuda(array):
     kind = type(array)
     found = _on_cuda.get(kind)
     if found is None:
-        from . import cuda
+        with lock:
+            from . import cuda
 
         cupy = sys.modules.get("cupy")
         if cupy is not None and issubclass(kind, cupy.ndarray):

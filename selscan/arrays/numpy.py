@@ -29,8 +29,9 @@ class Framework:
         """The framework of arrays on a device, where they are not all on one."""
         return self
 
-    def stream(self):
-        """The CUDA stream that kernels are launched on, an integer; on the CPU there are none."""
+    def runs_on(self):
+        """What the library's own work runs on, for launches: a CUDA stream, an integer; on the CPU
+        a number of threads, or None if it has no say."""
 
     def signatures(self, arrays):
         """`signature` of each array; None for None, and () for what is not one of these."""

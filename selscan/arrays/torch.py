@@ -27,6 +27,7 @@ class TorchArrays(Framework):
         self._strided = torch.strided
         self._empty = torch.empty_strided
         self._from_numpy = torch.from_numpy
+        self._threads = torch.get_num_threads
         self._increment_version = torch.autograd.graph.increment_version
         self._dtype = torch.dtype
         self._wide = (torch.float64, torch.complex128)
@@ -38,6 +39,9 @@ class TorchArrays(Framework):
         if found is None:
             found = self._on.setdefault(device, CudaTensors(self._torch, device))
         return found
+
+    def runs_on(self):
+        return self._threads()
 
     def owns(self, array):
         return isinstance(array, self._tensor)
@@ -135,7 +139,7 @@ class CudaTensors(TorchArrays):
         raw = getattr(torch._C, "_cuda_getCurrentRawStream", None)
         self._stream = raw or (lambda number: torch.cuda.current_stream(number).cuda_stream)
 
-    def stream(self):
+    def runs_on(self):
         return self._stream(self._number)
 
     def allocate(self, output):

@@ -12,6 +12,7 @@ import os
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import BackendUnavailable
+from .forks import lock
 
 # Numba's simulator, for tests: its arrays have device "cudasim:0", on which no other backend works.
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
@@ -51,8 +52,11 @@ class Backend(Protocol):
     def detail(self) -> str:
         """One line for people about the hardware; only called where `check` passed."""
 
-    def launch(self, plan: Any, addresses: Any, stream: int | None = None) -> None:
-        """Start the kernels of a plan on operands at these addresses, on a stream of CUDA.
+    def launch(self, plan: Any, addresses: Any, runs_on: int | None = None) -> None:
+        """Start the kernels of a plan on operands at these addresses.
+
+        `runs_on` is what the library of the arrays works on: a stream of CUDA, or on the CPU a
+        number of threads, if it has one of its own.
 
         `addresses` are by name: those of `operands`, "states" and "carries", for gather and scatter
         "source" and "result"; for a sum_plan they are pairs (parts, result).
@@ -228,7 +232,8 @@ def _import(name):
     """
     module = None
     try:
-        module = importlib.import_module(f".{name}", __name__)
+        with lock:
+            module = importlib.import_module(f".{name}", __name__)
         module.check()
         return module, ""
     except BackendUnavailable as error:

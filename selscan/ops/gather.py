@@ -74,5 +74,5 @@ def run(request, array):
     result = framework.allocate(output)
     if plan is not None:
         addresses = {"source": framework.address(array), "result": framework.address(result)}
-        request.backend.launch(plan, addresses, framework.stream())
+        request.backend.launch(plan, addresses, framework.runs_on())
     return result

@@ -121,7 +121,7 @@ def run(request, call, arrays, states=None):
     if call.scratch is not None:
         scratch = framework.allocate(call.scratch)
         addresses["carries"] = address(scratch)
-    backend.launch(call.plan, addresses, framework.stream())
+    backend.launch(call.plan, addresses, framework.runs_on())
     if pairs:
         call.sinks.sum_up(backend, framework, pairs)
     return results

@@ -42,7 +42,7 @@ class Sinks(NamedTuple):
         else:
             address = framework.address
             addresses = [(address(parts), address(result)) for parts, result in pairs]
-            backend.launch(self.sums, addresses, framework.stream())
+            backend.launch(self.sums, addresses, framework.runs_on())
 
 
 def results(operands, outputs):

@@ -78,5 +78,5 @@ def step(request, state, inputs):
     if call.plan is not None:
         addresses["y"] = address(y)
         addresses["last_state"] = addresses["initial_state"] if new is state else address(new)
-        request.backend.launch(call.plan, addresses, framework.stream())
+        request.backend.launch(call.plan, addresses, framework.runs_on())
     return y, new

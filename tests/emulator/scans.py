@@ -110,7 +110,7 @@ class Emulated:
         return int(np.prod(shape)) * (2 if problem.is_complex else 1)
 
     @staticmethod
-    def launch(plan, addresses, stream=None):
+    def launch(plan, addresses, runs_on=None):
         for one in plan if isinstance(plan, list) else (plan,):
             one.launch(function(one.file, one.name), addresses)
 

@@ -8,6 +8,7 @@ routes.py and gather.py, with gather_plan.py, move images along paths.
 import numpy as np
 from numba import config
 
+from ...errors import BackendUnavailable
 from .. import OPERATORS
 from . import plan, run, simd
 from .backward import compile_backward
@@ -15,7 +16,6 @@ from .coefficients import SHARED
 from .forward import compile_forward
 from .gather import compile_gather, compile_merge, compile_place
 from .gather_plan import RoutesPlan
-from .jit import source_version
 from .maps import compile_load_rows, compile_store_rows
 from .plan import (
     backward_parts,
@@ -68,19 +68,22 @@ def kernel(name, real=_FLOAT32, kinds=(REAL_STATES, SHARED, SHARED)):
     key = name, real.dtype, *(kind.dtype for kind in kinds)
     found = _kernels.get(key)
     if found is None:
-        found = _kernels.setdefault(key, _COMPILERS[name](source_version(), real, *kinds))
+        found = _kernels.setdefault(key, _COMPILERS[name](real, *kinds))
     return found
 
 
-def launch(plan, addresses, stream=None):
-    """Run the kernel of a plan on operands at these addresses (by name); there are no streams."""
-    if plan.entry is None:
+def launch(plan, addresses, runs_on=None):
+    """Run the kernel of a plan on operands at these addresses (by name).
+
+    `runs_on` is the number of threads that the library of the arrays takes, if it has one.
+    """
+    if not plan.linked:
         moves = isinstance(plan, RoutesPlan)
         names = () if moves else ("load_tile", "store_tile")
         along = () if moves or plan.path is None else ("load_rows", "store_rows")  # a path
         tiles, rows = ([kernel(x, plan.real, ()) for x in given] for given in (names, along))
         run.link(plan, kernel(plan.kernel, plan.real, plan.kinds), tiles, rows)
-    run.run(plan, addresses)
+    run.run(plan, addresses, runs_on)
 
 
 def move_plan(moved):
@@ -103,7 +106,12 @@ def sum_plan(problem, pairs):
 
 
 def check():
-    """Raise BackendUnavailable where no kernel can run: it can wherever this could be imported."""
+    """Raise BackendUnavailable where no kernel can run."""
+    if config.DISABLE_JIT:
+        raise BackendUnavailable(
+            "selscan: NUMBA_DISABLE_JIT is set, and without Numba's compiler there are no kernels; "
+            "unset it."
+        )
 
 
 def detail():

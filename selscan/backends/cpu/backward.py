@@ -230,15 +230,14 @@ def backward_task(real, kind_a, kind_b, kind_c, args, scratch, task):
             finish_route(real, kind_a, kind_b, kind_c, args, scratch, b, r, g, first, last)
 
 
-def compile_backward(version, real, kind_a, kind_b, kind_c):
-    """The entry point for one type of arithmetic, states and coefficients (see launch.py)."""
+def compile_backward(real, kind_a, kind_b, kind_c):
+    """The entry point for one type of arithmetic, states and coefficients (see tasks.py)."""
 
     @kernel
-    def scan_backward(address, worker):
-        args = arguments(address, version)
-        tasks, workers = args[at.BATCH] * args[at.GROUPS] * args[at.SLICES], args[at.WORKERS]
+    def scan_backward(address, worker, first, last):
+        args = arguments(address)
         scratch = args[at.SCRATCH] + worker * args[at.SCRATCH_STEP]
-        for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
+        for task in range(first, last):
             backward_task(real, kind_a, kind_b, kind_c, args, scratch, task)
 
     return scan_backward

@@ -18,9 +18,9 @@ ZERO, ONE = np.int64(0), np.int64(1)
 
 
 @inline
-def arguments(address, version):
-    """The argument array at an address; `version` is used so that it is in Numba's cache key."""
-    return carray(as_pointer(address), at.END if version else 0)
+def arguments(address):
+    """The argument array at an address."""
+    return carray(as_pointer(address), at.END)
 
 
 @helper

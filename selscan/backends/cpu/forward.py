@@ -260,15 +260,14 @@ def forward_task(real, kind_a, kind_b, kind_c, args, scratch, task):
             store_planes(real, kind_a, args, at.LAST_STATE, b, ZERO, d, rows, d_state, h)
 
 
-def compile_forward(version, real, kind_a, kind_b, kind_c):
-    """The entry point for one type of arithmetic, states and coefficients (see launch.py)."""
+def compile_forward(real, kind_a, kind_b, kind_c):
+    """The entry point for one type of arithmetic, states and coefficients (see tasks.py)."""
 
     @kernel
-    def scan_forward(address, worker):
-        args = arguments(address, version)
-        tasks, workers = args[at.BATCH] * args[at.GROUPS] * args[at.SLICES], args[at.WORKERS]
+    def scan_forward(address, worker, first, last):
+        args = arguments(address)
         scratch = args[at.SCRATCH] + worker * args[at.SCRATCH_STEP]
-        for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
+        for task in range(first, last):
             forward_task(real, kind_a, kind_b, kind_c, args, scratch, task)
 
     return scan_forward

@@ -51,13 +51,6 @@ def stage(element, args, scratch, b, r, d, count):
 
 
 @copied
-def tasks_of(args, worker):
-    """The first task of a worker, and the one behind its last."""
-    tasks, workers = args[at.TASKS], args[at.WORKERS]
-    return tasks * worker // workers, tasks * (worker + 1) // workers
-
-
-@copied
 def of_route(args, r, name):
     """A field of ROUTES."""
     return field(args[at.ROUTES], r * at.ROUTE_FIELDS + name)
@@ -126,18 +119,15 @@ def pick_block(element, args, b, d, count, planes):
         gather_table(element, args[at.PLACES], pixels, not args[at.COVERED], source, plane)
 
 
-def compile_gather(version, element):
+def compile_gather(element):
     """For numbers of one size, whatever they mean."""
 
     @kernel
-    def gather(address, worker):
-        if not version:  # part of the key of Numba's cache
-            return
+    def gather(address, worker, first, last):
         args = carray(as_pointer(address), at.END)
         scratch = args[at.SCRATCH] + worker * args[at.SCRATCH_STEP]
         sources, staged = scratch, -1
-        begin, end = tasks_of(args, worker)
-        for task in range(begin, end):
+        for task in range(first, last):
             block = task // args[at.K]
             r, b = task - block * args[at.K], block // args[at.BLOCKS]
             d = (block - b * args[at.BLOCKS]) * args[at.BLOCK]
@@ -149,17 +139,14 @@ def compile_gather(version, element):
     return gather
 
 
-def compile_place(version, element):
+def compile_place(element):
     """For numbers of one size, whatever they mean."""
 
     @kernel
-    def place(address, worker):
-        if not version:
-            return
+    def place(address, worker, first, last):
         args = carray(as_pointer(address), at.END)
         scratch = args[at.SCRATCH] + worker * args[at.SCRATCH_STEP]
-        begin, end = tasks_of(args, worker)
-        for task in range(begin, end):
+        for task in range(first, last):
             block = task // args[at.K]
             r, b = task - block * args[at.K], block // args[at.BLOCKS]
             d = (block - b * args[at.BLOCKS]) * args[at.BLOCK]
@@ -170,19 +157,16 @@ def compile_place(version, element):
     return place
 
 
-def compile_merge(version, element, total):
+def compile_merge(element, total):
     """For numbers of one format, added up in the type `total`."""
 
     @kernel
-    def merge(address, worker):
-        if not version:
-            return
+    def merge(address, worker, first, last):
         args = carray(as_pointer(address), at.END)
         pixels, wide = args[at.PIXELS], itemsize(total)
         scratch = args[at.SCRATCH] + worker * args[at.SCRATCH_STEP]
         strip, sums = scratch + args[at.STRIP], scratch + args[at.SUMS]
-        begin, end = tasks_of(args, worker)
-        for task in range(begin, end):
+        for task in range(first, last):
             b = task // args[at.BLOCKS]
             d = (task - b * args[at.BLOCKS]) * args[at.BLOCK]
             count = min(args[at.BLOCK], args[at.DIM] - d)

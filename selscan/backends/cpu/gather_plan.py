@@ -1,13 +1,15 @@
 """From a checked gather or scatter to the argument array of its kernel: pure functions of shapes.
 
-Kernels take one int64 array, with the names below. The source is the array that comes in: maps of
-ROWS x COLUMNS, or sequences, which are maps of one row. The result is in C order.
+Kernels take one int64 array, with the names below after those of every kernel (layout.py). The
+source is the array that comes in: maps of ROWS x COLUMNS, or sequences, which are maps of one row.
+The result is in C order.
 """
 
 import numpy as np
 
 from ...paths.keeping import keeping
 from .formats import BF16, F16, F32, F64
+from .layout import HEADER
 
 (
     SOURCE,  # addresses
@@ -19,8 +21,6 @@ from .formats import BF16, F16, F32, F64
     SCRATCH_STEP,
     STRIP,  # bytes from there to room for a turned plane
     SUMS,  # and to the sums; 0: they are kept in the result
-    WORKERS,
-    TASKS,
     K,
     DIM,
     ROWS,
@@ -39,7 +39,7 @@ from .formats import BF16, F16, F32, F64
     COVERED,  # every pixel is visited by a fresh route
     PLACES,  # int32, where a merge finds each pixel, or -1, if no two routes meet; 0: they may
     END,
-) = range(29)
+) = range(HEADER, HEADER + 27)
 
 # Fields of GROUPS: a run (paths/runs.py) or up to LARGEST equal ones side by side, each one pixel
 # to the right, or where their number is negative to the left, of the one before it.
@@ -82,12 +82,14 @@ class RoutesPlan:
         self.kernel = moved.kernel
         self.real = stored if merged else COPIED[stored.itemsize]
         self.kinds = (total,) if merged else ()
-        self.entry = None  # the address of the compiled kernel, once it is known
+        self.linked = False  # whether the template has the address of its compiled kernel
         self.tasks = moved.batch * blocks * (1 if merged else path.routes)
+        # Tasks that a thread takes at a time: the routes of a block have its map in common.
+        shared = moved.kernel == "gather" and self.tasks >= path.routes * FEWEST_TASKS // 4
+        self.at_once = path.routes if shared else 1
         self.elements = moved.batch * dim * path.table.size
         self.scratch = staged * block * stage_step
         sizes = {
-            TASKS: self.tasks,
             K: path.routes,
             DIM: dim,
             ROWS: rows,
@@ -127,11 +129,11 @@ class RoutesPlan:
         self.scratch += round_up(size)
         return start
 
-    def fill(self, addresses, workers, scratch):
+    def fill(self, addresses, scratch):
         """The argument array: `addresses` by name, `scratch` aligned to 64 bytes."""
         args = self.template.copy()
         args[SOURCE], args[RESULT] = addresses["source"], addresses["result"]
-        args[WORKERS], args[SCRATCH] = workers, scratch
+        args[SCRATCH] = scratch
         return args
 
 

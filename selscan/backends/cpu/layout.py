@@ -1,10 +1,22 @@
 """Where things stand in the argument array of the kernels, and how a scan is cut into tasks.
 
-Kernels take one int64 array. First come sizes and addresses (the names below), then the operands,
+Kernels take one int64 array. First comes what all kernels have in common, which threads share out
+(tasks.py), then sizes and addresses (the names below), then the operands,
 eleven slots each: address (0 = not given), dtype code, and the byte steps along batch, channel (or
 group), state, time (or the columns of a map), route and the rows of a map, zero where an operand
 has no such axis. The last three are those of maps (maps.py).
 """
+
+# of every kernel, those of gather_plan.py too
+(
+    ENTRY,  # address of the compiled kernel
+    TASKS,
+    AT_ONCE,  # tasks that a thread takes at a time
+    NEXT,  # the first task that nobody has taken
+    ARRIVED,  # threads that have come, whose number is the next one's
+    DONE,  # address of the lock on which the caller waits for the others
+    HEADER,
+) = range(7)
 
 # sizes and switches
 (
@@ -17,7 +29,6 @@ has no such axis. The last three are those of maps (maps.py).
     CHUNKS,
     BLOCKS,  # channel blocks of a group
     SLICES,  # tasks that share a group
-    WORKERS,
     SOFTPLUS,
     REVERSE,
     SCRATCH,  # address; worker i owns [SCRATCH + i SCRATCH_STEP, ...)
@@ -37,7 +48,7 @@ has no such axis. The last three are those of maps (maps.py).
     PADDED,  # some steps have no pixel
     MAP_ROWS,  # one, of all pixels, where rows follow each other in memory
     MAP_COLUMNS,
-) = range(29)
+) = range(HEADER, HEADER + 28)
 
 # byte offsets of the tiles in the scratch of a worker, forward and backward
 (
@@ -64,9 +75,9 @@ has no such axis. The last three are those of maps (maps.py).
     TILE_PAST,
     TILE_DROW,  # gradients of delta_bias and D of each block
     TILE_SEGMENTS,  # where seq_idx changes within the chunk (segments.py)
-) = range(29, 52)
+) = range(HEADER + 28, HEADER + 51)
 
-_OPERANDS = 52
+_OPERANDS = HEADER + 51
 (
     ADDRESS,
     DTYPE,

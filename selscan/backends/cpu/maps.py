@@ -126,23 +126,23 @@ def store_chunk(real, args, scratch, slot, target, row_step, rows, r, c, offset,
         store_plane(real, args, slot, plane, row, rows, target, row_step)
 
 
-def compile_load_rows(version, real):
+def compile_load_rows(real):
     """load_chunk as an entry point, as tiles.py has those of tiles."""
 
     @kernel
     def load_rows_entry(address, scratch, slot, source, row_step, rows, r, c, offset, tile, row):
-        args = arguments(address, version)
+        args = arguments(address)
         load_chunk(real, args, scratch, slot, source, row_step, rows, r, c, offset, tile, row)
 
     return load_rows_entry
 
 
-def compile_store_rows(version, real):
+def compile_store_rows(real):
     """store_chunk as an entry point."""
 
     @kernel
     def store_rows_entry(address, scratch, slot, target, row_step, rows, r, c, offset, tile, row):
-        args = arguments(address, version)
+        args = arguments(address)
         store_chunk(real, args, scratch, slot, target, row_step, rows, r, c, offset, tile, row)
 
     return store_rows_entry

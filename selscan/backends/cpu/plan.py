@@ -49,6 +49,7 @@ _STEPS = (at.STEP_B, at.STEP_D, at.STEP_N, at.STEP_T, at.STEP_R, at.STEP_H)
 _FORWARD_BLOCKS = 8
 # Blocks that a step takes through its passes together: few enough for the first-level cache.
 _STEP_BLOCKS = 8
+_STEP_TASKS = 4  # that a thread takes at a time: B and C are loaded once for all
 # Fewest tasks, if there are blocks enough. A property of the machine, not of the thread count in
 # force: dB and dC are summed by task and must not depend on that. Each task of the backward has its
 # own part of dB and dC in memory, so their number is limited.
@@ -69,7 +70,7 @@ class Plan:
 
     def __init__(self, problem, slices, tiles, operands, kernel="forward"):
         self.kernel = kernel
-        self.entry = None  # the address of the compiled kernel, once it is known
+        self.linked = False  # whether the template has the addresses of compiled kernels (run.py)
         self.path = None
         width = lanes_of(_REAL[problem.real])
         chunk = min(chunk_of(problem.d_state), problem.length)
@@ -79,6 +80,7 @@ class Plan:
             CONSTANT if problem.constant_b else SHARED,
             CONSTANT if problem.constant_c else SHARED,
         )
+        self.at_once = 1  # tasks that a thread takes at a time
         self.tasks = problem.batch * problem.groups * slices
         self.elements = problem.batch * problem.dim * problem.length * problem.d_state
         self.elements *= problem.routes
@@ -117,12 +119,11 @@ class Plan:
         self.scratch += -(-size // 64) * 64
         self.template[at.SCRATCH_STEP] = self.scratch
 
-    def fill(self, addresses, workers, scratch):
+    def fill(self, addresses, scratch):
         """The argument array: `addresses` by name, `scratch` aligned to 64 bytes."""
         args = self.template.copy()
         for name, address in addresses.items():
             args[SLOTS[name]] = address
-        args[at.WORKERS] = workers
         args[at.OWN_ADDRESS] = args.__array_interface__["data"][0]
         args[at.SCRATCH] = scratch
         return args
@@ -189,6 +190,7 @@ def step_plan(problem, operands):
     plan = Plan(problem, 1, tiles, operands, "step")
     plan.tasks = problem.batch * problem.groups * runs
     plan.template[at.CHUNK], plan.template[at.CHUNKS] = run, runs
+    plan.at_once = _STEP_TASKS
     return plan
 
 

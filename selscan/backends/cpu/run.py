@@ -1,44 +1,43 @@
-"""Running a kernel: compilation notice, threads, scratch memory.
+"""Running a kernel: compilation notice, threads, scratch memory."""
 
-Numba's threading layers differ in what they survive. The workqueue layer aborts the process when
-two threads start parallel work at once, so calls take turns there. GNU OpenMP ends a process that
-was forked after its pool had started, so forked children run on one thread.
-"""
-
-import contextlib
-import os
 import sys
 import threading
-import warnings
 from ctypes import addressof, c_char
 
 import numba
 import numpy as np
 
-from ...errors import SlowPathWarning
+from ..forks import lock
 from . import layout as at
-from .jit import compile_or_load, source_version
-from .launch import address_of, compile_launch
+from . import threads
+from .jit import address_of
+from .tasks import do_tasks, work
 
-# Work (b * d * l * n) below which one thread is faster than waking a second.
-SERIAL_ELEMENTS = 1 << 16
+# Work (b * d * l * n) for which a thread is woken: less is sooner done by one that is awake.
+THREAD_ELEMENTS = 1 << 15
 _NOTICE_SECONDS = 2.0
-# Signatures: the argument array and the worker; tiles.py.
-_KERNEL, _TILE, _ROWS = (numba.int64,) * 2, (numba.int64,) * 8, (numba.int64,) * 11
+# Signatures: argument array, worker, tasks (tasks.py); tiles.py, maps.py.
+_KERNEL, _TILE, _ROWS = (numba.int64,) * 4, (numba.int64,) * 8, (numba.int64,) * 11
+_THREADS = {do_tasks: (numba.int64,) * 4, work: (numba.int64,)}
 
 _addresses = {}  # of compiled entry points
-_forked_from_pool = False
-_turns = threading.Lock()
 
 
-def run(plan, addresses):
+def run(plan, addresses, of_library):
     """Call the kernel of a linked plan on operands at these addresses (by name)."""
-    workers = _workers(plan)
+    workers = _workers(plan, of_library)
     scratch = workspace(plan.scratch * workers + 64)
-    address = _start(scratch)
-    args = plan.fill(addresses, workers, (address + 63) & ~63)
-    with _turns if workers > 1 and threading_layer() == "workqueue" else _NO_TURNS:
-        _launch()(plan.entry, _start(args), workers)
+    args = plan.fill(addresses, (_start(scratch) + 63) & ~63)
+    job = _start(args)
+    if workers == 1:
+        do_tasks(job, 0, 0, 1)
+        return
+    pool = threads.pool()
+    pool.grow(workers - 1)
+    done = pool.take_lock()
+    args[at.DONE] = done
+    do_tasks(job, pool.address, pool.size, workers)
+    pool.give_back(done)
 
 
 def link(plan, kernel, tiles, rows):
@@ -49,16 +48,15 @@ def link(plan, kernel, tiles, rows):
     """
     entries = {kernel: _KERNEL} | dict.fromkeys(tiles, _TILE) | dict.fromkeys(rows, _ROWS)
     if not entries.keys() <= _addresses.keys():
-        _compile(entries, f"{plan.kernel} kernel for {plan.real.dtype}")
-        _addresses.update({entry: address_of(entry) for entry in entries})
+        _compile(entries | _THREADS, f"{plan.kernel} kernel for {plan.real.dtype}")
     for slot, tile in zip((at.LOAD_TILE, at.STORE_TILE), tiles, strict=False):
         plan.template[slot] = _addresses[tile]
     for slot, entry in zip((at.LOAD_ROWS, at.STORE_ROWS), rows, strict=False):
         plan.template[slot] = _addresses[entry]
-    plan.entry = _addresses[kernel]
-
-
-_NO_TURNS = contextlib.nullcontext()
+    plan.template[at.TASKS], plan.template[at.AT_ONCE] = plan.tasks, plan.at_once
+    plan.template[at.ARRIVED] = 1  # the caller
+    plan.template[at.ENTRY] = _addresses[kernel]
+    plan.linked = True
 
 
 def workspace(size):
@@ -71,21 +69,10 @@ def _start(array):
     return addressof(c_char.from_buffer(array))
 
 
-def threading_layer():
-    """Name of Numba's threading layer, or None before its pool has started."""
-    try:
-        return numba.threading_layer()
-    except ValueError:
-        return None
-
-
-def _workers(plan):
-    if plan.elements < SERIAL_ELEMENTS:
-        return 1
-    if _forked_from_pool:
-        _warn_forked()
-        return 1
-    return max(1, min(numba.get_num_threads(), plan.tasks))
+def _workers(plan, of_library):
+    """Threads of a call: no more than there are tasks, or work for."""
+    most = min(plan.elements // THREAD_ELEMENTS, -(-plan.tasks // plan.at_once))
+    return 1 if most < 2 else max(1, min(most, threads.wanted(of_library), threads.MOST))
 
 
 def _compile(entries, what):
@@ -95,46 +82,10 @@ def _compile(entries, what):
     notice.daemon = True
     notice.start()
     try:
-        for entry, signature in entries.items():
-            compile_or_load(entry, signature)
-        _launch()
+        with lock:
+            for entry, signature in entries.items():
+                if entry not in _addresses:
+                    entry.compile(signature)
+                    _addresses[entry] = address_of(entry)
     finally:
         notice.cancel()
-
-
-_launcher = None
-
-
-def _launch():
-    """The compiled launcher."""
-    global _launcher
-    if _launcher is None:
-        launcher = compile_launch(source_version())
-        compile_or_load(launcher, (numba.int64, numba.int64, numba.int64))
-        _launcher = launcher
-    return _launcher
-
-
-def _after_fork():
-    global _forked_from_pool, _turns
-    _turns = threading.Lock()
-    _forked_from_pool = threading_layer() == "omp" and sys.platform.startswith("linux")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-_warned_forked = False
-
-
-def _warn_forked():
-    global _warned_forked
-    if not _warned_forked:
-        _warned_forked = True
-        warnings.warn(
-            "scan: this process was forked after OpenMP threads had started, so it scans on one "
-            "thread. Start workers with the 'spawn' or 'forkserver' method to use more.",
-            SlowPathWarning,
-            stacklevel=2,
-        )

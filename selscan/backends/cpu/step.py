@@ -191,14 +191,13 @@ def step_runs(real, args, scratch, first, last):
         step_channels(real, args, scratch, b, d, min(d + run, (g + 1) * channels))
 
 
-def compile_step(version, real, kind_a, kind_b, kind_c):
-    """The entry point for real states and shared coefficients (see launch.py)."""
+def compile_step(real, kind_a, kind_b, kind_c):
+    """The entry point for real states and shared coefficients (see tasks.py)."""
 
     @kernel
-    def scan_step(address, worker):
-        args = arguments(address, version)
-        runs, workers = args[at.BATCH] * args[at.GROUPS] * args[at.CHUNKS], args[at.WORKERS]
+    def scan_step(address, worker, first, last):
+        args = arguments(address)
         scratch = args[at.SCRATCH] + worker * args[at.SCRATCH_STEP]
-        step_runs(real, args, scratch, worker * runs // workers, (worker + 1) * runs // workers)
+        step_runs(real, args, scratch, first, last)
 
     return scan_step

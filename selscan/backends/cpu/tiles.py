@@ -214,23 +214,21 @@ def prefetch_tile(source, row_step, column_step, rows, columns):
                 prefetch(source + c * column_step + o)
 
 
-def compile_load(version, real):
+def compile_load(real):
     """load_tile as an entry point."""
 
     @kernel
     def load_tile_entry(code, source, row_step, column_step, rows, columns, tile, tile_step):
-        if version:  # part of the key of Numba's cache
-            load_tile(real, code, source, row_step, column_step, rows, columns, tile, tile_step)
+        load_tile(real, code, source, row_step, column_step, rows, columns, tile, tile_step)
 
     return load_tile_entry
 
 
-def compile_store(version, real):
+def compile_store(real):
     """store_tile as an entry point."""
 
     @kernel
     def store_tile_entry(code, tile, tile_step, rows, columns, target, row_step, column_step):
-        if version:
-            store_tile(real, code, tile, tile_step, rows, columns, target, row_step, column_step)
+        store_tile(real, code, tile, tile_step, rows, columns, target, row_step, column_step)
 
     return store_tile_entry

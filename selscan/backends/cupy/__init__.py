@@ -64,10 +64,10 @@ def _device(problem):
     return gpu.properties(launches.number_of(problem.device))
 
 
-def launch(plan, addresses, stream=None):
+def launch(plan, addresses, runs_on=None):
     """Start the kernels of a plan on operands at these addresses (by name), on a stream."""
     for one in plan if isinstance(plan, list) else (plan,):
-        one.launch(nvrtc.kernel(one.file, one.name, one.device), addresses, stream)
+        one.launch(nvrtc.kernel(one.file, one.name, one.device), addresses, runs_on)
 
 
 def check():

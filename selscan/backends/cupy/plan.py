@@ -14,6 +14,7 @@ WARPS = 4  # of a block, at most: scan_forward.cu is compiled for blocks of 128 
 BLOCKS = 3  # and for three of them on a multiprocessor, two with complex128
 MOST_STAGED = 16  # states of which B and C are in shared memory at once
 MOST_BLOCKS = 2**31 - 1  # of a grid
+LARGEST = 2**31 - 2**12  # l and d: kernels count in 32 bits, some tiles past the end
 SIZES = {"float32": 4, "float64": 8, "complex64": 8, "complex128": 16}
 # Issue slots, or cycles of the exponentials' unit if those are more, for 32 states of a step.
 _STATE_COST = {1: 8.0, 2: 8.5, 8: 8.5, 32: 8.5}
@@ -54,6 +55,13 @@ class Shape(NamedTuple):
         """For states of a dtype and so many lanes along time."""
         steps, channels = (16, 2) if number == "float32" else (8, 1)
         return cls(steps, channels, steps * lanes, 32 // lanes * channels)
+
+
+def check_sizes(function, problem):
+    """Refuse what kernels cannot count."""
+    for name, size in (("l", problem.length), ("d", problem.dim)):
+        if size > LARGEST:
+            raise ValueError(f"{function}: {name} must be at most {LARGEST} on a GPU; got {size}.")
 
 
 def element_of(problem, y_dtype):

@@ -73,12 +73,12 @@ def backward_scratch(problem):
     return 0 if problem.path is None else maps.backward_scratch(problem)
 
 
-def launch(plan, addresses, stream=None):
-    """Start the kernels of a plan on operands at these addresses (by name), on a stream."""
+def launch(plan, addresses, runs_on=None):
+    """Start the kernels of a plan on operands at these addresses (by name), on the stream that `runs_on` is."""
     if isinstance(addresses, list):  # of pairs
         parts = {f"parts {i}": x for i, (x, _) in enumerate(addresses)}
         addresses = parts | {f"result {i}": x for i, (_, x) in enumerate(addresses)}
-    plan.start(addresses, stream)
+    plan.start(addresses, runs_on)
 
 
 def check():
