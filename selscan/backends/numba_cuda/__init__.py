@@ -74,7 +74,7 @@ def backward_scratch(problem):
 
 
 def launch(plan, addresses, runs_on=None):
-    """Start the kernels of a plan on operands at these addresses (by name), on the stream that `runs_on` is."""
+    """Start the kernels of a plan on operands at these addresses (by name); `runs_on`: a stream."""
     if isinstance(addresses, list):  # of pairs
         parts = {f"parts {i}": x for i, (x, _) in enumerate(addresses)}
         addresses = parts | {f"result {i}": x for i, (_, x) in enumerate(addresses)}
