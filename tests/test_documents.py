@@ -23,7 +23,7 @@ PUBLIC = [
     *selscan.__all__,
     *(f"{module}.{name}" for module in MODULES for name in getattr(selscan, module).__all__),
 ]
-OPTIONAL = ("torch", "jax", "cupy")
+OPTIONAL = ("torch", "jax", "cupy", "transformers")
 
 FENCE = re.compile(
     r"^ *(?P<ticks>`{3,})(?P<info>[^`\n]*)\n(?P<code>.*?)^ *(?P=ticks)\s*?$", re.M | re.S

@@ -42,7 +42,7 @@ def as_complex(x):
     if x.dim() == 2 or x.is_complex():
         return x
     x = x.to(torch.promote_types(x.dtype, torch.float32))
-    return torch.view_as_complex(x.unflatten(-1, (-1, 2)).contiguous())
+    return torch.complex(x[..., 0::2], x[..., 1::2])
 
 
 def as_real(x):
