@@ -30,7 +30,8 @@ def model_of(name, hidden, layers):
     options = {"hidden_size": hidden, "num_hidden_layers": layers, "vocab_size": 1000}
     if name == "Jamba":
         heads = {"num_attention_heads": 8, "num_key_value_heads": 8, "num_experts": 1}
-        options |= heads | {"intermediate_size": 2 * hidden}
+        attention = {"attn_layer_period": 2, "attn_layer_offset": 1}
+        options |= heads | attention | {"intermediate_size": 2 * hidden}
     config = getattr(transformers, f"{name}Config")(**options, pad_token_id=0)
     return getattr(transformers, f"{name}ForCausalLM")(config).eval()
 

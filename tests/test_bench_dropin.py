@@ -8,19 +8,22 @@ pytest.importorskip("transformers")
 from bench import dropin  # noqa: E402
 
 
-def test_the_two_take_turns_and_are_compared(capsys, monkeypatch):
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize(("model", "layers"), [("Mamba", 2), ("Jamba", 1)])
+def test_the_two_take_turns_and_are_compared(model, layers, capsys, monkeypatch):
     threads = torch.get_num_threads()
     monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
     for name, number in (("PREFILL", 12), ("TRAINING", 6), ("NEW", 3)):
         monkeypatch.setattr(dropin, name, number)
 
-    dropin.main(["--hidden", "16", "--layers", "2", "--turns", "1", "--threads", str(threads)])
+    form = ["--model", model, "--hidden", "16", "--layers", "2", "--turns", "1"]
+    dropin.main([*form, "--threads", str(threads)])
 
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("Mamba, 2 layers, hidden_size 16, float32, batch 1; ")
+    assert lines[0].startswith(f"{model}, 2 layers, hidden_size 16, float32, batch 1; ")
     assert [line.split()[0] for line in lines[1:4]] == ["prefill", "training", "decoding"]
     assert all("x; error " in line for line in lines[1:4])
-    assert lines[4] == "selscan.scan ran 4 times, selscan.scan_step 4 times"
+    assert lines[4] == f"selscan.scan ran {2 * layers} times, selscan.scan_step {2 * layers} times"
 
 
 @pytest.mark.parametrize("name", ["prefill", "decoding"])
