@@ -15,7 +15,7 @@ import selscan
 from selscan.backends import OPERATORS
 from selscan.cases import CASES, make_inputs
 
-LIBRARIES = ("numpy", "numba", "llvmlite", "torch", "jax", "cupy")
+LIBRARIES = ("numpy", "numba", "llvmlite", "torch", "jax", "cupy", "numba-cuda")
 # Environment variables that change how kernels are compiled and run.
 VARIABLES = re.compile("(SELSCAN|NUMBA|OMP|KMP|CUDA)_")
 

@@ -1,6 +1,7 @@
 """Arrays of CuPy, Numba and libraries with DLPack on GPUs, up to the launch; no GPU needed."""
 
 import sys
+from types import SimpleNamespace
 
 import devices as fakes
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 from calls import argument, arguments
 
 import selscan
+from selscan import backends
+from selscan.backends import numba_cuda
+from selscan.backends.numba_cuda import gpu
 
 function = pytest.mark.parametrize("function", ["scan", "scan_step"])
 
@@ -136,6 +140,30 @@ def test_arrays_of_numba_need_no_cupy(devices, monkeypatch):
 
     assert type(y) is fakes.NumbaArray
     assert [x.device for x in devices.launches] == [2]
+
+
+@pytest.mark.usefixtures("missing")
+def test_arrays_with_dlpack_go_through_numba_where_there_is_no_cupy(monkeypatch):
+    fakes.install_numba(monkeypatch)
+    monkeypatch.setattr(gpu, "check", lambda: None)
+    monkeypatch.setattr(gpu, "from_dlpack", lambda x, number: fakes.NumbaArray(x.host, 0, number))
+    monkeypatch.setattr(gpu, "producers", lambda arrays, number: [exported(x) for x in arrays])
+    backends.forget()
+    launched = []
+    monkeypatch.setattr(numba_cuda, "launch", lambda *given: launched.append(given))
+
+    y, last = selscan.scan(**given("scan", lambda x: fakes.Exchanged(x, (2, 1))))
+
+    [(plan, addresses, stream)] = launched
+    assert (plan.device, stream) == (1, 0)
+    assert addresses["y"] == y.host.ctypes.data
+    assert (type(last), last.device) == (fakes.Exchanged, (2, 1))
+
+
+def exported(x):
+    """An array of Numba as what takes results sees it."""
+    device = SimpleNamespace(device_id=x.gpu_data.context.device.id)
+    return SimpleNamespace(host=x.host, data=device)
 
 
 def test_arrays_of_numba_are_refused_where_nothing_can_run(missing, monkeypatch):

@@ -65,10 +65,13 @@ class Cuda:
             raise self._gpus
         return self._gpus
 
+    def is_available(self):
+        return False  # NVVM is not there
+
 
 @pytest.mark.parametrize(
     ("gpus", "reason"),
-    [([], "there is no GPU"), (RuntimeError("no\ndriver"), "RuntimeError: no driver")],
+    [([], "there is none"), (RuntimeError("no\ndriver :"), "RuntimeError: no driver")],
 )
 def test_without_a_gpu_it_says_so(monkeypatch, gpus, reason):
     monkeypatch.setattr(gpu, "import_cuda", lambda: Cuda(gpus))
@@ -78,6 +81,13 @@ def test_without_a_gpu_it_says_so(monkeypatch, gpus, reason):
 
     assert f"the numba_cuda backend finds no GPU ({reason}). Once" in str(caught.value)
     assert "NUMBA_ENABLE_CUDASIM=1" in str(caught.value)
+
+
+def test_without_nvvm_it_says_so(monkeypatch):
+    monkeypatch.setattr(gpu, "import_cuda", lambda: Cuda(["a GPU"]))
+
+    with pytest.raises(selscan.BackendUnavailable, match=r"finds no NVVM, .*: pip install "):
+        gpu.check()
 
 
 @pytest.mark.usefixtures("missing")

@@ -32,16 +32,21 @@ def import_cuda():
 def check():
     """Raise BackendUnavailable, with the reason and what helps, where no kernel could run."""
     cuda = import_cuda()
+    if SIMULATED:
+        return
     try:
-        if SIMULATED or len(cuda.gpus) > 0:
-            return
-        reason = "there is no GPU"
+        reason = "" if len(cuda.gpus) > 0 else "there is none"
     except Exception as error:  # of the driver, or of the search for it
         reason = _summary(error)
-    raise BackendUnavailable(
-        f"selscan: the numba_cuda backend finds no GPU ({reason}). Once nvidia-smi lists the GPU: "
-        f"{INSTALL}. Without one, NUMBA_ENABLE_CUDASIM=1 simulates it, for tests."
-    )
+    if reason:
+        raise BackendUnavailable(
+            f"selscan: the numba_cuda backend finds no GPU ({reason}). Once nvidia-smi lists the "
+            f"GPU: {INSTALL}. Without one, NUMBA_ENABLE_CUDASIM=1 simulates it, for tests."
+        )
+    if not cuda.is_available():
+        raise BackendUnavailable(
+            f"selscan: the numba_cuda backend finds no NVVM, with which it compiles: {INSTALL}."
+        )
 
 
 def detail():
@@ -176,4 +181,5 @@ def upload(array):
 
 def _summary(error):
     """Type and message on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split()):.300}"
+    text = " ".join(str(error).split()).rstrip(" :.")
+    return f"{type(error).__name__}: {text:.300}"
