@@ -89,6 +89,7 @@ def _exp(x):
 
 
 def log1p(x):
+    """log(1 + x) of a real number."""
     return np.log1p(x)
 
 

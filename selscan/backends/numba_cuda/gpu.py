@@ -29,6 +29,13 @@ def import_cuda():
     return cuda
 
 
+def cuda():
+    """numba.cuda, where somebody has device arrays or `check` has passed."""
+    from numba import cuda
+
+    return cuda
+
+
 def check():
     """Raise BackendUnavailable, with the reason and what helps, where no kernel could run."""
     cuda = import_cuda()
@@ -51,10 +58,9 @@ def check():
 
 def detail():
     """One line for people: the first device, and how many there are."""
-    cuda = import_cuda()
     if SIMULATED:
         return "Numba's simulator on the CPU"
-    name, count = cuda.gpus[0].name, len(cuda.gpus)
+    name, count = cuda().gpus[0].name, len(cuda().gpus)
     name = name.decode() if isinstance(name, bytes) else str(name)
     return f"{name}{f' and {count - 1} more' if count > 1 else ''}"
 
@@ -66,15 +72,14 @@ def number_of(device):
 
 def on(number):
     """A context in which a device is the current one."""
-    return import_cuda().gpus[number]
+    return cuda().gpus[number]
 
 
 def stream_of(stream):
     """Numba's object for the stream of any library, an integer; 0 is the legacy default one."""
-    cuda = import_cuda()
     if SIMULATED:
         return 0
-    return cuda.external_stream(stream) if stream else cuda.legacy_default_stream()
+    return cuda().external_stream(stream) if stream else cuda().legacy_default_stream()
 
 
 class _Memory:
@@ -93,10 +98,9 @@ class _Memory:
 
 def array_at(address, shape, steps, dtype):
     """A device array on the current device, which does not own its memory."""
-    cuda = import_cuda()
     memory = _Memory(address, shape, steps, dtype)
     if not SIMULATED:
-        return cuda.as_cuda_array(memory, sync=False)
+        return cuda().as_cuda_array(memory, sync=False)
     memory.__array_interface__ = memory.__cuda_array_interface__
     return _simulated(np.asarray(memory))
 
@@ -123,7 +127,7 @@ def address_of(array):
 def allocate(shape, steps, dtype, number):
     """A new device array on a device."""
     with on(number):
-        return import_cuda().device_array(shape, dtype=dtype, strides=steps)
+        return cuda().device_array(shape, dtype=dtype, strides=steps)
 
 
 def copy_to(array, host, number):
@@ -140,43 +144,43 @@ def from_dlpack(array, number):
     from cuda.core.utils import StridedMemoryView
 
     with on(number):
-        view = StridedMemoryView.from_dlpack(array, stream_ptr=_LEGACY)
-        unit = view.dtype.itemsize
-        strides = view.strides or dense_strides(view.shape)
-        found = array_at(view.ptr, view.shape, tuple(unit * x for x in strides), view.dtype)
-    found.producer = view
+        memory = StridedMemoryView.from_dlpack(array, stream_ptr=_LEGACY)
+        dtype = memory.dtype
+        steps = tuple(dtype.itemsize * step for step in memory.strides)
+        found = array_at(memory.ptr, memory.shape, steps, _exchanged(dtype)).view(dtype)
+    found.producer = memory
     return found
 
 
 _LEGACY = 1  # the legacy default stream, in DLPack
 
 
-def dense_strides(shape):
-    """In elements."""
-    return tuple(int(np.prod(shape[i + 1 :])) for i in range(len(shape)))
+def _exchanged(dtype):
+    """A dtype that the CUDA array interface knows: bfloat16, of kind V, as its bits."""
+    return np.dtype("uint16") if dtype.kind == "V" else dtype
 
 
 def producers(arrays, number):
     """Device arrays, None as it is, as what a from_dlpack takes; the host waits for them."""
-    from cuda.core.utils import StridedMemoryView
-
     with on(number):
         stream_of(0).synchronize()
-        found = (None if x is None else _Exported(x) for x in arrays)
-        return [x and StridedMemoryView.from_cuda_array_interface(x, stream_ptr=-1) for x in found]
+        return [None if x is None else _producer(x) for x in arrays]
 
 
-class _Exported:
-    """A device array without a stream to wait for."""
+def _producer(array):
+    """A device array, whose values are there, as a producer."""
+    from cuda.core.utils import StridedMemoryView
 
-    def __init__(self, array):
-        self._array = array
-        self.__cuda_array_interface__ = array.__cuda_array_interface__ | {"stream": None}
+    dtype = _exchanged(array.dtype)
+    memory = _Memory(address_of(array), array.shape, array.strides, dtype)
+    memory.array = array  # kept alive
+    found = StridedMemoryView.from_cuda_array_interface(memory, stream_ptr=-1)
+    return found.view(dtype=array.dtype)
 
 
 def upload(array):
     """A copy of a NumPy array on the current device."""
-    return import_cuda().to_device(array)
+    return cuda().to_device(array)
 
 
 def _summary(error):

@@ -1,17 +1,20 @@
 """Launches: a kernel, the arrays that it gets, and the grid."""
 
 import functools
+from math import prod
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from . import gpu
 from .shapes import MOST_MOVING, MOVERS
-from .views import memory_dtype
+from .views import View, memory_dtype
 
 
 class Launch(NamedTuple):
     """One kernel, without addresses and stream."""
 
-    kernel: str  # of KERNELS
+    kernel: str  # its name
     number: str  # the dtype that it is made for
     views: tuple  # of View or, for tables, of device arrays
     scalars: tuple  # (value, name of its type)
@@ -20,7 +23,7 @@ class Launch(NamedTuple):
 
     def start(self, addresses, stream):
         """Launch it on the current device."""
-        arrays = [x.array(addresses) if hasattr(x, "array") else x for x in self.views]
+        arrays = [x.array(addresses) if isinstance(x, View) else x for x in self.views]
         function = compiled(self.kernel, self.number, self.signature())
         function[self.grid, self.block, stream](*arrays, *(value for value, _ in self.scalars))
 
@@ -48,16 +51,12 @@ class Plan(NamedTuple):
 
 def moving(kernel, number, *views):
     """The Launch of a kernel whose threads take elements of the last of the views."""
-    size = 1
-    for n in views[-1].shape:
-        size *= n
-    return Launch(kernel, number, views, (), min(-(-size // MOVERS), MOST_MOVING), (MOVERS,))
+    blocks = -(-prod(views[-1].shape) // MOVERS)
+    return Launch(kernel, number, views, (), min(blocks, MOST_MOVING), (MOVERS,))
 
 
 def python_function(kernel, number):
     """A kernel as a function of Python."""
-    import numpy as np
-
     from . import backward, forward, moves
 
     if kernel == "gather":
@@ -71,7 +70,6 @@ def python_function(kernel, number):
 
 def numba_signature(signature):
     """The types of Numba for a Launch.signature()."""
-    import numpy as np
     from numba.cuda import types
     from numba.cuda.np.numpy_support import from_dtype
 
@@ -83,5 +81,4 @@ def numba_signature(signature):
 @functools.cache
 def compiled(kernel, number, signature) -> Any:
     """A kernel that can be launched."""
-    cuda = gpu.import_cuda()
-    return cuda.jit(numba_signature(signature))(python_function(kernel, number))
+    return gpu.cuda().jit(numba_signature(signature))(python_function(kernel, number))
