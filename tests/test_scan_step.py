@@ -11,10 +11,12 @@ from strategies import DTYPES, FORMS, make_problem, over_time, pairwise, problem
 from tolerances import arithmetic, assert_within, expected, state_dtype, wide
 
 import selscan
+from selscan.backends import SIMULATED
 
 # In float32 d_state > 8, real A, and B, C that change with the batch go to the kernel whose lanes
 # are states, if the state is contiguous float32; all else to the one whose lanes are channels.
-STATES = (1, 3, 8, 16, 17, 40)
+STATES = (1, 3, 8, 16, 17, 40) if not SIMULATED else (1, 3)
+CHANNELS = {"d": 34, "g": 2} if not SIMULATED else {"d": 4, "g": 2}
 # What is complex besides A: the state always, B and C perhaps.
 COMPLEX_STATE = (("initial_state",), ("B", "initial_state"), ("C", "initial_state", "B"))
 CASES = pairwise(
@@ -55,7 +57,7 @@ def step_problem(*, given=(), **options):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case.values())))
 def test_scan_step_with_any_two_options_matches_the_reference(backend, case):
-    assert_matches_reference(backend, step_problem(b=2, d=34, g=2, **case))
+    assert_matches_reference(backend, step_problem(b=2, **CHANNELS, **case))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64", "complex64"])
@@ -83,14 +85,14 @@ def test_scan_step_of_any_problem_matches_the_reference(backend, problem):
 @pytest.mark.parametrize("form", ANY_FRAMEWORK)
 @pytest.mark.parametrize(("dtype", "n"), [*(("float32", n) for n in STATES), *OTHERS])
 def test_scan_step_reads_and_writes_a_strided_state_in_place(backend, form, dtype, n):
-    problem = step_problem(d=34, g=2, n=n, dtype=dtype)
+    problem = step_problem(**CHANNELS, n=n, dtype=dtype)
     assert_matches_reference(backend, problem, state=form(problem["initial_state"]))
 
 
 @pytest.mark.parametrize("form", [backwards, behind_a_byte])
 @pytest.mark.parametrize("n", STATES)
 def test_scan_step_reads_and_writes_a_numpy_state_of_any_form_in_place(form, n):
-    problem = step_problem(d=34, g=2, n=n)
+    problem = step_problem(**CHANNELS, n=n)
     state = form(problem["initial_state"])
     assert_matches_reference(Backend("cpu", "numpy"), problem, state=state)
 
@@ -98,7 +100,7 @@ def test_scan_step_reads_and_writes_a_numpy_state_of_any_form_in_place(form, n):
 @pytest.mark.parametrize("form", [*ANY_FRAMEWORK, backwards, behind_a_byte])
 @pytest.mark.parametrize("n", [3, 17])
 def test_scan_step_reads_strided_inputs(form, n):
-    problem = step_problem(d=34, g=2, n=n, given=("D", "z", "delta_bias"))
+    problem = step_problem(**CHANNELS, n=n, given=("D", "z", "delta_bias"))
     arrays = {x: form(v) for x, v in step_of(problem).items() if isinstance(v, np.ndarray)}
     del arrays["state"]
     assert_matches_reference(Backend("cpu", "numpy"), problem, **arrays)
@@ -106,7 +108,7 @@ def test_scan_step_reads_strided_inputs(form, n):
 
 @pytest.mark.parametrize("n", STATES)
 def test_scan_step_writes_nothing_around_its_state(backend, n):
-    problem = step_problem(d=34, g=2, n=n)
+    problem = step_problem(**CHANNELS, n=n)
     state = sliced(problem["initial_state"])
     backend.scan_step(**step_of(problem) | {"state": state})
     assert np.isnan(state.base).sum() == state.base.size - state.size
