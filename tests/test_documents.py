@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts)]
 # Public names, those of public modules with the module before them.
-MODULES = ("paths", "models", "nn") if importlib.util.find_spec("torch") else ("paths",)
+MODULES = (
+    ("paths", "distributed", "models", "nn") if importlib.util.find_spec("torch") else ("paths",)
+)
 PUBLIC = [
     *selscan.__all__,
     *(f"{module}.{name}" for module in MODULES for name in getattr(selscan, module).__all__),

@@ -25,8 +25,9 @@ MODULES = [
     for module in pkgutil.walk_packages(selscan.__path__, "selscan.")
     if module.name != "selscan.__main__"
 ]
+NEED_TORCH = ("compat", "distributed", "models", "nn", "torch")
 # Modules that need a library which may be missing, by the beginning of their name.
-NEEDS = {x: "torch" for x in MODULES if x.split(".")[1] in ("compat", "models", "nn", "torch")}
+NEEDS = {x: "torch" for x in MODULES if x.split(".")[1] in NEED_TORCH}
 KERNELS = ("backward", "equations", "formats", "forward", "moves", "places")
 NEEDS |= {f"selscan.backends.numba_cuda.{x}": "numba_cuda" for x in KERNELS}
 SCAN = """
@@ -90,7 +91,7 @@ def test_only_what_is_public_is_listed():
 
     listed = [name for name in dir(selscan) if not name.startswith("__")]
 
-    assert listed == sorted([*selscan.__all__, "compat", "models", "nn", "paths"])
+    assert listed == sorted([*selscan.__all__, "compat", "distributed", "models", "nn", "paths"])
 
 
 def test_no_module_is_named_like_a_public_function():

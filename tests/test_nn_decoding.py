@@ -101,7 +101,7 @@ def test_the_arguments_are_those_of_mamba_ssm_in_their_order():
     assert names[:5] == ["d_model", "d_state", "d_conv", "expand", "dt_rank"]
     assert names[5:10] == ["dt_min", "dt_max", "dt_init", "dt_scale", "dt_init_floor"]
     assert names[10:14] == ["conv_bias", "bias", "use_fast_path", "layer_idx"]
-    assert names[14:] == ["device", "dtype", "dim"]
+    assert names[14:] == ["device", "dtype", "group", "dim"]
 
 
 @pytest.mark.parametrize("kind", [nn.Mamba, nn.BiMamba, nn.LocalMamba])
@@ -140,3 +140,11 @@ def test_a_map_comes_all_at_once():
         with pytest.raises(RuntimeError, match="LocalMamba: tokens must come all at once; got a"):
             call()
     assert made(torch.zeros(1, 4, 8), (2, 2), inference_params=None).shape == (1, 4, 8)
+
+
+@pytest.mark.parametrize("kind", [nn.Mamba, nn.BiMamba])
+def test_a_sequence_over_many_processes_has_no_cache(kind):
+    mixer = kind(8, layer_idx=0, group=object())
+
+    with pytest.raises(RuntimeError, match=rf"^{kind.__name__}: a cache must be for one process"):
+        mixer.allocate_inference_cache(1)

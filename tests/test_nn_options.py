@@ -34,7 +34,7 @@ RIGHT = {
 }
 # A function of the user's, which may raise anything; what torch takes; what any value is right for;
 # more options by name, which stand in Mamba's signature.
-FREE = ("path", "device", "dtype", "use_fast_path", "layer_idx", "form", "options")
+FREE = ("path", "device", "dtype", "use_fast_path", "layer_idx", "group", "form", "options")
 NAMES = {mixer: [*inspect.signature(mixer).parameters] for mixer in MIXERS}
 WIDTH = {mixer: "d_model" if "d_model" in names else "dim" for mixer, names in NAMES.items()}
 EVERY = [

@@ -19,7 +19,13 @@ TOGETHER = {
     "messages": ("errors", "messages"),
 }
 BACKENDS = ("backends/cpu", "backends/cupy", "backends/numba_cuda")
-NEEDS = {"torch": COLD, "nn": COLD, "models": COLD, "compat": COLD} | dict.fromkeys(BACKENDS, WARM)
+NEEDS = {
+    "torch": COLD,
+    "distributed": COLD,
+    "nn": COLD,
+    "models": COLD,
+    "compat": COLD,
+} | dict.fromkeys(BACKENDS, WARM)
 WIDE, HIGH, GAP, STEP = 132, 32, 22, 58
 
 

@@ -6,12 +6,14 @@ along a whole sequence, or token by token with the two states that decoding keep
 of the convolution and the state of the scan.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .. import distributed
 from ..api import scan, scan_step
 from ..messages import fail
 from . import initial
@@ -85,16 +87,20 @@ class Form(NamedTuple):
         )
 
 
-def causal_conv(x, weight, bias, reverse=False):
+def causal_conv(x, weight, bias, reverse=False, group=None):
     """Each of x (b, d, l) with those before it, or with those behind it where time runs back.
 
     Both ends are padded, which gives l + width - 1 results by weight (d, width): the first l are
-    causal, the last l are it in reverse. Nothing is flipped but the few weights.
+    causal, the last l are it in reverse. Nothing is flipped but the few weights. Where the sequence
+    is cut over the ranks of a group, the neighbour's end comes first.
     """
-    padding = weight.shape[1] - 1
+    padding, steps = weight.shape[1] - 1, x.shape[-1]
     weight = weight.flip(-1) if reverse else weight
+    if group is not None:
+        x = distributed.halo(x, padding, group, reverse=reverse)
     y = depthwise(x, weight, bias, padding)
-    return y[..., padding:] if reverse else y[..., : x.shape[-1]]
+    start = padding if reverse or group is not None else 0
+    return y[..., start : start + steps]
 
 
 def depthwise(x, weight, bias, padding=0):
@@ -134,26 +140,28 @@ def decay(A_log):
     return -wide(A_log).exp()
 
 
-def inputs_of_scan(branch, x, reverse=False):
+def inputs_of_scan(branch, x, reverse=False, group=None):
     """u and delta (b, d, l), B and C (b, n, l) of the scan of x (b, d, l)."""
-    u = F.silu(causal_conv(x, branch.conv1d.weight[:, 0], branch.conv1d.bias, reverse))
+    u = F.silu(causal_conv(x, branch.conv1d.weight[:, 0], branch.conv1d.bias, reverse, group))
     found = coefficients(
         u.transpose(1, 2), branch.x_proj, branch.dt_proj.weight, branch.A_log.shape[1]
     )
     return u, *(x.transpose(1, 2) for x in found)
 
 
-def scan_with(branch, inputs, z=None, **options):
+def scan_with(branch, inputs, z=None, group=None, **options):
     """y (b, d, l) of `inputs_of_scan`, times silu(z) if given."""
+    over = scan if group is None else partial(distributed.scan, group=group)
     u, delta, B, C = inputs
     bias = branch.dt_proj.bias  # here, inside of the softplus
     A = decay(branch.A_log)
-    return scan(u, delta, A, B, C, branch.D, z, bias, delta_softplus=True, **options)
+    return over(u, delta, A, B, C, branch.D, z, bias, delta_softplus=True, **options)
 
 
-def run_branch(branch, x, z=None, reverse=False, **options):
+def run_branch(branch, x, z=None, reverse=False, group=None, **options):
     """y (b, d, l) of x, times silu(z) if given."""
-    return scan_with(branch, inputs_of_scan(branch, x, reverse), z, reverse=reverse, **options)
+    inputs = inputs_of_scan(branch, x, reverse, group)
+    return scan_with(branch, inputs, z, group, reverse=reverse, **options)
 
 
 def prefill_branch(branch, x, z, conv_state, state):

@@ -51,6 +51,9 @@ class Mamba(nn.Module):
         The key of this mixer's states in `inference_params`.
     device, dtype
         Of the parameters; A_log and D are in float32.
+    group : torch.distributed.ProcessGroup, optional
+        The sequence is cut along time over its ranks, in their order; each gives its piece. Such a
+        sequence is not decoded token by token.
 
     Raises
     ------
@@ -84,6 +87,7 @@ class Mamba(nn.Module):
         device=None,
         dtype=None,
         *,
+        group=None,
         dim=None,
     ):
         function = type(self).__name__
@@ -101,7 +105,7 @@ class Mamba(nn.Module):
         )
         check_switch(function, "bias", bias)
         super().__init__()
-        self.form, self.layer_idx = form, layer_idx
+        self.form, self.layer_idx, self.group = form, layer_idx, group
         self.d_model, self.d_state, self.d_conv, self.expand = d_model, d_state, d_conv, expand
         self.d_inner, self.dt_rank = form.channels, form.dt_rank
         factory = {"bias": bias, "device": device, "dtype": dtype}
@@ -134,7 +138,7 @@ class Mamba(nn.Module):
 
     def mix(self, x, z):
         """(b, d, l) between the outer projections."""
-        return run_branch(self.branch, x, z)
+        return run_branch(self.branch, x, z, group=self.group)
 
     @torch.no_grad()
     def prefill(self, x, conv_state, ssm_state):
@@ -168,6 +172,11 @@ class Mamba(nn.Module):
         ssm_state : tensor, (b, d_inner, d_state)
             In at least 32 bits: it is rounded after each token.
         """
+        if self.group is not None:
+            raise RuntimeError(
+                f"{type(self).__name__}: a cache must be for one process; got a mixer whose "
+                "sequences are cut over a group. Make one without, with the same weights."
+            )
         weight = self.conv1d.weight
         conv_state = weight.new_zeros(batch_size, self.d_inner, self.d_conv, dtype=dtype)
         ssm_state = conv_state.new_zeros(batch_size, self.d_inner, self.d_state)
@@ -196,7 +205,7 @@ class BiMamba(Mamba):
     halved : bool
         Whether the sum is divided by 2.
     **options
-        As in `Mamba`, from `dt_rank` on.
+        As in `Mamba`, from `dt_rank` on; `group` too.
 
     Raises
     ------
@@ -240,9 +249,12 @@ class BiMamba(Mamba):
 
     def mix_apart(self, x, z):
         """A branch in each direction."""
-        return run_branch(self.branch, x, z), run_branch(self.branch_back, x, z, reverse=True)
+        ahead = run_branch(self.branch, x, z, group=self.group)
+        return ahead, run_branch(self.branch_back, x, z, reverse=True, group=self.group)
 
     def mix_shared(self, x, z):
         """One branch, but for A."""
-        inputs, back = inputs_of_scan(self.branch, x), self.branch._replace(A_log=self.A_b_log)
-        return scan_with(self.branch, inputs, z), scan_with(back, inputs, z, reverse=True)
+        inputs = inputs_of_scan(self.branch, x, group=self.group)
+        back = self.branch._replace(A_log=self.A_b_log)
+        ahead = scan_with(self.branch, inputs, z, self.group)
+        return ahead, scan_with(back, inputs, z, self.group, reverse=True)

@@ -1,0 +1,1 @@
+"""Calls of several processes: selscan.distributed, and training with torch.distributed."""
