@@ -6,6 +6,7 @@ The tests of every backend run there too: .ci/run simulator. Elsewhere the whole
 import numpy as np
 import pytest
 from harness import simulated_array, to_numpy
+from map_strategies import make_map_problem
 from moving import DTYPES, assert_same, maps, moved, sequences
 from strategies import make_problem
 
@@ -162,6 +163,15 @@ def test_maps_of_each_route_are_gathered(backend, path):
     assert_same(moved(backend, "gather", x, path), reference.gather(x, path))
 
 
+@pytest.mark.parametrize(("path", "scans"), [(PATHS["cross"], 4), (PATHS["joined"], 1)])
+def test_scan2d_is_gathers_scans_and_a_scatter(launches, path, scans):
+    selscan.scan2d(**simulated(make_map_problem(path)))
+
+    [plan] = launches
+    kernels = [launch.kernel for launch in plan.launches]
+    assert kernels == ["gather"] * 4 + ["scan_forward"] * scans + ["scatter"]
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_sums_of_16_bits_are_rounded_once(backend, dtype):
     from moving import numbers
@@ -230,8 +240,6 @@ def test_tensors_are_scanned_and_have_gradients(launches, tensors):
 
 @pytest.mark.parametrize("path", [PATHS["windows"], PATHS["joined"]], ids=["windows", "joined"])
 def test_tensors_are_scanned_along_paths_and_have_gradients(launches, tensors, path):
-    from map_strategies import make_map_problem
-
     problem = make_map_problem(path)
     arrays = {x: v for x, v in problem.items() if isinstance(v, np.ndarray)}
     given = {x: tensors.from_numpy(v).requires_grad_() for x, v in arrays.items()}
