@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from . import tensors
-from .arrays.find import is_tensor
+from .arrays.find import is_tensor, is_traced
 from .backends import BackendInfo, list_backends, use
 from .ops import scan as ops
 from .ops import step as steps
@@ -126,7 +126,8 @@ def scan(
     A float16 result above 65504 is infinite: ``out_dtype`` helps. The same inputs give the same
     bits on the same machine, with any number of threads. torch differentiates through every array,
     once (no second derivatives), and from the last state, and compiles and exports it
-    (docs/torch.md); for other arrays `scan_backward` is the gradient.
+    (docs/torch.md), and so does JAX (docs/jax.md); for other arrays `scan_backward` is the
+    gradient.
 
     Examples
     --------
@@ -145,6 +146,11 @@ def scan(
     if is_tensor(u):
         options = delta_softplus, reverse, layout, out_dtype, backend
         return tensors.scan_of_tensors(inputs, *options, return_last_state)
+    if is_traced(u, inputs):
+        from .jax.route import scan_of_tracers
+
+        options = delta_softplus, reverse, layout, out_dtype, backend
+        return scan_of_tracers(inputs, *options, return_last_state)
     framework = ops.framework_for("scan", u, "u")
     options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, framework)
     if return_last_state is not True and return_last_state is not False:
@@ -220,6 +226,11 @@ def scan_backward(
         options = delta_softplus, reverse, layout, backend
         grads = tensors.scan_backward_of_tensors(inputs, dy, dlast_state, *options)
         return ScanGrads(*grads)
+    if is_traced(u, (dy, *inputs, dlast_state)):
+        from .jax.route import scan_backward_of_tracers
+
+        options = delta_softplus, reverse, layout, backend
+        return ScanGrads(*scan_backward_of_tracers(inputs, dy, dlast_state, *options))
     framework = ops.framework_for("scan_backward", u, "u")
     options = ops.switches("scan_backward", delta_softplus, reverse, layout)
     names = (*ops.contract.ARGUMENTS, *ops.UPSTREAM)
@@ -288,6 +299,10 @@ def scan_step(
     delta_softplus = False if delta_softplus is None else delta_softplus
     if is_tensor(state):
         return tensors.scan_step_of_tensors(state, inputs, delta_softplus, backend)
+    if is_traced(state, inputs):
+        from .jax.route import scan_step_of_tracers
+
+        return scan_step_of_tracers(state, inputs, delta_softplus, backend)
     framework = ops.framework_for("scan_step", state, "state")
     arrays = framework.borrow("scan_step", ops.contract.STEP_ARGUMENTS, (*inputs, state))
     *inputs, memory = arrays

@@ -1,7 +1,7 @@
 """The public functions of maps and paths: documentation, and the way to the framework."""
 
 from . import tensors
-from .arrays.find import is_tensor
+from .arrays.find import is_tensor, is_traced
 from .ops import gather as ops
 from .ops import scan2d as ops2d
 from .ops.scan import framework_for, request
@@ -42,7 +42,8 @@ def gather(x, path, *, backend=None):
 
     Notes
     -----
-    `scatter` is its gradient: in torch that is automatic, of any order and in forward mode too.
+    `scatter` is its gradient: in torch that is automatic, of any order and in forward mode too, in
+    JAX of any order.
     With other arrays it is ``scatter(dy, path)``, and for a map for each route
     ``scatter(dy, path, merge=False)``.
 
@@ -184,8 +185,8 @@ def scan2d(
     decays there, as LocalMamba (Huang et al. 2024) and EfficientVMamba (Pei et al. 2024) were
     trained to expect. The scan is that of VMamba (Liu et al. 2024) with `selscan.paths.cross`.
 
-    Sums over routes are taken in the dtype of the arithmetic and rounded once. torch
-    differentiates through every array, once, and compiles and exports it.
+    Sums over routes are taken in the dtype of the arithmetic and rounded once. torch and JAX
+    differentiate through every array, once, and compile and export it.
 
     Examples
     --------
@@ -205,6 +206,10 @@ def scan2d(
     if is_tensor(u):
         options = delta_softplus, merge, out_dtype, backend
         return tensors.scan2d_of_tensors(inputs, path, *options)
+    if is_traced(u, inputs):
+        from .jax.route import scan2d_of_tracers
+
+        return scan2d_of_tracers(inputs, path, delta_softplus, merge, out_dtype, backend)
     framework = framework_for("scan2d", u, "u")
     options = ops2d.switches("scan2d", path, delta_softplus, merge, out_dtype, framework)
     inputs = framework.borrow("scan2d", ops2d.ARGUMENTS, inputs)
@@ -215,6 +220,10 @@ def scan2d(
 
 def _move(function, array, path, merge, backend):
     """By the framework of the array, which is not torch."""
+    if is_traced(array, ()):
+        from .jax.route import moved
+
+        return moved(function, array, path, merge, backend)
     name = ops.name_of(function)
     framework = framework_for(function, array, name)
     [view] = framework.borrow(function, (name,), (array,))

@@ -9,8 +9,6 @@ _MAKERS = {
     "jax": "jax.numpy.asarray",
     "cupy": "cupy.asarray",
 }
-# What gives the gradient of a function; that of scan2d is torch's alone.
-_BACKWARD = {"gather": "scatter", "scatter": "gather", "scan2d": None}
 ANY_ARRAY = "a NumPy array, a torch tensor, a JAX array or another one with DLPack"
 
 
@@ -82,12 +80,8 @@ def _hint(function, name, kind, maker):
     if kind.__name__ == "PyCapsule":
         return " Pass the array, not its DLPack capsule."
     if is_tracer(kind):
-        backward = _BACKWARD.get(function, "scan_backward")
-        gradients = f", and selscan.{backward} for gradients" if backward else ""
-        return (
-            " jax.jit, jax.grad and jax.vmap are not supported yet: call it outside of them"
-            f"{gradients}."
-        )
+        first = "state" if function == "scan_step" else "u"
+        return f" Under jax.jit and other transforms pass jax.numpy.asarray({first}) as well."
     known = kind.__module__ == "torch" or kind.__name__ == "ndarray"
     if maker and (kind in (list, tuple) or (hasattr(kind, "__array__") and not known)):
         return f" Pass {maker}({name})."

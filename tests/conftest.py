@@ -241,10 +241,10 @@ def small_pieces():
 
 
 def _forget_plans():
-    ops._prepare_forward.cache_clear()
-    ops._prepare_backward.cache_clear()
-    ops2d._prepare_forward.cache_clear()
-    ops2d._prepare_backward.cache_clear()
+    ops.prepare_forward.cache_clear()
+    ops.prepare_backward.cache_clear()
+    ops2d.prepare_forward.cache_clear()
+    ops2d.prepare_backward.cache_clear()
 
 
 @pytest.fixture

@@ -153,9 +153,9 @@ def small_plans(gaps=None):
 
 
 def forget_plans():
-    for prepare in (ops._prepare_forward, ops._prepare_backward, steps._prepare_step):
+    for prepare in (ops.prepare_forward, ops.prepare_backward, steps.prepare_step):
         prepare.cache_clear()
-    for prepare in (ops2d._prepare_forward, ops2d._prepare_backward):
+    for prepare in (ops2d.prepare_forward, ops2d.prepare_backward):
         prepare.cache_clear()
 
 

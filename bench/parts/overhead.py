@@ -44,6 +44,7 @@ def functions():
         selscan.scan(**tensors, delta_softplus=True).backward(dy)
 
     return {
+        **functions_of_jax(inputs),
         "NumPy, forward": lambda: selscan.scan(**inputs, delta_softplus=True),
         "torch, forward without gradients": lambda: ours.run(data, False),
         "torch, forward for a backward": graph,
@@ -51,6 +52,18 @@ def functions():
         "torch, forward + y.backward(dy)": backward_method,
         "torch.compile, forward without gradients": lambda: compiled(**constants),
         "torch.compile, forward + y.backward(dy)": lambda: compiled(**tensors).backward(dy),
+    }
+
+
+def functions_of_jax(inputs):
+    """Of programs that were compiled before, each waited for; none where there is no jax."""
+    peer = PEERS["selscan_jax"]
+    if peer.missing():
+        return {}
+    data = peer.prepare(inputs, make_dy(CASE))
+    return {
+        "jax.jit, forward": lambda: peer.run(data, False),
+        "jax.jit, forward + backward": lambda: peer.run(data, True),
     }
 
 

@@ -16,8 +16,10 @@ PEERS: dict[str, Peer] = {
         eager.loop_step,
         eager.pscan,
         eager.associative,
+        compiled.ours_jax,
         compiled.jax_scan,
         compiled.jax_remat,
+        compiled.jax_associative,
     )
 }
 

@@ -1,4 +1,4 @@
-"""Peers in compiled code: selscan itself, the C++ stick, and jax's lax.scan under jit."""
+"""Peers in compiled code: selscan, the C++ stick, and under jax.jit selscan and jax's scans."""
 
 import importlib.util
 from functools import partial
@@ -11,7 +11,7 @@ from bench.peers.peer import NAMES, Peer
 
 
 def scan_ours(u, delta, A, B, C, D, delta_bias, **options):
-    """selscan.scan on torch tensors."""
+    """selscan.scan, on tensors or traced arrays."""
     import selscan
 
     return selscan.scan(u, delta, A, B, C, D, delta_bias=delta_bias, delta_softplus=True, **options)
@@ -60,11 +60,30 @@ def scan_jax(u, delta, A, B, C, D, delta_bias, *, remat):
     return jnp.moveaxis(y.reshape(l, b, d), 0, -1) + u * D[:, None]
 
 
-def prepare_jax(remat, inputs, dy):
+def scan_jax_associative(u, delta, A, B, C, D, delta_bias):
+    """jax.lax.associative_scan over (decay, inflow), both (l, b, d, n)."""
+    import jax
+    import jax.numpy as jnp
+
+    b, d, l = u.shape
+    g, n = B.shape[1:3]
+    delta = jax.nn.softplus(delta + delta_bias[:, None])
+    decay = jnp.exp(jnp.moveaxis(delta, -1, 0)[..., None] * A)
+    u_t, B_t, C_t = (jnp.moveaxis(x, -1, 0) for x in (delta * u, B, C))
+    flow = u_t.reshape(l, b, g, -1, 1) * B_t[:, :, :, None]
+
+    def compose(first, then):
+        return first[0] * then[0], then[0] * first[1] + then[1]
+
+    _, h = jax.lax.associative_scan(compose, (decay, flow.reshape(l, b, d, n)))
+    y = jnp.einsum("lbghn,lbgn->lbgh", h.reshape(l, b, g, -1, n), C_t)
+    return jnp.moveaxis(y.reshape(l, b, d), 0, -1) + u * D[:, None]
+
+
+def prepare_jax(function, inputs, dy):
     """Arrays on jax's side, and forward and VJP compiled ahead for their shapes."""
     import jax
 
-    function = partial(scan_jax, remat=remat)
     tensors = {name: jax.device_put(inputs[name]) for name in NAMES}
     dy = jax.device_put(dy)
 
@@ -97,5 +116,12 @@ def no_jax():
 
 ours = Peer("selscan", as_tensors, through_autograd(scan_ours), missing=no_scan)
 stick = Peer("stick", as_tensors, run_stick, library.missing, library.refuses)
-jax_scan = Peer("jax_scan", partial(prepare_jax, False), run_jax, missing=no_jax)
-jax_remat = Peer("jax_remat", partial(prepare_jax, True), run_jax, missing=no_jax)
+ours_jax, jax_scan, jax_remat, jax_associative = (
+    Peer(name, partial(prepare_jax, function), run_jax, missing=no_jax)
+    for name, function in {
+        "selscan_jax": scan_ours,
+        "jax_scan": partial(scan_jax, remat=False),
+        "jax_remat": partial(scan_jax, remat=True),
+        "jax_associative": scan_jax_associative,
+    }.items()
+)

@@ -29,6 +29,14 @@ def is_tensor(array):
     return torch is not None and isinstance(array, torch.Tensor)
 
 
+def is_traced(first, others):
+    """Whether a call on arrays, `first` deciding whose they are, is part of a transform of JAX."""
+    jax = sys.modules.get("jax")
+    if jax is None or not isinstance(first, jax.Array):
+        return False
+    return is_tracer(type(first)) or any(is_tracer(type(x)) for x in others)
+
+
 def framework_of(array):
     """The framework of an array, or None."""
     if isinstance(array, np.ndarray):

@@ -62,14 +62,14 @@ def check(request):
 
 
 @keeping
-def _prepare(request) -> tuple[Any, Output]:
+def prepare(request) -> tuple[Any, Output]:
     moved, output = check(request)
     return None if moved.empty else request.backend.move_plan(moved), output
 
 
 def run(request, array):
     """The result, a new array in C order."""
-    plan, output = _prepare(request)
+    plan, output = prepare(request)
     framework = request.framework
     result = framework.allocate(output)
     if plan is not None:

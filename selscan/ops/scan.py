@@ -1,7 +1,7 @@
 """The scan, its gradient and one step of it, for arrays of one framework.
 
 Every call is split in two. What depends on shapes, strides, dtypes and options only - all checks,
-the choice of tiles, the layout of the outputs - is computed once and cached (`_prepare_*`). What is
+the choice of tiles, the layout of the outputs - is computed once and cached (`prepare_*`). What is
 left for each call is to allocate outputs and to collect addresses.
 """
 
@@ -143,7 +143,7 @@ def states_output(request, problem):
 
 
 @functools.lru_cache(maxsize=CACHED_SHAPES)
-def _prepare_forward(request, keep_states, want_last, want_y):
+def prepare_forward(request, keep_states, want_last, want_y):
     layouts, problem, y, last = check_forward(request)
     given = tuple((i, n) for i, n in enumerate(contract.ARGUMENTS) if n in layouts)
     operands = {name: (layouts[name], problem.axes[name]) for _, name in given}
@@ -163,7 +163,7 @@ def forward(request, inputs, *, keep_states=False, want_last=False, want_y=True)
 
     Returns (y, last_state, states), None for what is not wanted.
     """
-    call = _prepare_forward(request, keep_states, want_last, want_y)
+    call = prepare_forward(request, keep_states, want_last, want_y)
     framework = request.framework
     states = framework.allocate(call.states) if keep_states else None
     if call.plan is not None:
@@ -205,7 +205,7 @@ def backward_call(request, problem, names, operands, gradients):
 
 
 @functools.lru_cache(maxsize=CACHED_SHAPES)
-def _prepare_backward(request, incoming):
+def prepare_backward(request, incoming):
     layouts, upstream, problem, gradients = check_backward(request, incoming)
     operands = {name: (x, problem.axes[name]) for name, x in layouts.items()}
     operands["dy"] = upstream["dy"], problem.axes["u"]
@@ -236,7 +236,7 @@ def backward(request, inputs, dy, dlast_state, states=None):
     incoming = signatures(request.function, framework, UPSTREAM, (dy, dlast_state))
     if states is None and any(s and framework.is_wide(s) for s in incoming):
         request = request._replace(options=request.options._replace(wide=True))
-    call = _prepare_backward(request, incoming)
+    call = prepare_backward(request, incoming)
     if states is not None:
         check_states(request, call.states.layout, states)
     if call.plan is None:

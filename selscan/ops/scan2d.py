@@ -55,7 +55,7 @@ def check_forward(request):
 
 
 @keeping
-def _prepare_forward(request, keep_states, want_y):
+def prepare_forward(request, keep_states, want_y):
     layouts, problem, y = check_forward(request)
     given = tuple((i, n) for i, n in enumerate(ARGUMENTS) if n in layouts)
     operands = {name: (layouts[name], problem.axes[name]) for _, name in given}
@@ -72,7 +72,7 @@ def _prepare_forward(request, keep_states, want_y):
 
 def forward(request, inputs, *, keep_states=False, want_y=True):
     """(y, states) for `inputs` in the order of ARGUMENTS; None for what is not wanted."""
-    call = _prepare_forward(request, keep_states, want_y)
+    call = prepare_forward(request, keep_states, want_y)
     states = request.framework.allocate(call.states) if keep_states else None
     found = _results(request, call, inputs, states)
     return (found[0] if want_y else None), states
@@ -101,7 +101,7 @@ def check_backward(request, incoming):
 
 
 @keeping
-def _prepare_backward(request, incoming):
+def prepare_backward(request, incoming):
     layouts, dy, problem, gradients = check_backward(request, incoming)
     operands = {name: (x, problem.axes[name]) for name, x in layouts.items()}
     operands["dy"] = dy, contract2d.maps_axes(len(dy.shape), problem.routes > 1)
@@ -117,7 +117,7 @@ def backward(request, inputs, dy, states=None):
     incoming = signatures(request.function, framework, UPSTREAM, (dy,))
     if states is None and framework.is_wide(incoming[0]):
         request = request._replace(options=request.options._replace(wide=True))
-    call = _prepare_backward(request, incoming)
+    call = prepare_backward(request, incoming)
     if states is not None:
         check_states(request, call.states.layout, states)
     elif call.plan is not None:

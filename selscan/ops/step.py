@@ -28,7 +28,7 @@ def check_step(request):
 
 
 @functools.lru_cache(maxsize=CACHED_SHAPES)
-def _prepare_step(request):
+def prepare_step(request):
     layouts, problem, y = check_step(request)
     framework, state = request.framework, layouts["initial_state"]
     new = framework.like(state) if framework.immutable else None
@@ -46,14 +46,13 @@ def _prepare_step(request):
     return Call(plan, given, y, new, apart)
 
 
-def step_request(function, framework, state, inputs, delta_softplus, backend):
-    """Look at the arguments of a step and check them."""
+def step_request(function, framework, state, inputs, delta_softplus, backend, operator="scan_step"):
+    """Look at the arguments of a step and check them; the backend must have the operator."""
     contract.check_flags(function, delta_softplus=delta_softplus)
     arrays = (*inputs, state)
-    asked = request(
-        function, framework, arrays, delta_softplus, backend, "scan_step", contract.STEP_ARGUMENTS
-    )
-    _prepare_step(asked)
+    given = delta_softplus, backend, operator, contract.STEP_ARGUMENTS
+    asked = request(function, framework, arrays, *given)
+    prepare_step(asked)
     return asked
 
 
@@ -62,7 +61,7 @@ def step(request, state, inputs):
 
     `inputs` are in the order of contract.ARGUMENTS, without initial_state and seq_idx.
     """
-    call = _prepare_step(request)
+    call = prepare_step(request)
     framework, new = request.framework, state
     arrays, address = (*inputs, state), framework.address
     addresses = {}

@@ -17,15 +17,15 @@ from .tasks import do_tasks, work
 THREAD_ELEMENTS = 1 << 15
 _NOTICE_SECONDS = 2.0
 # Signatures: argument array, worker, tasks (tasks.py); tiles.py, maps.py.
-_KERNEL, _TILE, _ROWS = (numba.int64,) * 4, (numba.int64,) * 8, (numba.int64,) * 11
-_THREADS = {do_tasks: (numba.int64,) * 4, work: (numba.int64,)}
+KERNEL, TILE, ROWS = (numba.int64,) * 4, (numba.int64,) * 8, (numba.int64,) * 11
+THREADS = {do_tasks: (numba.int64,) * 4, work: (numba.int64,)}
 
 _addresses = {}  # of compiled entry points
 
 
 def run(plan, addresses, of_library):
     """Call the kernel of a linked plan on operands at these addresses (by name)."""
-    workers = _workers(plan, of_library)
+    workers = workers_of(plan, of_library)
     scratch = workspace(plan.scratch * workers + 64)
     args = plan.fill(addresses, (_start(scratch) + 63) & ~63)
     job = _start(args)
@@ -46,17 +46,28 @@ def link(plan, kernel, tiles, rows):
     `tiles` are load_tile and store_tile, `rows` load_rows and store_rows, or nothing, for the
     kernels that call them.
     """
-    entries = {kernel: _KERNEL} | dict.fromkeys(tiles, _TILE) | dict.fromkeys(rows, _ROWS)
-    if not entries.keys() <= _addresses.keys():
-        _compile(entries | _THREADS, f"{plan.kernel} kernel for {plan.real.dtype}")
+    entries = {kernel: KERNEL} | dict.fromkeys(tiles, TILE) | dict.fromkeys(rows, ROWS)
+    found = addresses_of(entries, f"{plan.kernel} kernel for {plan.real.dtype}")
     for slot, tile in zip((at.LOAD_TILE, at.STORE_TILE), tiles, strict=False):
-        plan.template[slot] = _addresses[tile]
+        plan.template[slot] = found[tile]
     for slot, entry in zip((at.LOAD_ROWS, at.STORE_ROWS), rows, strict=False):
-        plan.template[slot] = _addresses[entry]
-    plan.template[at.TASKS], plan.template[at.AT_ONCE] = plan.tasks, plan.at_once
-    plan.template[at.ARRIVED] = 1  # the caller
-    plan.template[at.ENTRY] = _addresses[kernel]
+        plan.template[slot] = found[entry]
+    set_tasks(plan.template, plan)
+    plan.template[at.ENTRY] = found[kernel]
     plan.linked = True
+
+
+def set_tasks(template, plan):
+    """What threads share out, without the kernel that does it."""
+    template[at.TASKS], template[at.AT_ONCE] = plan.tasks, plan.at_once
+    template[at.ARRIVED] = 1  # the caller
+
+
+def addresses_of(entries, what):
+    """Addresses by entry point, of these at least (with their signatures), compiled if need be."""
+    if not entries.keys() <= _addresses.keys():
+        _compile(entries | THREADS, what)
+    return _addresses
 
 
 def workspace(size):
@@ -69,7 +80,7 @@ def _start(array):
     return addressof(c_char.from_buffer(array))
 
 
-def _workers(plan, of_library):
+def workers_of(plan, of_library=None):
     """Threads of a call: no more than there are tasks, or work for."""
     most = min(plan.elements // THREAD_ELEMENTS, -(-plan.tasks // plan.at_once))
     return 1 if most < 2 else max(1, min(most, threads.wanted(of_library), threads.MOST))

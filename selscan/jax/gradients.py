@@ -1,0 +1,57 @@
+"""JAX's automatic differentiation of a scan: what is saved and what is passed on. No maths."""
+
+import functools
+
+import jax
+
+from ..ops.scan import CACHED_SHAPES
+from .guards import reverse_only
+from .manual import alike
+from .operations import backward, forward
+
+
+def scan(call, arrays, want_last=False):
+    """[y] or [y, last state], differentiable once, in reverse mode."""
+    return _scan(call, want_last)(*reverse_only(call.function, alike(arrays)))
+
+
+@functools.lru_cache(CACHED_SHAPES)
+def _scan(call, want_last):
+    @jax.custom_vjp
+    def scan(*arrays):
+        return forward(call, False, want_last)(*arrays)
+
+    def keep(*arrays):
+        *results, states = forward(call, True, want_last)(*arrays)
+        return results, (arrays, states)
+
+    def pull_back(saved, incoming):
+        # JAX's gradient of a complex number is the conjugate of what `scan_backward` returns.
+        arrays, states = saved
+        dy, *dlast_state = incoming
+        found = gradients(call, arrays, states, dy, *(x.conj() for x in dlast_state))
+        return tuple(found[name].conj() if name in found else None for name in call.names)
+
+    scan.defvjp(keep, pull_back)
+    return scan
+
+
+def scan_backward(call, arrays, *incoming):
+    """The gradients, by name."""
+    arrays = reverse_only(call.function, alike(arrays))
+    [states] = forward(call, True, False, want_y=False)(*arrays)
+    return gradients(call, arrays, states, *incoming)
+
+
+def gradients(call, arrays, states, *incoming):
+    """By name, of the shapes and dtypes of the inputs, as `scan_backward` defines them.
+
+    `incoming` are dy and, if there is one, dlast_state.
+    """
+    found = backward(call, len(incoming) == 2)(*arrays, states, *incoming)
+    inputs, results = dict(zip(call.names, arrays, strict=True)), {}
+    for name, gradient in zip(call.differentiable(), found, strict=True):
+        if gradient.ndim > inputs[name].ndim:  # one for each batch element
+            gradient = gradient.sum(0).astype(inputs[name].dtype)
+        results[name] = gradient
+    return results

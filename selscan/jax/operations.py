@@ -1,0 +1,178 @@
+"""Forward and backward of a scan, along a path or not, as operations that vmap knows.
+
+They take and return plain lists of arrays. Nothing differentiates them: gradients.py does.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from ..backends.cpu import xla
+from ..ops import scan as ops
+from ..ops.contract import ARGUMENTS, STATE_AXES
+from . import calls
+from .arrays import FRAMEWORK
+from .batching import Place, over_batches
+from .guards import once
+from .manual import alike
+from .partition import sharded
+
+
+class Call(NamedTuple):
+    """A scan of sequences without its arrays; scan2d.py has that of maps."""
+
+    function: str
+    options: Any
+    backend: Any
+    names: tuple  # of the arrays that are given
+
+    arguments = ARGUMENTS
+    states_axes = ("batch", "groups")  # of a Problem: the axes of kept states, before one more
+    joins_channels = True
+
+    @property
+    def time(self):
+        """The axis of time of u."""
+        return 2 if self.options.layout == "bdl" else 1
+
+    def inputs(self, arrays):
+        """All arguments in their order, None where not given."""
+        found = dict(zip(self.names, arrays, strict=True))
+        return tuple(found.get(name) for name in self.arguments)
+
+    def request(self, inputs):
+        """What the plan of a call depends on."""
+        found = tuple(x if x is None else FRAMEWORK.signature(x) for x in inputs)
+        return ops.Request(self.function, FRAMEWORK, self.backend, found, self.options)
+
+    def problem(self, arrays):
+        """The Problem of the given arrays."""
+        return self.check(self.request(self.inputs(arrays)))
+
+    def check(self, request):
+        return ops.check_forward(request)[1]
+
+    def prepare_forward(self, request, keep_states, want_last, want_y):
+        return ops.prepare_forward(request, keep_states, want_last, want_y)
+
+    def prepare_backward(self, request, dy, dlast_state=None):
+        return ops.prepare_backward(request, FRAMEWORK.signatures((dy, dlast_state)))
+
+    def places(self, problem):
+        """Of the given arrays."""
+        return [self.place(problem.axes[name]) for name in self.names]
+
+    def place(self, axes):
+        return Place(axes.b, axes.d if self.joins_channels else None)
+
+    def states_place(self):
+        return Place(0, 1, 2) if self.joins_channels else Place(0, None)
+
+    def channels(self, *arrays):
+        """Channels, their groups, and the channels of a vector (partition.py)."""
+        problem = self.problem(arrays[: len(self.names)])
+        return problem.dim, problem.groups, xla.lanes(problem.real)
+
+    def operation(self, operation, places):
+        """For vmap and for sharded arrays; its derivative is refused."""
+        cut = sharded(self.function, operation, places, self.channels, self.time)
+        return once(self.function, over_batches(cut, places))
+
+    def differentiable(self):
+        """Names of the given arrays that have a gradient."""
+        return [name for name in self.names if name != "seq_idx"]
+
+
+@functools.lru_cache(ops.CACHED_SHAPES)
+def forward(call, keep_states, want_last, want_y=True):
+    """The operation [y, last state, states], those that are wanted."""
+
+    def operation(*arrays):
+        inputs = call.inputs(arrays)
+        request = call.request(inputs)
+        problem = call.check(request)
+        prepared = call.prepare_forward(request, keep_states, want_last, want_y)
+        lead = [getattr(problem, name) for name in call.states_axes]
+        if prepared.plan is None:
+            states = [jnp.zeros((*lead, 0), problem.real)] * keep_states
+            results = [_empty(x, inputs) for x in prepared.sinks.all] + states
+            return alike([*results, *arrays])[: len(results)]
+        results = calls.run(request, prepared, inputs, keep=keep_states)
+        if keep_states:
+            results[-1] = results[-1].reshape(*lead, -1)
+        return results
+
+    def places(*arrays):
+        problem = call.problem(arrays)
+        made = [call.place(problem.axes["u"])] * want_y + [call.place(STATE_AXES)] * want_last
+        return call.places(problem), made + [call.states_place()] * keep_states
+
+    return call.operation(operation, places)
+
+
+def _empty(sink, inputs):
+    """A result where there is nothing to scan: the last state is the initial one."""
+    shape, _, dtype = sink.output.layout
+    initial = inputs[ARGUMENTS.index("initial_state")] if sink.name == "last_state" else None
+    return jnp.zeros(shape, dtype) if initial is None else initial.astype(dtype)
+
+
+@functools.lru_cache(ops.CACHED_SHAPES)
+def backward(call, has_last):
+    """The operation that gives the gradients of `call.differentiable()`.
+
+    Operands are the inputs, the states, dy and, with `has_last`, dlast_state. The gradient of what
+    has no batch axis is one for each batch element, in the dtype of the arithmetic, because vmap
+    may have added to the batch.
+    """
+
+    def operation(*arrays):
+        count = len(call.names)
+        inputs, (states, *incoming) = call.inputs(arrays[:count]), arrays[count:]
+        request = call.request(inputs)
+        problem = call.check(request)
+        prepared = call.prepare_backward(request, *incoming)
+        if prepared.plan is None:
+            results = [_no_gradient(problem, x, incoming[1:]) for x in call.differentiable()]
+            return alike([*results, *arrays])[: len(results)]
+        results = calls.run(request, prepared, (*inputs, *incoming), states.ravel())
+        pairs = zip(prepared.sinks.all, results, strict=True)
+        return [_by_element(problem, sink, result) for sink, result in pairs]
+
+    def places(*arrays):
+        problem = call.problem(arrays[: len(call.names)])
+        made = [call.place(_by_batch(problem.axes[name])) for name in call.differentiable()]
+        incoming = [call.place(problem.axes["u"])] + [call.place(STATE_AXES)] * has_last
+        return [*call.places(problem), call.states_place(), *incoming], made
+
+    return call.operation(operation, places)
+
+
+def _by_batch(axes):
+    """The Axes of a gradient of `backward`."""
+    return axes.stacked() if axes.b is None else axes
+
+
+def _wide(problem, dtype):
+    """The dtype in which gradients of a dtype are summed."""
+    return problem.state_dtype if dtype.startswith("complex") else problem.real
+
+
+def _by_element(problem, sink, result):
+    """A gradient of `backward` from what the kernel wrote."""
+    dtype = sink.output.layout.dtype
+    if problem.axes[sink.name.removeprefix("d")].b is not None:
+        return result if sink.parts is None else result.sum(0).astype(dtype)
+    return (result[None] if sink.parts is None else result).astype(_wide(problem, dtype))
+
+
+def _no_gradient(problem, name, dlast_state):
+    """A gradient where there was nothing to scan: the last state was the initial one."""
+    shape, _, dtype = problem.layouts[name]
+    if name == "initial_state" and dlast_state:
+        last = dlast_state[0]
+        return (last if dtype.startswith("complex") else last.real).astype(dtype)
+    if problem.axes[name].b is not None:
+        return jnp.zeros(shape, dtype)
+    return jnp.zeros((problem.batch, *shape), _wide(problem, dtype))
