@@ -154,3 +154,41 @@ class Memory:
     def peakmem_forward_backward(self, name, layout):
         """The output, the saved states and all gradients too."""
         backward(forward(self.tensors, layout), self.tensors, self.dy)
+
+
+class Jitted:
+    """A case under jax.jit, in float32; n/a where jax is missing or a call cannot be traced."""
+
+    params = NAMES
+    param_names = ("case",)
+    timer = time.process_time
+    timeout = 300
+
+    def setup(self, name):
+        """Compile the programs and run them once."""
+        try:
+            import jax
+            import numba
+        except ImportError as error:
+            raise NotImplementedError(str(error)) from error
+        import selscan
+
+        numba.set_num_threads(1)
+        self.inputs = {x: jax.device_put(v) for x, v in make_inputs(CASES[name]).items()}
+        self.forward = jax.jit(lambda x: selscan.scan(**x, delta_softplus=True))
+        self.both = jax.jit(jax.value_and_grad(lambda x: self.forward(x).sum()))
+        try:
+            self.time_forward_and_backward(name)
+        except TypeError as error:  # at an old commit
+            raise NotImplementedError(str(error)) from error
+        self.time_forward(name)
+
+    def time_forward(self, name):
+        """Waits for y."""
+        self.forward(self.inputs).block_until_ready()
+
+    def time_forward_and_backward(self, name):
+        """Waits for all gradients."""
+        import jax
+
+        jax.block_until_ready(self.both(self.inputs))

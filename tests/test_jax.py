@@ -68,6 +68,21 @@ def test_a_step_leaves_the_state_as_it_is_and_returns_a_new_one():
     assert_array_equal(new, call("scan_step")[1])
 
 
+@pytest.mark.parametrize("n", [3, 16, 17])
+@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["eager", "jit"])
+def test_a_step_is_right_in_both_kernels(wrap, n):
+    rng = np.random.default_rng(0)
+    shapes = (2, 5, n), (2, 5), (2, 5), (5, n), (2, n), (2, n)
+    state, *others = [rng.random(x, np.float32) for x in shapes]
+    given = jax.numpy.asarray(state)
+
+    got = wrap(selscan.scan_step)(given, *map(jax.numpy.asarray, others))
+
+    assert_array_equal(given, state)
+    for x, want in zip(got, selscan.scan_step(state, *others), strict=True):
+        assert_array_equal(x, want)
+
+
 def test_a_step_does_not_copy_the_state_first(monkeypatch):
     allocated = []
     allocate = guests.GuestArrays.allocate

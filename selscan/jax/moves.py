@@ -1,12 +1,12 @@
 """Gather and scatter for traced arrays: each is the gradient of the other."""
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from ..ops import gather as ops
+from ..paths.keeping import keeping
 from . import calls
 from .arrays import FRAMEWORK
 from .batching import Place, over_batches
@@ -30,7 +30,7 @@ def move(request, array):
     return differentiable(call)(*reverse_only(call.function, [array]))
 
 
-@functools.lru_cache(ops.KEPT)
+@keeping
 def differentiable(call):
     """The operation of one array, with its gradient, and the gradient of that."""
 

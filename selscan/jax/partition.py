@@ -92,7 +92,9 @@ class Cut:
             )
         self._over_batch = spec[given[0].b]
         self._over_channels = () if given[0].d is None else spec[given[0].d]
-        count = math.prod(mesh.shape[name] for name in self._over_channels)
+        if arrays[0].shape[given[0].b] % self._parts(self._over_batch):
+            self._over_batch = ()
+        count = self._parts(self._over_channels)
         by_vectors = self._groups == 1 and self._d % (count * unit) == 0
         if self._groups % count and not by_vectors:
             self._over_channels = ()
@@ -104,6 +106,9 @@ class Cut:
             p.d is not None and not self._is_cut(x, p)
             for x, p in zip(made_shapes, made, strict=True)
         ]
+
+    def _parts(self, axes):
+        return math.prod(self._mesh.shape[name] for name in axes)
 
     def _axis(self, shape, place):
         """The axis of an array along which channels are cut, or None."""

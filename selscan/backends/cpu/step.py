@@ -133,6 +133,16 @@ def add_skip(real, y, u, skip, m):
 
 
 @helper
+def copy_states(real, source, source_step, target, target_step, rows, d_state):
+    """States of some channels to where they are updated."""
+    w, size = width(real), itemsize(real)
+    for r in range(rows):
+        for n in range(0, d_state, w):
+            values = load_first(real, source + r * source_step + n * size, d_state - n)
+            store_first(target + r * target_step + n * size, values, d_state - n)
+
+
+@helper
 def step_channels(real, args, scratch, b, d, end):
     """One step of channels d .. end-1, all of one group, in three passes over them."""
     w, size = width(real), itemsize(real)
@@ -143,8 +153,12 @@ def step_channels(real, args, scratch, b, d, end):
     load_blocks(real, args, at.DELTA, b, d, end, delta)
     load_blocks(real, args, at.DELTA_BIAS, 0, d, end, other)
     prepare(real, u, delta, other, m, args[at.SOFTPLUS])
-    h_step, a_step = args[at.INITIAL_STATE + at.STEP_D], args[at.A + at.STEP_D]
-    h = args[at.INITIAL_STATE] + b * args[at.INITIAL_STATE + at.STEP_B] + d * h_step
+    before_step, h_step = args[at.INITIAL_STATE + at.STEP_D], args[at.LAST_STATE + at.STEP_D]
+    before = args[at.INITIAL_STATE] + b * args[at.INITIAL_STATE + at.STEP_B] + d * before_step
+    h, a_step = args[at.LAST_STATE], args[at.A + at.STEP_D]
+    h += b * args[at.LAST_STATE + at.STEP_B] + d * h_step
+    if h != before:
+        copy_states(real, before, before_step, h, h_step, end - d, args[at.D_STATE])
     a = args[at.A] + d * a_step
     tile_b, tile_c = scratch + args[at.TILE_B], scratch + args[at.TILE_C]
     update_channels(

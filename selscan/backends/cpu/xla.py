@@ -5,6 +5,7 @@ of CPU. `link` compiles the kernels that a block names and enters their addresse
 """
 
 import ctypes
+import functools
 import hashlib
 import itertools
 from typing import NamedTuple
@@ -26,7 +27,7 @@ from .planes import COMPLEX_STATES, REAL_STATES
 from .xla_handler import FIRST
 
 MESSAGES = {
-    xla_handler.BAD_FRAME: "selscan: the call frame of XLA must be of version 0.3 or a later one "
+    xla_handler.BAD_FRAME: "selscan: the call frame of XLA must be of version 0.1 or a later one "
     "that is like it; got another. docs/jax.md names the versions of jax that were tried.",
     xla_handler.BAD_CALL: "selscan: a call must have the operands that its plan names; got others.",
     xla_handler.OTHER_STAMP: "selscan: an exported program must run on the version of selscan and "
@@ -163,6 +164,7 @@ def loader():
     return ctypes.cast(_load, ctypes.c_void_p).value
 
 
+@functools.cache
 def handler():
     """The address of the function that XLA calls to run a kernel."""
     entry = xla_handler.compile_handler()

@@ -59,7 +59,7 @@ LOCK = TAKEN + LOCKS  # and the locks
 FIRST = LOCK + LOCKS
 SYMBOL = "selscan_xla_table"
 
-_MINOR = 3  # of version 0.3
+_FIRST_MINOR, _MINOR = 1, 3  # versions 0.1 to 0.3 are the same in all that is used here
 # Call frame.
 _SIZE, _EXTENSION, _API = 0, 1, 2
 _ARGS, _RETS, _ATTRS, _FRAME_WORDS = 5, 10, 15, 21
@@ -149,7 +149,9 @@ def answer(frame):
     extension = word(frame, _EXTENSION)
     if extension == 0 or (word(extension, _KIND) & 0xFFFFFFFF) != _IS_METADATA:
         return False
-    minor = min(version_of(frame) >> 32, _MINOR)
+    minor = _FIRST_MINOR  # callers of version 0.1 do not tell theirs here
+    if word(frame, _API) != 0:
+        minor = min(version_of(frame) >> 32, _MINOR)
     set_word(word(extension, _METADATA), _VERSION - 1, minor << 32)
     return True
 
