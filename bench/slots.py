@@ -35,8 +35,6 @@ _KNOWN = {
     "p.constant_b": "0",
     "p.constant_c": "0",
     "p.softplus": "1",
-    "p.D.data && part == 0": "true",
-    "infinite || !steps_finite(own.total) || (general && !all_finite<S>(own, at))": "false",
     "p.parts": "1",
     "p.y.dtype == FLOAT32": "false",
     "steps < S::STEPS": "false",

@@ -31,17 +31,13 @@ _KNOWN = {
     "x.dtype == FLOAT32": "false",
     "x.dtype == OWN_CODE<Number>": "true",
     "x.state != 0 && x.state < x.time": "false",
-    "infinite || !(plain || all_finite<S>(steps, at))": "false",
 }
 
 
 def state_loops(found, loops):
-    """Counts of the plain loop over states, of the one with y, and of the general one.
-
-    The exact one, the longest, is left out: only tiles with infinite numbers go through it.
-    """
+    """Counts of the plain loop over states, of the one with y, and of the general one."""
     counted = [count(found, loop) for loop in innermost(loops)]
-    return sorted((kinds for kinds in counted if _is_state_loop(kinds)), key=Counter.total)[:3]
+    return sorted((kinds for kinds in counted if _is_state_loop(kinds)), key=Counter.total)
 
 
 def _is_state_loop(kinds):

@@ -20,7 +20,7 @@ def gather(x, path, *, backend=None):
     ----------
     x : array, (b, d, h, w), or (b, k, d, h, w) with a map for each route
         float16, bfloat16, float32, float64, complex64, complex128 or integers of 8 to 64 bits, of
-        NumPy, torch, JAX or another library with DLPack, on the CPU; any strides.
+        NumPy, torch, JAX or another library with DLPack; any strides.
     path : selscan.paths.Path
         k routes of l steps over maps of h x w pixels. Whether they are joined makes no difference.
     backend

@@ -48,6 +48,15 @@ class Devices(Gpu):
         return self.streams.get(number, 0)
 
 
+class Host:
+    """In the place of gpu.Constant: the array where it is."""
+
+    def __init__(self, array):
+        assert array.flags.c_contiguous
+        self._array = array
+        self.address = array.ctypes.data
+
+
 def nothing(name):
     """A kernel that does nothing."""
     return lambda grid, block, args, shared_mem: None
@@ -61,6 +70,8 @@ def install(patch, directory, run=nothing):
     patch.setattr(backend.nvrtc, "kernel", loader.kernel)
     patch.setattr(backend.nvrtc, "check", loader.check)
     patch.setattr(gpu, "properties", lambda device: plan.Device())
+    patch.setattr(gpu, "upload", lambda array, device: Host(array))
+    patch.setattr(gpu, "hold", lambda constant, stream: None)
     patch.setattr(gpu, "detail", lambda: "a GPU")
     backends.forget()
     return devices

@@ -13,6 +13,7 @@ from fake_cuda import OPTIONS, place  # noqa: E402, F401 a fixture
 from bench.gpu import (  # noqa: E402
     places,
     problems,
+    problems_maps,
 )
 from bench.gpu.parts import correct  # noqa: E402
 from selscan.backends import cupy as backend  # noqa: E402
@@ -26,12 +27,20 @@ CASES = {
     "scan": problems.Case("scan", SIZE | MORE, "every_other", "plain"),
     "step": problems.Case("step", SIZE | MORE | {"l": 1}, "transposed", "plain"),
 }
+MAP_OPTIONS = {"b": 1, "d": 3, "n": 2, "forms": ("sliced",) * 4}
+MAPS = {
+    "scan2d": problems_maps.Case("scan2d", "by name", MAP_OPTIONS, "plain"),
+    "scan2d_backward": problems_maps.Case("scan2d_backward", "window", MAP_OPTIONS, "plain"),
+    "gather": problems_maps.Case("gather", "cross 5 6", {"last": True}, "plain"),
+    "scatter": problems_maps.Case("scatter", "atrous", {"last": False, "merge": True}, "plain"),
+}
 
 
 @pytest.fixture
 def check(place, monkeypatch):  # noqa: F811
     """The row of one of CASES; `change(addresses)` comes after each launch."""
     monkeypatch.setattr(problems, "cases", lambda small: CASES)
+    monkeypatch.setattr(problems_maps, "cases", lambda small: MAPS)
 
     def check(name, change=lambda addresses: None):
         launch = backend.launch
@@ -54,6 +63,21 @@ def test_a_kernel_that_is_right_is_within_its_tolerance(check, name):
     assert row.note == ""
     assert 0 < row.p50 < 1
     assert row.mode == CASES[name].op
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_a_kernel_of_maps_that_is_right_is_within_its_tolerance(check, name):
+    row = check(name)
+
+    assert row.note == ""
+    assert 0 <= row.p50 < 1
+    assert row.mode == name
+
+
+def test_a_number_of_a_map_that_is_wrong_is_noticed(check):
+    row = check("gather", lambda addresses: scale(addresses["result"], 1.01))
+
+    assert row.note.startswith("failed: 0: 1 of ")
 
 
 def test_a_number_that_is_wrong_is_noticed(check):
@@ -104,6 +128,17 @@ def test_the_cases_are_the_same_in_every_process_and_use_every_op():
     assert list(first) == list(second)
     assert {case.op for case in first.values()} == set(correct.OPS)
     assert {case.way for case in first.values()} == {"plain", "stream", "graph", "other device"}
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_the_cases_of_maps_use_every_op_and_can_be_made(small):
+    found = problems_maps.cases(small)
+
+    assert {case.op for case in found.values()} == set(correct.MAP_OPS)
+    for case in list(found.values())[:16]:
+        path = problems_maps.make(case)["path"]
+        most = problems_maps.SMALL if small else problems_maps.LARGEST
+        assert case.options["b"] * case.options["d"] * path.table.size <= most
 
 
 @pytest.mark.parametrize("form", problems.FORMS)

@@ -20,10 +20,11 @@ from bench.gpu import (  # noqa: E402
     peers,
     places,
     shapes,
+    shapes_maps,
     small,
     timing,
 )
-from bench.gpu.parts import models, speed, start, sweep  # noqa: E402
+from bench.gpu.parts import maps, models, speed, start, sweep  # noqa: E402
 from bench.peers import eager  # noqa: E402
 from selscan.backends import cupy as backend  # noqa: E402
 from selscan.backends.cupy import plan  # noqa: E402
@@ -179,11 +180,50 @@ def test_models_are_timed_with_both_scans(monkeypatch):
     assert memory.startswith("Peak memory of a call, MB, batch of 64")
 
 
-def test_a_model_that_no_kernel_serves_says_why(devices):
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("mode", maps.MODES)
+@pytest.mark.parametrize("shape", [("cross", ()), ("window", (3,)), ("atrous", ())], ids=str)
+def test_maps_are_timed_in_three_ways_that_agree(mode, shape, monkeypatch):
+    path, more = shape
+    tiny = shapes_maps.Maps(path, more, 5, 1, 6, 2)
+    monkeypatch.setattr(shapes_maps, "SHAPES", {"tiny": tiny})
+    monkeypatch.setattr(maps, "SECONDS", 0.001)
+
+    rows = list(maps.run(f"tiny, {mode}", OPTIONS))
+
+    assert {(r.peer, r.metric) for r in rows} == {
+        (way, x) for way in maps.WAYS for x in ("time", "memory")
+    }
+    assert all(row.p50 > 0 and not row.note for row in rows)
+    rates = {"copy": 1e12, "exponentials": 1e12}
+    [table] = maps.tables(rows, rates)
+    assert "| tiny " in table
+
+
+def test_the_limit_of_maps_is_what_must_be_moved_and_computed():
+    shape = shapes_maps.SHAPES["vmamba T/S, 56 x 56"]
+    pixels = 128 * 96 * 56 * 56
+
+    assert maps.work(shape, "forward") == (2 * (4 + 2) * pixels, 4 * 2 * pixels)
+
+
+def test_a_way_that_gives_another_result_is_not_timed(clock, monkeypatch):
+    monkeypatch.setattr(shapes_maps, "SHAPES", {"tiny": shapes_maps.Maps("cross", (), 5, 1, 6, 2)})
+    wrong = lambda inputs, path: 2 * maps.in_sequences(inputs, path)  # noqa: E731
+    monkeypatch.setitem(maps.WAYS, "indexing", wrong)
+
+    rows = {row.peer: row for row in maps.run("tiny, forward", OPTIONS)}
+
+    assert rows["indexing"].p50 is None
+    assert rows["indexing"].note.startswith("failed: y differs by ")
+
+
+def test_a_model_over_maps_runs_the_kernels_of_maps(devices):
     from bench.models import runner
 
-    with pytest.raises(selscan.BackendUnavailable, match=r"^scan2d: backend .* cannot be used: "):
-        runner("vmamba_tiny_s1l8", "selscan", "forward")()
+    runner("vmamba_tiny_s1l8", "selscan", "forward")()
+
+    assert {x.kernel.partition("<")[0] for x in devices.launches} == {"scan2d_forward"}
 
 
 @pytest.mark.usefixtures("clock")

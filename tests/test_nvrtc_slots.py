@@ -3,7 +3,7 @@
 import kernel_costs
 import pytest
 
-from bench import slots, slots_backward
+from bench import slots, slots_backward, slots_maps
 from bench.machine_code import PATHS, instructions
 from selscan.backends.cupy import instances
 from selscan.backends.cupy.paste import paste
@@ -84,6 +84,31 @@ def test_what_the_backward_does_once_for_a_step_costs_few_slots(compiled, path):
 
     limit = BACKWARD_STEP_LIMIT * slots_backward.ELEMENTS
     assert slots_backward.outside(found, loops, width) <= limit
+
+
+# Those of the scan of maps.
+MAPS_LIMITS, MAPS_BACKWARD_LIMIT = {1: 6.0, 8: 8.5, 32: 9.0}, 24
+
+
+@pytest.mark.parametrize("lanes", instances.LANES_2D)
+@pytest.mark.parametrize("element", instances.ELEMENTS)
+def test_the_state_loop_of_maps_has_few_slots(compiled, element, lanes):
+    name = instances.forward2d_name(element, "float32", lanes)
+
+    each, spilled = slots_maps.forward(*compiled(instances.FORWARD_2D, name))
+
+    assert each <= MAPS_LIMITS[lanes]
+    assert spilled <= (2 if lanes == 32 else 0)
+
+
+@pytest.mark.parametrize("element", instances.ELEMENTS)
+def test_the_state_loop_of_the_backward_of_maps_has_few_slots(compiled, element):
+    name = instances.backward_name(instances.BACKWARD_2D, element, "float32")
+
+    each, spilled = slots_maps.backward(*compiled(instances.BACKWARD_2D, name))
+
+    assert each <= MAPS_BACKWARD_LIMIT
+    assert spilled == 0
 
 
 def test_a_path_of_the_source_that_is_gone_is_not_counted():

@@ -65,8 +65,8 @@ class Backend(Protocol):
     def forward_plan(self, problem: Any, operands: dict) -> Any:
         """Of a scan, along a path if the problem has one; keeps states if given their address."""
 
-    def forward_scratch(self, problem: Any) -> int:
-        """Elements, all real, that a scan along a path needs besides, under the name "carries"."""
+    def forward_scratch(self, problem: Any, operands: dict) -> int:
+        """Elements, all real, that a forward along a path needs besides: address "carries"."""
 
     def step_plan(self, problem: Any, operands: dict) -> Any:
         """Of one step; the state is `initial_state` and, as it is afterwards, `last_state`."""

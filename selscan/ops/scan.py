@@ -105,7 +105,7 @@ class Call(NamedTuple):
     given: tuple  # (index, name) of the arrays that come in
     sinks: sinks.Sinks
     states: Output | None = None  # that a forward keeps, or a backward begins from
-    scratch: Output | None = None  # that the kernels of a backward need besides
+    scratch: Output | None = None  # that the kernels need besides
 
 
 def run(request, call, arrays, states=None):

@@ -65,7 +65,7 @@ def prepare_forward(request, keep_states, want_y):
     if problem.empty:
         return Call(None, given, written, states)
     plan = request.backend.forward_plan(problem, operands)
-    size = request.backend.forward_scratch(problem)
+    size = request.backend.forward_scratch(problem, operands)
     scratch = request.framework.output((size,), problem.real) if size else None
     return Call(plan, given, written, states, scratch)
 

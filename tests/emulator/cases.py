@@ -17,4 +17,12 @@ CASES = (
     "emulator.scan_cases.check_backward_walking",
     "emulator.scan_cases.check_backward_in_segments",
     "emulator.scan_cases.check_backward_general",
+    "emulator.map_cases.check_gather",
+    "emulator.map_cases.check_scatter",
+    "emulator.map_cases.check_cross",
+    "emulator.map_cases.check_windows",
+    "emulator.map_cases.check_joined",
+    "emulator.map_cases.check_cross_backward",
+    "emulator.map_cases.check_windows_backward",
+    "emulator.map_cases.check_joined_backward",
 )

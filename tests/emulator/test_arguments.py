@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from selscan.backends.cupy import arguments
+from selscan.backends.cupy import arguments, arguments2d, plan2d, plan_moves
 from selscan.backends.cupy.paste import SOURCES
 
 from . import Module
@@ -15,6 +15,10 @@ STRUCTS = {
     "Operand": arguments.OPERAND,
     "Sum": arguments.SUM,
     "SumArguments": arguments.SUM_PARTS,
+    "MapOperand": arguments2d.MAP_OPERAND,
+    "Scan2dArguments": arguments2d.FORWARD,
+    "Backward2dArguments": arguments2d.BACKWARD,
+    "MoveArguments": arguments2d.MOVE,
 }
 
 
@@ -64,3 +68,18 @@ extern "C" __global__ void codes(int* out) {{
         arguments.CHANNELS, arguments.CHANNEL_VECTORS, arguments.TIME, arguments.TIME_VECTORS,
     )  # fmt: skip
     assert found.tolist() == [*range(len(arguments.DTYPES)), *accesses]
+
+
+def test_codes_of_sums_and_of_pixels_are_those_of_the_kernels():
+    code = """
+#include "arguments.cuh"
+extern "C" __global__ void codes(int* out) {
+  for (const int code : {int(APART), int(IN_PLACE), int(SCRATCH), int(RESIDENT), int(PAST)})
+    *out++ = code;
+}
+"""
+    found = np.full(5, -1, np.int32)
+    Module(code, ["codes"], options=(f"-I{SOURCES}",)).get_function("codes")((1,), (1,), (found,))
+
+    sums = plan2d.APART, plan2d.IN_PLACE, plan2d.SCRATCH, plan2d.RESIDENT
+    assert found.tolist() == [*sums, plan_moves.PAST]

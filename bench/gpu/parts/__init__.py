@@ -13,7 +13,7 @@ PARTS = {
     "speed": 195,
     "models": 30,
 }
-BY_NAME_ONLY = {"sweep": 100}
+BY_NAME_ONLY = {"sweep": 100, "maps": 150}
 SECONDS = PARTS | BY_NAME_ONLY
 
 

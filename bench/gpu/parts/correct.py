@@ -5,9 +5,12 @@ same bits; inputs must not change. Some calls are made on another stream, some a
 CUDA graph, and some are on another device.
 """
 
+import functools
+from itertools import zip_longest
+
 import numpy as np
 
-from bench.gpu import problems
+from bench.gpu import problems, problems_maps
 from bench.gpu.outcomes import FAILED, NotAvailable
 from bench.rows import Row, markdown, nothing, short
 
@@ -20,11 +23,19 @@ EVERY = 8  # of so many cases one is run by the second backend too
 def names(options):
     """The cases; one letter of each op first, then those that time allows."""
     found = []
-    for i, name in enumerate(problems.cases(options["emulate"])):
+    for i, (name, case) in enumerate(all_cases(options["emulate"]).items()):
         found.append(name)
-        if i % EVERY == 0 and not options["emulate"]:
+        both = not isinstance(case, problems_maps.Case) and not options["emulate"]
+        if i % EVERY == 0 and both:
             found.append(f"{SECOND}: {name}")
     return found
+
+
+def all_cases(small):
+    """Of sequences and of maps, in turns."""
+    sequences, maps = problems.cases(small), problems_maps.cases(small)
+    pairs = zip_longest(sequences.items(), maps.items())
+    return dict(item for pair in pairs for item in pair if item)
 
 
 def run(name, options):
@@ -34,17 +45,21 @@ def run(name, options):
     from bench.gpu import places
 
     backend, case = named(name, options)
-    place, problem = places.here(options["emulate"]), problems.make(case)
+    made = problems_maps if isinstance(case, problems_maps.Case) else problems
+    place, problem = places.here(options["emulate"]), made.make(case)
     device = place.device(case.way)
     inputs = places.Placed(problem, device)
-    call = OPS[case.op].call
+    if made is problems:
+        call = functools.partial(OPS[case.op].call, inputs.arguments, backend)
+    else:
+        call = functools.partial(MAP_OPS[case.op].call, inputs.arguments)
     runs = []
     for _ in range(2):
-        results = place.run(case.way, lambda: call(inputs.arguments, backend))
+        results = place.run(case.way, call)
         place.synchronize()
         runs.append(tuple(map(to_numpy, results)))
     faults = list(faults_of(runs, inputs, place))
-    want, bounds = OPS[case.op].expected(problem)
+    want, bounds = (OPS | MAP_OPS)[case.op].expected(problem)
     dtype = arithmetic(problem)
     try:
         assert_within(runs[0], want, bounds, dtype)
@@ -65,7 +80,7 @@ def named(name, options):
         [info] = [x for x in selscan.list_backends() if x.name == backend]
         if not info.usable:
             raise NotAvailable(info.reason)
-    return backend or BACKEND, problems.cases(options["emulate"])[case]
+    return backend or BACKEND, all_cases(options["emulate"])[case]
 
 
 def faults_of(runs, inputs, place):
@@ -180,7 +195,84 @@ def timed(coefficient, problem):
     return coefficient.ndim == 3 or len(coefficient) == len(problem["u"])
 
 
+class Scan2d:
+    """selscan.scan2d."""
+
+    @staticmethod
+    def call(arguments):
+        import selscan
+
+        return (selscan.scan2d(**arguments, backend=BACKEND),)
+
+    @staticmethod
+    def expected(problem):
+        import reference
+
+        return (reference.scan2d(**problem),), (reference.scan2d_error_bound(**problem),)
+
+
+class Scan2dBackward:
+    """The gradient of selscan.scan2d, by autograd."""
+
+    @staticmethod
+    def call(arguments):
+        from harness import scan2d_gradients
+
+        return scan2d_gradients(**arguments, backend=BACKEND)
+
+    @staticmethod
+    def expected(problem):
+        import reference
+
+        bounds = reference.scan2d_backward_error_bound(**problem)
+        return tuple(reference.scan2d_backward(**problem)), tuple(bounds)
+
+
+class Gather:
+    """selscan.gather, to the bit."""
+
+    @staticmethod
+    def call(arguments):
+        import selscan
+
+        return (selscan.gather(**arguments, backend=BACKEND),)
+
+    @staticmethod
+    def expected(problem):
+        import reference
+
+        return exactly(reference.gather(**problem))
+
+
+class Scatter:
+    """selscan.scatter, whose sums are exact for the numbers of the cases."""
+
+    @staticmethod
+    def call(arguments):
+        import selscan
+
+        return (selscan.scatter(**arguments, backend=BACKEND),)
+
+    @staticmethod
+    def expected(problem):
+        import reference
+
+        return exactly(reference.scatter(**problem))
+
+
+def exactly(want):
+    """A result without tolerance, in float64 or complex128."""
+    want = want.astype(np.complex128 if np.iscomplexobj(want) else np.float64)
+    return (want,), (np.zeros(want.shape),)
+
+
 OPS = {"scan": Scan, "backward": Backward, "step": Step}
+MAP_OPS = {
+    "scan2d": Scan2d,
+    "scan2d_backward": Scan2dBackward,
+    "gather": Gather,
+    "scatter": Scatter,
+}
 
 
 def tables(rows, rates):

@@ -91,7 +91,7 @@ def move_plan(moved):
     return RoutesPlan(moved)
 
 
-def forward_scratch(problem):
+def forward_scratch(problem, operands):
     """None: run.py has scratch."""
     return 0
 

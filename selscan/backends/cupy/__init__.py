@@ -4,12 +4,15 @@
 puts its source together, `toolkit.py` finds NVRTC, `compiler.py` calls it, `store.py` keeps machine
 code on disk, `gpu.py` loads it; CuPy is imported there, inside functions, and nowhere else.
 `launches.py` turns a checked problem into launches: `plan.py` and `plan_backward.py` spread it over
-the GPU, `arguments.py` makes the struct that the kernel takes.
+the GPU, `arguments.py` makes the struct that the kernel takes. For maps these are `launches2d.py`,
+`plan2d.py`, `plan2d_backward.py`, `plan_moves.py` and `arguments2d.py`.
 """
 
+import functools
 from math import prod
 
-from . import gpu, launches, nvrtc, plan_backward
+from .. import OPERATORS
+from . import gpu, launches, launches2d, nvrtc, plan2d, plan_backward
 from .launches import step_plan, sum_plan
 
 __all__ = [
@@ -20,40 +23,63 @@ __all__ = [
     "check",
     "detail",
     "forward_plan",
+    "forward_scratch",
     "launch",
+    "move_plan",
     "states_size",
     "step_plan",
     "sum_plan",
 ]
 
-SERVES = frozenset(("scan", "scan_backward", "scan_step"))
+SERVES = frozenset(OPERATORS)
 
 
 def forward_plan(problem, operands):
-    """Plan of scan_forward; `operands`: name -> (Layout, axes)."""
-    return launches.forward_plan(problem, operands, _device(problem))
+    """Plan of scan_forward or scan2d_forward; `operands`: name -> (Layout, axes)."""
+    if problem.path is None:
+        return launches.forward_plan(problem, operands, _device(problem))
+    return launches2d.forward_plan(problem, operands, _device(problem), _upload(problem))
+
+
+def forward_scratch(problem, operands):
+    """Elements, all real, of the sums of routes, where they are neither in y nor on the chip."""
+    return launches2d.forward_scratch(problem, operands, _device(problem))
 
 
 def backward_plan(problem, operands, part_steps):
-    """Plans of scan_backward; `part_steps`: result -> bytes between the parts of two slices."""
-    return launches.backward_plans(problem, operands, part_steps, _device(problem))
+    """Plans of a backward; `part_steps`: result -> bytes between the parts of two slices."""
+    device = _device(problem)
+    if problem.path is None:
+        return launches.backward_plans(problem, operands, part_steps, device)
+    return launches2d.backward_plan(problem, operands, part_steps, device, _upload(problem))
 
 
 def backward_parts(problem):
     """Parts of the gradients of B and C, and of those that are summed over the batch."""
+    if problem.path is not None:
+        return launches2d.backward_parts(problem, _device(problem))
     mapping = plan_backward.choose(problem, _device(problem))
     return plan_backward.slices(problem, mapping), problem.batch * mapping.segments
 
 
 def backward_scratch(problem):
-    """Elements, all real, of what scan_carry leaves for scan_backward."""
+    """Elements, all real, of what scan_carry leaves for scan_backward, or of sums of routes."""
+    if problem.path is not None:
+        return launches2d.backward_scratch(problem)
     mapping = plan_backward.choose(problem, _device(problem))
     return _elements(problem, plan_backward.carries_shape(problem, mapping))
 
 
 def states_size(problem):
     """Elements of the states kept for a backward, all real."""
+    if problem.path is not None:
+        return _elements(problem, plan2d.saved_shape(problem))
     return _elements(problem, plan_backward.saved_shape(problem))
+
+
+def move_plan(moved):
+    """Plan of a gather or a scatter."""
+    return launches2d.move_plan(moved, _device(moved), _upload(moved))
 
 
 def _elements(problem, shape):
@@ -64,9 +90,15 @@ def _device(problem):
     return gpu.properties(launches.number_of(problem.device))
 
 
+def _upload(problem):
+    return functools.partial(gpu.upload, device=launches.number_of(problem.device))
+
+
 def launch(plan, addresses, runs_on=None):
     """Start the kernels of a plan on operands at these addresses (by name), on a stream."""
     for one in plan if isinstance(plan, list) else (plan,):
+        if one.table is not None:
+            gpu.hold(one.table, runs_on)
         one.launch(nvrtc.kernel(one.file, one.name, one.device), addresses, runs_on)
 
 

@@ -56,10 +56,11 @@ BACKWARD = _struct(
         "span", "staged", "softplus", "reverse", "constant_b", "constant_c",
     ),
 )  # fmt: skip
+_AXES = 5  # of a result that is summed from parts
 SUM = np.dtype(
     [
-        ("parts", "u8"), ("result", "u8"), ("part", "i8"), ("steps", "i8", 4), ("sizes", "i4", 4),
-        ("count", "i4"), ("parts_dtype", "i4"), ("dtype", "i4"),
+        ("parts", "u8"), ("result", "u8"), ("part", "i8"), ("steps", "i8", _AXES),
+        ("sizes", "i4", _AXES), ("count", "i4"), ("parts_dtype", "i4"), ("dtype", "i4"),
     ],
     align=True,
 )  # fmt: skip
@@ -196,7 +197,7 @@ class SumArguments:
     def __init__(self, pairs):
         self._template = np.zeros((), SUM_PARTS)
         for entry, (parts, result) in zip(self._template["sums"], pairs, strict=False):
-            missing = 4 - len(result.shape)
+            missing = _AXES - len(result.shape)
             entry["count"], entry["part"] = parts.shape[0], parts.steps[0]
             entry["sizes"] = (1,) * missing + result.shape
             entry["steps"] = (0,) * missing + result.steps

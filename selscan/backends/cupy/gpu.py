@@ -74,6 +74,35 @@ def detail():
     return f"{name}{f' and {count - 1} more' if count > 1 else ''}"
 
 
+class Constant:
+    """An array of the host on a device, at `address`, as long as this object lives."""
+
+    def __init__(self, array, device):
+        cupy = import_cupy()
+        with cupy.cuda.Device(device):
+            # Not of a pool: what is freed there may be given out while a kernel still reads it.
+            self._memory = cupy.cuda.Memory(array.nbytes)
+            self.address = self._memory.ptr
+            kind = cupy.cuda.runtime.memcpyHostToDevice
+            cupy.cuda.runtime.memcpy(self.address, array.ctypes.data, array.nbytes, kind)
+            # The copy may still be on its way, and no other stream would wait for it.
+            cupy.cuda.runtime.streamSynchronize(0)
+
+
+def upload(array, device):
+    """A Constant of an array in C order."""
+    return Constant(array, device)
+
+
+_captured = set()
+
+
+def hold(constant, stream):
+    """Keep a Constant for good if the stream is captured: a graph may be replayed at any time."""
+    if import_cupy().cuda.runtime.streamIsCapturing(stream or 0):
+        _captured.add(constant)
+
+
 class Stream(NamedTuple):
     """A stream of any library, as CuPy's functions take it."""
 

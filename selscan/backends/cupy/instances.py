@@ -5,6 +5,8 @@ Nothing else is compiled for users, and the checks of compiled code walk through
 
 FORWARD, STEP = "scan_forward.cu", "scan_step.cu"
 BACKWARD, CARRY, SUMS = "scan_backward.cu", "scan_carry.cu", "sum_parts.cu"
+FORWARD_2D, BACKWARD_2D = "scan2d_forward.cu", "scan2d_backward.cu"
+MOVE = "move.cu"
 
 # Elements that kernels load as vectors; all other dtypes and mixtures go through Any.
 ELEMENTS = {"float16": "__half", "bfloat16": "__nv_bfloat16", "float32": "float"}
@@ -15,8 +17,20 @@ NUMBERS = {
     "complex64": "Complex<float>",
     "complex128": "Complex<double>",
 }
+# Elements that are only moved, by their size.
+MOVED = {
+    1: "unsigned char", 2: "unsigned short", 4: "unsigned", 8: "unsigned long long", 16: "Wide",
+}  # fmt: skip
+# Elements that are added up; bits of a sum are the same for signed integers and unsigned ones.
+ADDED = ELEMENTS | {
+    "float64": "double",
+    "complex64": "Complex<float>",
+    "complex128": "Complex<double>",
+    **{f"{sign}int{8 * size}": MOVED[size] for sign in ("", "u") for size in (1, 2, 4, 8)},
+}
 LANES = (1, 2, 8, 32)  # threads along time
 GENERAL_LANES = (1, 8, 32)  # the same for Any
+LANES_2D, GENERAL_LANES_2D = (1, 8, 32), (8,)  # of the scan along a path
 
 
 def forward_name(element, number, lanes, one_state):
@@ -25,13 +39,18 @@ def forward_name(element, number, lanes, one_state):
     return f"scan_forward<{kind}, {NUMBERS[number]}, {lanes}, {str(one_state).lower()}>"
 
 
+def forward2d_name(element, number, lanes):
+    """The instance of scan2d_forward.cu for an element (None: Any) and a number."""
+    return f"scan2d_forward<{ELEMENTS.get(element, 'Any')}, {NUMBERS[number]}, {lanes}>"
+
+
 def step_name(number):
     """The instance of scan_step.cu."""
     return f"scan_step<{NUMBERS[number]}>"
 
 
 def backward_name(file, element, number):
-    """The instance of scan_backward.cu or scan_carry.cu for an element (None: Any) and a number."""
+    """The instance of a file of the backward for an element (None: Any) and a number."""
     kind = ELEMENTS.get(element, "Any")
     return f"{file.removesuffix('.cu')}<{kind}, {NUMBERS[number]}>"
 
@@ -39,6 +58,11 @@ def backward_name(file, element, number):
 def sums_name(number):
     """The instance of sum_parts.cu."""
     return f"sum_parts<{NUMBERS[number]}>"
+
+
+def move_name(dtype, size, adds):
+    """The instance of move.cu for elements of a dtype and size."""
+    return f"move<{ADDED[dtype] if adds else MOVED[size]}, {str(adds).lower()}>"
 
 
 def _backward_names(file):
@@ -66,6 +90,15 @@ INSTANCES = {
     BACKWARD: _backward_names(BACKWARD),
     CARRY: _backward_names(CARRY),
     SUMS: tuple(map(sums_name, NUMBERS)),
+    FORWARD_2D: (
+        *(forward2d_name(x, "float32", lanes) for x in ELEMENTS for lanes in LANES_2D),
+        *(forward2d_name(None, x, lanes) for x in NUMBERS for lanes in GENERAL_LANES_2D),
+    ),
+    BACKWARD_2D: _backward_names(BACKWARD_2D),
+    MOVE: (
+        *(f"move<{kind}, false>" for kind in MOVED.values()),
+        *(f"move<{kind}, true>" for kind in dict.fromkeys(ADDED.values())),
+    ),
 }
 
 

@@ -2,11 +2,11 @@
 
 `forward_plan`, `backward_plans`, `sum_plan` and `step_plan` are pure functions of shapes, strides,
 dtypes and the device's properties; `Plan.launch` starts the kernel, by a function such as
-gpu.Function.
+gpu.Function. launches2d.py has the same for maps.
 """
 
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import arguments, instances, plan, plan_backward
 
@@ -25,6 +25,7 @@ class Plan(NamedTuple):
     block: int
     shared: int  # bytes
     arguments: arguments.Arguments
+    table: Any = None  # on the device: what `upload` gave
 
     def launch(self, function, addresses, stream=None):
         """Start function(grid, block, args, shared_mem, stream) on operands at these addresses."""

@@ -63,7 +63,7 @@ def backward_parts(problem):
     return (slices_of(problem) if problem.path is None else 1), problem.batch
 
 
-def forward_scratch(problem):
+def forward_scratch(problem, operands):
     """Elements, all real, of what scan2d gathers; a scan needs none."""
     return 0 if problem.path is None else maps.forward_scratch(problem)
 

@@ -58,8 +58,8 @@ struct BackwardArguments {
 struct Sum {
   char *parts, *result;
   long long part;      // bytes between parts, in which the numbers follow one another
-  long long steps[4];  // of the result, bytes; sizes[0] is the slowest of the parts
-  int sizes[4];
+  long long steps[5];  // of the result, bytes; sizes[0] is the slowest of the parts
+  int sizes[5];
   int count;  // of parts; 0: nothing to do
   int parts_dtype, dtype;
 };
@@ -67,4 +67,69 @@ struct Sum {
 struct SumArguments {
   Sum sums[5];
   long long most;  // results of one sum
+};
+
+// Entries of tables of pixels that are none: a step of padding, and no step at all.
+enum { PADDING = -1, PAST = -2 };
+
+struct MoveArguments {
+  const char* source;
+  char* result;
+  const char* list;  // (place, number in the chunk), int32, [route][chunk][length]
+  long long batch, route, channel, column;  // bytes between neighbours in the source
+  long long row;       // what a new row of the source adds to that: 0 where rows follow one another
+  long long size;      // steps or pixels of the result
+  int routes, channels, width;
+  int chunks, length;  // of the result
+  int rows, channel_blocks, pitch;  // channels of a block; numbers from one to the next
+  int shift;           // of threads beside one another that take channels
+};
+
+// An array of maps, or in the order of routes. Steps are bytes, 0 where it has no such axis.
+struct MapOperand {
+  char* data;  // null: not given
+  long long batch, route, channel, state;
+  long long step;  // between neighbours in a row, or from a step of a route to the next
+  long long row;   // what a new row adds to that: 0 where rows follow one another
+  int dtype;
+  int ordered;     // has steps, not pixels
+};
+
+// Where routes add up what they have for a pixel.
+enum Sums {
+  APART,     // nowhere: each writes its own
+  IN_PLACE,  // in the result, which has the dtype of the arithmetic
+  SCRATCH,   // in numbers of that dtype, of the block's own; the last route writes the result
+  RESIDENT,  // the same in shared memory
+};
+
+struct Scan2dArguments {
+  MapOperand u, delta, B, C, y, sums;
+  MapOperand A, D, delta_bias;
+  MapOperand saved;  // states at the ends of chunks: `step` from a chunk to the next
+  const char* table;  // pixels, int32, [route][step]
+  int channels, length, states, routes, pixels, width;
+  int channel_blocks;
+  int staged, state_step;  // as in ForwardArguments
+  int chunks;      // of a route
+  int mode;        // Sums
+  int whole;       // every route visits every pixel
+  int softplus, joined;
+};
+
+struct Backward2dArguments {
+  MapOperand u, delta, B, C, dy, du, ddelta, du_sums, ddelta_sums;
+  MapOperand A, D, delta_bias, saved;
+  MapOperand dA, dB, dC, dD, ddelta_bias;
+  const char* table;
+  long long part_b, part_c;  // bytes from a part of dB and dC to the next
+  int channels, length, states, routes, pixels, width;
+  int channel_blocks;
+  int slices, walk;  // as in BackwardArguments
+  int staged;
+  int chunks;
+  int du_mode, ddelta_mode;  // Sums
+  int whole;
+  int parts;     // of dB and dC, for each slice: 1, or one for each route
+  int softplus, joined;
 };

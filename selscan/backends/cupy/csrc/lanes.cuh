@@ -1,7 +1,4 @@
 // What lanes tell each other: affine maps of states, h -> factor h + end.
-//
-// Maps are joined as finite numbers are. With infinite ones lanes take turns: an infinite factor times
-// what came before may be added to another infinity only where the loop over time would do so.
 #pragma once
 #include "numbers.cuh"
 
@@ -52,43 +49,6 @@ template <int WIDTH, class Number>
 DEVICE void enter(Number& x, Number a, Number h) {
   const Number before = from_before<WIDTH>(h, 1);
   if (threadIdx.x % WIDTH > 0) x = advance(a, before, x);
-}
-
-// From the state before the first lane's stretch of time to that before one's own; `run` gives the
-// state behind the own stretch.
-template <int WIDTH, class Number, class Run>
-DEVICE Number in_turn(Number h, Run run) {
-#pragma unroll 1
-  for (int lane = 1; lane < WIDTH; ++lane) {
-    const Number before = from_before<WIDTH>(run(h), 1);
-    if (threadIdx.x % WIDTH == lane) h = before;
-  }
-  return h;
-}
-// The same from the other end of time.
-template <int WIDTH, class Number, class Run>
-DEVICE Number in_turn_back(Number k, Run run) {
-#pragma unroll 1
-  for (int lane = WIDTH - 2; lane >= 0; --lane) {
-    const Number after = from_after<WIDTH>(run(k), 1);
-    if (threadIdx.x % WIDTH == lane) k = after;
-  }
-  return k;
-}
-
-// a h + x, and x alone where the state begins with it.
-template <class Number>
-DEVICE Number advance_unless(bool begins, Number a, Number h, Number x) {
-  return begins ? x : advance(a, h, x);
-}
-
-// Whether the steps of a tile are finite, of all threads of the warp: then its decays are, too.
-template <int CHANNELS, class Real>
-DEVICE bool steps_finite(const Real (&total)[CHANNELS]) {
-  Real nothing = Real(0);
-#pragma unroll
-  for (int r = 0; r < CHANNELS; ++r) nothing += nothing_of(total[r]);
-  return !__any_sync(0xffffffffu, nothing != Real(0));
 }
 
 // x = a h + x if `wanted`.

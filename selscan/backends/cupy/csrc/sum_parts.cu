@@ -10,7 +10,9 @@ __global__ void __launch_bounds__(256) sum_parts(const __grid_constant__ SumArgu
   const long long blocks = (p.most + blockDim.x - 1) / blockDim.x;
   const Sum& x = p.sums[blockIdx.x / blocks];
   const long long i = blockIdx.x % blocks * blockDim.x + threadIdx.x;
-  const long long count = (long long)x.sizes[0] * x.sizes[1] * x.sizes[2] * x.sizes[3];
+  long long count = 1;
+#pragma unroll
+  for (int axis = 0; axis < 5; ++axis) count *= x.sizes[axis];
   if (x.count == 0 || i >= count) return;
   const int size = size_of(x.parts_dtype);
   const char* from = x.parts + i * size;
@@ -20,7 +22,7 @@ __global__ void __launch_bounds__(256) sum_parts(const __grid_constant__ SumArgu
   long long rest = i;
   char* to = x.result;
 #pragma unroll
-  for (int axis = 3; axis >= 0; --axis) {
+  for (int axis = 4; axis >= 0; --axis) {
     to += rest % x.sizes[axis] * x.steps[axis];
     rest /= x.sizes[axis];
   }

@@ -1,0 +1,231 @@
+"""The structs of the kernels that scan and move maps, as arguments.py has those of sequences."""
+
+import numpy as np
+
+from . import plan2d, plan2d_backward, plan_moves
+from .arguments import DTYPES, SIZES
+
+MAP_OPERAND = np.dtype(
+    [
+        ("data", "u8"),
+        *((x, "i8") for x in ("batch", "route", "channel", "state", "step", "row")),
+        ("dtype", "i4"),
+        ("ordered", "i4"),
+    ],
+    align=True,
+)
+_COMMON = ("channels", "length", "states", "routes", "pixels", "width", "channel_blocks")
+
+
+def _struct(operands, wide, integers):
+    fields = [*((x, MAP_OPERAND) for x in operands), ("table", "u8"), *((x, "i8") for x in wide)]
+    return np.dtype([*fields, *((x, "i4") for x in (*_COMMON, *integers))], align=True)
+
+
+FORWARD = _struct(
+    ("u", "delta", "B", "C", "y", "sums", "A", "D", "delta_bias", "saved"),
+    (),
+    ("staged", "state_step", "chunks", "mode", "whole", "softplus", "joined"),
+)
+BACKWARD = _struct(
+    (
+        "u", "delta", "B", "C", "dy", "du", "ddelta", "du_sums", "ddelta_sums",
+        "A", "D", "delta_bias", "saved", "dA", "dB", "dC", "dD", "ddelta_bias",
+    ),
+    ("part_b", "part_c"),
+    (
+        "slices", "walk", "staged", "chunks", "du_mode", "ddelta_mode", "whole", "parts",
+        "softplus", "joined",
+    ),
+)  # fmt: skip
+
+MOVE = np.dtype(
+    [
+        *((x, "u8") for x in ("source", "result", "list")),
+        *((x, "i8") for x in ("batch", "route", "channel", "column", "row", "size")),
+        *((x, "i4") for x in (
+            "routes", "channels", "width", "chunks", "length", "rows", "channel_blocks", "pitch",
+            "shift",
+        )),
+    ],
+    align=True,
+)  # fmt: skip
+
+
+class MapArguments:
+    """A struct without its addresses but that of the table; `fill` adds those.
+
+    `operands`: name in the struct -> (name of the address, bytes to add to it, fields).
+    """
+
+    def __init__(self, dtype, operands, table, values):
+        template = np.zeros((), dtype)
+        template["table"] = table
+        words = []
+        for name, (source, offset, fields) in operands.items():
+            for field, value in fields.items():
+                template[name][field] = value
+            words.append((dtype.fields[name][1] // 8, source, offset))
+        for name, value in values.items():
+            template[name] = value
+        self._dtype, self._words = dtype, words
+        self._template = np.frombuffer(template.tobytes(), np.int64).copy()
+
+    def fill(self, addresses):
+        """The struct with addresses by name; what is not given is null."""
+        words = self._template.copy()
+        for word, source, offset in self._words:
+            address = addresses.get(source)
+            if address is not None:
+                words[word] = address + offset
+        return np.ndarray((), self._dtype, words)
+
+
+def fields_of(problem, layout, axes):
+    """The fields of MapOperand for an operand that was checked."""
+
+    def step(axis):
+        return 0 if axis is None or layout.shape[axis] == 1 else layout.steps[axis]
+
+    fields = {
+        "batch": step(axes.b),
+        "route": step(axes.r),
+        "channel": step(axes.d),
+        "state": step(axes.n),
+        "dtype": DTYPES.index(layout.dtype),
+    }
+    if axes.is_map:
+        return fields | map_steps(problem.path, step(axes.h), step(axes.t))
+    if axes.t is None:
+        return fields
+    if problem.path.joined:  # the steps of all routes are one axis
+        fields["route"] = problem.length * step(axes.t)
+    return fields | {"step": step(axes.t), "ordered": 1}
+
+
+def map_steps(path, row, column):
+    """Steps of pixels from those of rows and columns."""
+    if path.width == 1:
+        return {"step": row}
+    return {"step": column, "row": row - path.width * column if path.height > 1 else 0}
+
+
+def saved_fields(problem):
+    """Of the states that a forward keeps."""
+    layout = plan2d.saved(problem)
+    names = ("batch", "route", "step", "state", "channel")
+    return dict(zip(names, layout.steps, strict=True)) | {"dtype": DTYPES.index(layout.dtype)}
+
+
+def sums_fields(problem, fields, mode):
+    """Of the sums of a result, in the order of memory that it has."""
+    if mode == plan2d.IN_PLACE:
+        return fields
+    size, pixels, dim = SIZES[problem.real], plan2d.pixels_of(problem), problem.dim
+    beside = fields["channel"] != 0 and abs(fields["channel"]) < abs(fields["step"])
+    channel, step = (1, dim) if beside and mode == plan2d.SCRATCH else (pixels, 1)
+    return {"batch": dim * pixels * size, "channel": channel * size, "step": step * size}
+
+
+def common(problem, channel_blocks):
+    """Integers that all structs have."""
+    return {
+        "channels": problem.dim,
+        "length": problem.length,
+        "states": problem.d_state,
+        "routes": problem.routes,
+        "pixels": plan2d.pixels_of(problem),
+        "width": problem.path.width,
+        "channel_blocks": channel_blocks,
+        "chunks": plan2d.chunks_of(problem),
+        "whole": plan2d.is_whole(problem.path),
+        "softplus": problem.softplus,
+        "joined": problem.path.joined,
+    }
+
+
+def forward_arguments(problem, operands, mapping, table):
+    """Arguments of scan2d_forward; `operands`: name -> (Layout, axes)."""
+    given = {
+        name: (name, 0, fields_of(problem, layout, axes))
+        for name, (layout, axes) in operands.items()
+    }
+    given["saved"] = "states", 0, saved_fields(problem)
+    if "y" in given:
+        sums = sums_fields(problem, given["y"][2], mapping.mode)
+        source = {plan2d.IN_PLACE: "y", plan2d.SCRATCH: "carries"}.get(mapping.mode, "nowhere")
+        given["sums"] = source, 0, sums
+    return MapArguments(
+        FORWARD,
+        given,
+        table,
+        common(problem, plan2d.channel_blocks(problem, mapping))
+        | {
+            "staged": mapping.staged,
+            "state_step": plan2d.state_step(problem, mapping),
+            "mode": mapping.mode,
+        },
+    )
+
+
+def backward_arguments(problem, operands, mapping, table, part_steps):
+    """Arguments of scan2d_backward; `part_steps`: result -> bytes between two parts."""
+    given = {
+        name: (name, 0, fields_of(problem, layout, axes))
+        for name, (layout, axes) in operands.items()
+    }
+    given["saved"] = "states", 0, saved_fields(problem)
+    modes, offset = plan2d_backward.sum_modes(problem), 0
+    sizes = plan2d_backward.scratch_sizes(problem)
+    for name, mode, size in zip(("du", "ddelta"), modes, sizes, strict=True):
+        place = {plan2d.IN_PLACE: (name, 0), plan2d.SCRATCH: ("carries", offset)}
+        fields = sums_fields(problem, given[name][2], mode)
+        given[f"{name}_sums"] = *place.get(mode, ("nowhere", 0)), fields
+        offset += size * SIZES[problem.real]
+    return MapArguments(
+        BACKWARD,
+        given,
+        table,
+        common(problem, plan2d_backward.channel_blocks(problem, mapping))
+        | {
+            "part_b": part_steps.get("dB", 0),
+            "part_c": part_steps.get("dC", 0),
+            "slices": plan2d_backward.slices(problem, mapping),
+            "walk": mapping.walk,
+            "staged": mapping.staged,
+            "du_mode": modes[0],
+            "ddelta_mode": modes[1],
+            "parts": plan2d_backward.route_parts(problem),
+        },
+    )
+
+
+class MoveArguments:
+    """The struct of move.cu without the addresses of source and result; with that of the list."""
+
+    def __init__(self, moved, mapping, table):
+        batch, route, channel, row, column = moved.steps
+        width = plan_moves.source_width(moved)
+        self._template = np.zeros((), MOVE)
+        for name, value in {
+            "list": table,
+            "batch": batch,
+            "route": route,
+            "channel": channel,
+            "column": column,
+            "row": row - width * column if moved.kernel == "gather" else 0,
+            "size": plan_moves.results(moved),
+            "routes": moved.path.routes,
+            "channels": moved.dim,
+            "width": width,
+            "chunks": plan_moves.chunks(moved, mapping),
+            "channel_blocks": plan_moves.channel_blocks(moved, mapping),
+            **mapping._asdict(),
+        }.items():
+            self._template[name] = value
+
+    def fill(self, addresses):
+        """The struct with the addresses of source and result."""
+        struct = self._template.copy()
+        struct["source"], struct["result"] = addresses["source"], addresses["result"]
+        return struct

@@ -1,0 +1,86 @@
+"""From a scan along a path, or a move, to its launches, as launches.py has it for sequences.
+
+Pure functions but for `upload`, which puts an array of the host on the device, once for a plan.
+"""
+
+from . import arguments2d, instances, plan, plan2d, plan2d_backward, plan_moves
+from .launches import Plan, number_of
+
+
+def forward_mapping(problem, operands, device):
+    """The mapping of a forward; `operands` may have no y."""
+    y = operands["y"][0] if "y" in operands else None
+    return plan2d.choose(problem, _element(problem, operands), y, device)
+
+
+def _element(problem, operands):
+    return plan.element_of(problem, operands["y" if "y" in operands else "u"][0].dtype)
+
+
+def forward_plan(problem, operands, device, upload, mapping=None):
+    """Plan of scan2d_forward; `operands`: name -> (Layout, axes). A mapping may be forced."""
+    mapping = mapping or forward_mapping(problem, operands, device)
+    table = upload(problem.path.table)
+    return Plan(
+        number_of(problem.device),
+        instances.FORWARD_2D,
+        instances.forward2d_name(_element(problem, operands), problem.state_dtype, mapping.lanes),
+        problem.batch * plan2d.channel_blocks(problem, mapping),
+        32 * mapping.warps,
+        plan2d.shared_bytes(problem, mapping),
+        arguments2d.forward_arguments(problem, operands, mapping, table.address),
+        table,
+    )
+
+
+def forward_scratch(problem, operands, device, mapping=None):
+    """Numbers of the arithmetic that a forward needs besides."""
+    if "y" not in operands:
+        return 0
+    mapping = mapping or forward_mapping(problem, operands, device)
+    return plan2d.scratch_size(problem, operands["y"][0], mapping.mode)
+
+
+def backward_plan(problem, operands, part_steps, device, upload, mapping=None):
+    """Plan of scan2d_backward; `part_steps`: result -> bytes between two parts."""
+    mapping = mapping or plan2d_backward.choose(problem, device)
+    element = plan.element_of(problem, operands["dy"][0].dtype)
+    table = upload(problem.path.table)
+    return Plan(
+        number_of(problem.device),
+        instances.BACKWARD_2D,
+        instances.backward_name(instances.BACKWARD_2D, element, problem.state_dtype),
+        plan2d_backward.blocks(problem, mapping),
+        32 * mapping.warps,
+        plan2d_backward.shared_bytes(problem, mapping),
+        arguments2d.backward_arguments(problem, operands, mapping, table.address, part_steps),
+        table,
+    )
+
+
+def backward_parts(problem, device, mapping=None):
+    """Parts of the gradients of B and C, and of those that are summed over the batch."""
+    mapping = mapping or plan2d_backward.choose(problem, device)
+    parts = plan2d_backward.slices(problem, mapping) * plan2d_backward.route_parts(problem)
+    return parts, problem.batch
+
+
+def backward_scratch(problem):
+    """Numbers of the arithmetic that a backward needs besides."""
+    return sum(plan2d_backward.scratch_sizes(problem))
+
+
+def move_plan(moved, device, upload, mapping=None):
+    """Plan of move.cu. A mapping may be forced."""
+    mapping = mapping or plan_moves.choose(moved, device)
+    table = upload(plan_moves.list_of(moved, mapping))
+    return Plan(
+        number_of(moved.device),
+        instances.MOVE,
+        instances.move_name(moved.dtype, plan_moves.STORED[moved.dtype], plan_moves.adds(moved)),
+        plan_moves.blocks(moved, mapping),
+        plan_moves.THREADS,
+        plan_moves.shared_bytes(moved, mapping),
+        arguments2d.MoveArguments(moved, mapping, table.address),
+        table,
+    )

@@ -1,0 +1,117 @@
+"""Bytes that the kernels of maps load and store, counted in the emulator, and those of the plan."""
+
+import functools
+
+import numpy as np
+import pytest
+from map_strategies import make_map_problem, with_dy
+
+from selscan.arrays.numpy import NumPyArrays
+from selscan.backends.cupy import plan2d, plan2d_backward
+from selscan.backends.cupy.instances import BACKWARD_2D, FORWARD_2D
+from selscan.backends.cupy.paste import SOURCES, paste
+from selscan.backends.cupy.plan2d import Mapping
+from selscan.ops import contract2d, scan2d
+from selscan.paths import cross
+
+from . import Module, maps, scans
+
+COUNTER = "__device__ long long counted;\n"
+READ = """
+__global__ void read_counter(long long* to) {
+  *to = counted;
+  counted = 0;
+}
+"""
+# Where a kernel loads and stores, and what is counted there.
+PLACES = {
+    "DEVICE void load(Number (&x)[WIDTH], const char* at, int dtype) {": "sizeof(Element) * WIDTH",
+    "DEVICE void store(Real (&x)[WIDTH], char* at, int dtype) {": "sizeof(Element) * WIDTH",
+    "      if (to.adds) value += sum;": "(1 + to.adds) * sizeof(Real) * (to.x.mode != RESIDENT)",
+    "      if (to.adds) value += to.sum(row, at);": (
+        "to.adds * sizeof(Real) * (to.x.mode != RESIDENT)"
+    ),
+}
+
+
+@functools.cache
+def module(file, name):
+    """A kernel that counts, and the one that tells."""
+    text = paste(file, SOURCES)
+    for place, size in PLACES.items():
+        assert text.count(place) == 1, place
+        text = text.replace(place, f"{place} counted += {size};")
+    made = Module(COUNTER + text + READ, [name, "read_counter"], file=file)
+    kernel = made.get_function(name)
+    kernel.max_dynamic_shared_size_bytes = scans.DEVICE.shared_per_block
+    return kernel, made.get_function("read_counter")
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Bytes of each launch of a kernel of maps, by its file."""
+    found = {}
+
+    def launch(plan, addresses, runs_on=None):
+        if isinstance(plan, list) or plan.file not in (FORWARD_2D, BACKWARD_2D):
+            scans.Emulated.launch(plan, addresses)
+            return
+        kernel, read = module(plan.file, plan.name)
+        plan.launch(kernel, addresses)
+        total = np.zeros(1, np.int64)
+        read((1,), (1,), (total,))
+        found[plan.file] = int(total[0])
+
+    monkeypatch.setattr(maps.Emulated, "launch", staticmethod(launch))
+    return found
+
+
+def checked(problem):
+    """The Problem."""
+    arrays = {x: problem[x] for x in scan2d.ARGUMENTS}
+    return contract2d.check("scan2d", scans.layouts_of(NumPyArrays(), arrays), problem["path"])
+
+
+def coefficients(call, blocks):
+    """Bytes of B and C, which the channels of a block share."""
+    size = plan2d.BYTES[call.layouts["B"].dtype]
+    return call.batch * blocks * call.routes * call.length * 2 * call.d_state * size
+
+
+@pytest.mark.parametrize("mode", [plan2d.SCRATCH, plan2d.RESIDENT])
+@pytest.mark.parametrize("merge", [True, False])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_the_plan_knows_the_bytes_of_a_scan(counted, dtype, merge, mode):
+    problem = make_map_problem(cross(9, 7), d=11, n=3, dtype=dtype, merge=merge)
+    call = checked(problem)
+    mapping = Mapping(8, 1, 3, mode)
+
+    y = maps.forward(**problem, mapping=mapping)
+
+    layout = scans.layouts_of(NumPyArrays(), {"y": y})["y"]
+    merged = plan2d.sum_mode(call, layout)
+    used = mapping._replace(mode=mode if merged and mode == plan2d.RESIDENT else merged)
+    elements = call.batch * call.dim * plan2d.pixels_of(call)
+    shared = coefficients(call, plan2d.channel_blocks(call, used))
+    assert counted[FORWARD_2D] == elements * plan2d.traffic(call, used, layout) + shared
+
+    maps.backward(with_dy(problem)["dy"], **problem)
+
+    shared = coefficients(call, plan2d_backward.channel_blocks(call, of_backward(call)))
+    assert counted[BACKWARD_2D] == elements * plan2d_backward.traffic(call, layout) + shared
+
+
+def of_backward(call):
+    return plan2d_backward.choose(call, scans.DEVICE)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "mode", "bytes_moved"),
+    [("bfloat16", plan2d.SCRATCH, 42), ("bfloat16", plan2d.RESIDENT, 18), ("float32", 1, 60)],
+)
+def test_what_a_pixel_of_a_channel_costs(dtype, mode, bytes_moved):
+    problem = make_map_problem(cross(9, 7), d=11, n=1, dtype=dtype)
+    call = checked(problem)
+    layout = scans.layouts_of(NumPyArrays(), {"u": problem["u"]})["u"]
+
+    assert plan2d.traffic(call, Mapping(8, 1, 1, mode), layout) == bytes_moved

@@ -1,0 +1,165 @@
+"""Plans of scans along paths and of moves on a GPU: pure functions, no GPU and no emulator."""
+
+import numpy as np
+import pytest
+from devices import Host
+from hypothesis import given
+from map_strategies import map_problems
+
+from selscan.arrays.layouts import Layout, dense_steps
+from selscan.arrays.numpy import NumPyArrays
+from selscan.backends.cupy import (
+    arguments2d,
+    instances,
+    launches2d,
+    plan,
+    plan2d,
+    plan2d_backward,
+    plan_moves,
+)
+from selscan.ops import contract2d, path_contract, scan2d
+from selscan.paths import Path, cross
+
+H200 = plan.Device()
+
+
+def layout(shape, dtype="bfloat16", size=2):
+    return Layout(shape, dense_steps(shape, range(len(shape)), size), dtype)
+
+
+def problem(path=None, b=128, d=96, n=1, dtype="bfloat16"):
+    """A Problem without arrays, and the layout of y."""
+    path = path or cross(56, 56)
+    size, k = plan2d.BYTES[dtype], path.routes
+    of = {
+        "u": layout((b, d, path.height, path.width), dtype, size),
+        "delta": layout((b, k, d, path.height, path.width), dtype, size),
+        "A": layout((k, d, n), "float32", 4),
+        **{x: layout((b, k, n, path.height, path.width), dtype, size) for x in "BC"},
+    }
+    return contract2d.check("scan2d", of, path, True, False, "cuda:1"), of["u"]
+
+
+def planned(call, y):
+    """The plan of a forward."""
+    operands = {x: (v, call.axes[x]) for x, v in call.layouts.items()}
+    operands["y"] = y, contract2d.maps_axes(4, call.routes > 1)
+    return launches2d.forward_plan(call, operands, H200, Host)
+
+
+@given(given_problem=map_problems())
+def test_what_planning_picks_fits_and_covers_all_channels(given_problem):
+    arrays = {x: given_problem[x] for x in scan2d.ARGUMENTS if x in given_problem}
+    found = NumPyArrays()
+    layouts = {x: found.layout("scan2d", x, found.signature(v)) for x, v in arrays.items()}
+    call = contract2d.check("scan2d", layouts, given_problem["path"])
+    y = contract2d.output_layout(layouts["u"], call.path, given_problem["merge"])
+
+    element = plan.element_of(call, y.dtype)
+    forward = plan2d.choose(call, element, y, H200)
+    backward = plan2d_backward.choose(call, H200)
+
+    assert plan2d.shared_bytes(call, forward) <= H200.shared_per_block
+    assert plan2d.channel_blocks(call, forward) * plan2d.slots_of(call, forward) >= call.dim
+    name = instances.forward2d_name(element, call.state_dtype, forward.lanes)
+    assert name in instances.INSTANCES[instances.FORWARD_2D]
+    assert plan2d_backward.shared_bytes(call, backward) <= H200.shared_per_block
+    blocks = plan2d_backward.slices(call, backward) * backward.walk
+    assert blocks >= plan2d_backward.channel_blocks(call, backward)
+
+
+@pytest.mark.parametrize("size", [7, 14, 312])
+def test_small_maps_are_summed_on_the_chip_and_large_ones_in_memory(size):
+    call, y = problem(cross(size, size), n=1)
+    mapping = plan2d.choose(call, "bfloat16", y, H200)
+
+    wanted = plan2d.RESIDENT if size < 50 else plan2d.SCRATCH
+    assert mapping.mode == wanted
+    most = {plan2d.RESIDENT: 18, plan2d.SCRATCH: 42}[wanted]
+    assert plan2d.traffic(call, mapping, y) == most
+    scratch = launches2d.forward_scratch(call, {"y": (y, None)}, H200, mapping)
+    assert scratch == (0 if wanted == plan2d.RESIDENT else 128 * 96 * size**2)
+
+
+def test_steps_have_64_bits():
+    """More than 2**31 numbers, also in one batch element, and their bytes beyond that."""
+    call, y = problem(cross(1300, 1300), b=2, d=700)
+    struct = planned(call, y).arguments.fill({})
+    pixels = 1300 * 1300
+
+    assert call.batch * call.routes * call.dim * pixels > 2**32
+    assert struct["delta"]["batch"] == 4 * 700 * pixels * 2
+    assert struct["delta"]["route"] == 700 * pixels * 2
+    assert struct["sums"]["batch"] == 700 * pixels * 4
+
+
+def test_many_channels_are_blocks_of_one_axis_of_the_grid():
+    call, y = problem(cross(2, 2), b=3, d=70_000)
+    made = planned(call, y)
+
+    assert made.grid == 3 * -(-70_000 // (made.block // 32 * _rows(made)))
+    assert made.device == 1
+
+
+def _rows(made):
+    lanes = int(made.name.rpartition(",")[2].removesuffix(">"))
+    return plan.Shape.of("float32", lanes).rows
+
+
+@pytest.mark.parametrize(
+    ("axes", "path", "fields"),
+    [
+        ((0, 1, 2, 3), cross(4, 5), {"step": 4, "row": 0, "channel": 80}),
+        ((0, 2, 3, 1), cross(4, 5), {"step": 12, "row": 0, "channel": 4}),
+        ((0, 1, 3, 2), cross(4, 5), {"step": 16, "row": 4 - 5 * 16, "channel": 80}),
+        ((0, 1, 2, 3), cross(4, 1), {"step": 4, "row": 0, "channel": 16}),
+        ((0, 1, 2, 3), cross(1, 5), {"step": 4, "row": 0, "channel": 20}),
+    ],
+)
+def test_the_steps_of_pixels_are_those_of_the_array(axes, path, fields):
+    shape = (2, 3, path.height, path.width)
+    array = np.zeros([shape[i] for i in axes], np.float32).transpose(np.argsort(axes))
+    call, _ = problem(path, b=2, d=3)
+    given_layout = Layout(shape, array.strides, "float32")
+
+    found = arguments2d.fields_of(call, given_layout, contract2d.maps_axes(4, True))
+
+    assert {x: found.get(x, 0) for x in fields} == fields
+    for pixel in range(path.height * path.width):
+        i, j = divmod(pixel, path.width)
+        offset = pixel * found["step"] + i * found.get("row", 0)
+        assert offset == i * array.strides[2] + j * array.strides[3]
+
+
+def test_more_states_than_shared_memory_has_room_for_are_refused():
+    call, y = problem(cross(4, 4), n=40_000)
+    with pytest.raises(ValueError, match=r"^scan2d: d_state must be small enough for the 232448"):
+        plan2d.choose(call, "bfloat16", y, H200)
+    with pytest.raises(ValueError, match=r"^scan2d: d_state must be small enough for the 232448"):
+        plan2d_backward.choose(call, H200)
+
+
+def test_routes_of_a_joined_path_have_parts_of_their_own_where_they_share_maps():
+    path = Path.of(4, 4, "h", "v", joined=True)
+    of = {
+        "u": layout((1, 8, 4, 4)),
+        "delta": layout((1, 1, 8, 4, 4)),
+        "A": layout((1, 8, 2), "float32", 4),
+        "B": layout((1, 1, 2, 4, 4)),
+        "C": layout((1, 1, 2, 32)),
+    }
+    call = contract2d.check("scan2d", of, path)
+
+    assert plan2d_backward.route_parts(call) == 2
+    assert launches2d.backward_parts(call, H200) == (2, 1)
+    assert plan2d_backward.sum_modes(call) == (plan2d.SCRATCH, plan2d.SCRATCH)
+    assert launches2d.backward_scratch(call) == 2 * 8 * 16
+
+
+def test_a_chunk_of_a_move_has_whole_sectors_of_columns():
+    path = cross(312, 312)
+    steps = (2 * 96 * 312**2, 0, 2 * 312**2, 2 * 312, 2)
+    moved = path_contract.Moved("gather", path, 2, 96, "bfloat16", steps, None, "cuda:0")
+    mapping = plan_moves.choose(moved, H200)
+
+    assert mapping.length // 312 >= 16
