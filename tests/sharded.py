@@ -76,6 +76,8 @@ def main():
         results = Spec(batch, channels), Spec(batch, channels)
         check("scan", scan, SHAPES, results, batch, channels)
         check("groups", scan, grouped, results, batch, channels)
+    constant = SHAPES | dict.fromkeys("BC", (D, N))
+    check("constant", scan, constant, results, batch, channels)
     k, l = PATH.table.shape
     maps = {"u": (B, D, 5, 6), "delta": (B, k, D, l), "A": (k, D, N)}
     maps |= dict.fromkeys("BC", (B, k, N, l))

@@ -30,7 +30,8 @@ def over_batches(operation, places):
         given, made = places(*map(one, arrays, is_batched))
         for axis in (0, 1):  # of a Place
             old = [place[axis] for place in given]
-            if None not in [at for at, new in zip(old, is_batched, strict=True) if new]:
+            needed = [at for at, new in zip(old, is_batched, strict=True) if new]
+            if None not in needed + [place[axis] for place in made]:
                 joined = map(join, arrays, old, is_batched, [size] * len(old))
                 results = mapped(*joined)
                 results = [split(x, p[axis], size) for x, p in zip(results, made, strict=True)]

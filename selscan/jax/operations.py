@@ -66,8 +66,11 @@ class Call(NamedTuple):
     def place(self, axes):
         return Place(axes.b, axes.d if self.joins_channels else None)
 
-    def states_place(self):
-        return Place(0, 1, 2) if self.joins_channels else Place(0, None)
+    def states_place(self, problem):
+        """Without B or C over time there are no groups that could be joined: one has them all."""
+        if not self.joins_channels:
+            return Place(0, None)
+        return Place(0, None if problem.constant_b and problem.constant_c else 1, 2)
 
     def channels(self, *arrays):
         """Channels, their groups, and the channels of a vector (partition.py)."""
@@ -106,7 +109,7 @@ def forward(call, keep_states, want_last, want_y=True):
     def places(*arrays):
         problem = call.problem(arrays)
         made = [call.place(problem.axes["u"])] * want_y + [call.place(STATE_AXES)] * want_last
-        return call.places(problem), made + [call.states_place()] * keep_states
+        return call.places(problem), made + [call.states_place(problem)] * keep_states
 
     return call.operation(operation, places)
 
@@ -136,6 +139,7 @@ def backward(call, has_last):
         if prepared.plan is None:
             results = [_no_gradient(problem, x, incoming[1:]) for x in call.differentiable()]
             return alike([*results, *arrays])[: len(results)]
+        assert states.size == prepared.states.layout.shape[0]
         results = calls.run(request, prepared, (*inputs, *incoming), states.ravel())
         pairs = zip(prepared.sinks.all, results, strict=True)
         return [_by_element(problem, sink, result) for sink, result in pairs]
@@ -144,7 +148,7 @@ def backward(call, has_last):
         problem = call.problem(arrays[: len(call.names)])
         made = [call.place(_by_batch(problem.axes[name])) for name in call.differentiable()]
         incoming = [call.place(problem.axes["u"])] + [call.place(STATE_AXES)] * has_last
-        return [*call.places(problem), call.states_place(), *incoming], made
+        return [*call.places(problem), call.states_place(problem), *incoming], made
 
     return call.operation(operation, places)
 

@@ -112,11 +112,10 @@ class Cut:
 
     def _axis(self, shape, place):
         """The axis of an array along which channels are cut, or None."""
-        if place.d is None or not self._over_channels:
+        if not self._over_channels:
             return None
-        if shape[place.d] in (self._d, self._groups) and shape[place.d] > 1:
-            return place.d
-        return place.r
+        size = 1 if place.d is None else shape[place.d]
+        return place.d if size in (self._d, self._groups) and size > 1 else place.r
 
     def _is_cut(self, shape, place):
         return not self._over_channels or self._axis(shape, place) is not None
