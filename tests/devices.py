@@ -156,6 +156,9 @@ class NumbaArray:
         context = SimpleNamespace(device=SimpleNamespace(id=device))
         self.gpu_data = SimpleNamespace(context=context)
 
+    def copy_to_host(self):
+        return self.host.copy()
+
 
 def install_cupy(patch, devices):
     """A module cupy, with a current device and streams; what it allocates is NaN."""
@@ -205,5 +208,9 @@ def install_numba(patch):
         dense = np.full([shape[axis] for axis in order], np.nan, dtype)
         return NumbaArray(dense.transpose(np.argsort(order)), device=number)
 
+    def copy_to(array, host, number):
+        array.host[...] = host
+
     patch.setattr(numba_gpu, "allocate", allocate)
+    patch.setattr(numba_gpu, "copy_to", copy_to)
     patch.setattr(find._on_cuda, "data", {})

@@ -33,7 +33,7 @@ def run(name, options):
         return choose(problem, element, device)
 
     def planned_by(function):
-        ops._prepare_forward.cache_clear()
+        ops.prepare_forward.cache_clear()
         return mock.patch.object(plan, "choose", function)
 
     calls = [peers.ours(inputs, shape, "forward", options) for inputs in sets]
@@ -50,7 +50,7 @@ def run(name, options):
         note = f"{estimate:.0f} cycles" + (f", {CHOSEN}" if mapping == best else "")
         values = quantiles(clock.times)
         yield Row(name, case, "forward", "sweep", **values, unit="us", threads=0, note=note)
-    ops._prepare_forward.cache_clear()
+    ops.prepare_forward.cache_clear()
 
 
 def tables(rows, rates):
