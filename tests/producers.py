@@ -70,8 +70,9 @@ class Versioned(ctypes.Structure):
 READ_ONLY, COPIED = 1, 2  # DLPACK_FLAG_BITMASK_*
 CODES = {"i": 0, "u": 1, "f": 2, "V": 4, "c": 5, "b": 6}  # of NumPy's kinds; V is ml_dtypes'
 _api = ctypes.pythonapi
-_api.PyCapsule_New.restype = ctypes.py_object
-_api.PyCapsule_New.argtypes = c_void_p, ctypes.c_char_p, c_void_p
+# Prototypes of our own: what is set on the functions of ctypes.pythonapi is set for all libraries.
+_new_type = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, ctypes.c_char_p, c_void_p)
+_new = _new_type(("PyCapsule_New", _api))
 # The destructor's argument must not be counted as a reference: the capsule is on its way out.
 _valid = ctypes.PYFUNCTYPE(ctypes.c_int, c_void_p, ctypes.c_char_p)(("PyCapsule_IsValid", _api))
 _pointer = ctypes.PYFUNCTYPE(c_void_p, c_void_p, ctypes.c_char_p)(("PyCapsule_GetPointer", _api))
@@ -119,7 +120,7 @@ class Counted(Shared):
         address = ctypes.addressof(managed)
         self._alive[address] = managed
         self.made += 1
-        return _api.PyCapsule_New(address, self._name, ctypes.cast(self._destructor, c_void_p))
+        return _new(address, self._name, ctypes.cast(self._destructor, c_void_p))
 
     def _delete(self, address):
         del self._alive[address]  # KeyError, and a failing test, if it comes twice

@@ -78,6 +78,25 @@ def run_page(page):
         run_block(code, line, page, namespace)
 
 
+@pytest.fixture
+def patches_undone(monkeypatch):
+    """What pages patch is as before when they end, also where they leave it on."""
+    if importlib.util.find_spec("torch") is None:
+        yield
+        return
+    made, patch = [], selscan.compat.patch
+
+    def noted(*arguments, **keywords):
+        made.append(patch(*arguments, **keywords))
+        return made[-1]
+
+    monkeypatch.setattr(selscan.compat, "patch", noted)
+    yield
+    for each in reversed(made):
+        each.undo()
+
+
+@pytest.mark.usefixtures("patches_undone")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_python_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from moving import DTYPES, assert_same, maps, numbers, sequences
 from path_strategies import paths
-from test_threads import threads  # noqa: F401 a fixture
 
 import reference
 import selscan
@@ -211,13 +210,13 @@ MANY = {
 
 
 @pytest.mark.parametrize("path", MANY.values(), ids=MANY)
-def test_the_number_of_threads_does_not_change_a_bit(threads, path):  # noqa: F811
+def test_the_number_of_threads_does_not_change_a_bit(scan_threads, path):
     rng = np.random.default_rng(0)
     y = rng.standard_normal((2, path.routes, 19, path.length), np.float32)
     x = np.moveaxis(rng.standard_normal((2, path.height, path.width, 37), np.float32), -1, 1)
     found = []
     for count in (1, 2):
-        threads(count)
+        scan_threads(count)
         moved = selscan.scatter(y, path), selscan.scatter(y, path, False), selscan.gather(x, path)
         found.append([z.tobytes() for z in moved])
     assert found[0] == found[1]

@@ -9,7 +9,6 @@ from harness import Backend, scan2d_gradients
 from map_strategies import FORMS, PATHS, make_map_problem, with_dy
 from test_runtime_memory import peak_of
 from test_scratch import assert_in_bounds
-from test_threads import threads  # noqa: F401 a fixture
 
 import selscan
 from selscan.paths import Path, cross
@@ -25,9 +24,9 @@ STATES = ROUTES // 256  # at chunk starts
 
 
 @pytest.fixture
-def two_threads(threads):  # noqa: F811
+def two_threads(scan_threads):
     """Scratch is for each thread."""
-    threads(2)
+    scan_threads(2)
 
 
 def peak_beyond(function, **problem):

@@ -60,7 +60,10 @@ def test_nan_stays_in_its_channel_and_its_future(backend, name, problem, data):
 @given(problem=problems(needed={"D", "delta_bias"}, **nonempty, **bdl), data=st.data())
 def test_nan_in_a_parameter_stays_in_its_channel(backend, name, problem, data):
     (y, _), (bad, (d, *_)) = backend.scan(**problem), spoiled(problem, name, data)
-    y[:, d] = np.nan
+    # Of A all that comes behind a first step, which has no state to decay.
+    where = np.isnan(expected(bad)[0][0][:, d])
+    assert where.all() or name == "A"
+    y[:, d] = np.where(where, np.nan, y[:, d])
     assert_same(backend.scan(**bad)[0], y)
 
 

@@ -21,7 +21,7 @@ GUARD = -12345
 def segments_of_chunk(args, scratch, b, c, found):
     """Write (first row, rows, restarts) of each segment of a chunk; the number of them."""
     table = segments.segment_table(args, scratch)
-    segments.find_segments(args, table, b, c)
+    segments.find_segments(args, table, b, 0, c)
     _, m = chunk_start(args, c)
     count = segments.segments_of(table)
     for i in range(count):
@@ -30,8 +30,9 @@ def segments_of_chunk(args, scratch, b, c, found):
 
 
 def arguments(seq_idx, length, chunk, reverse):
-    """The argument array of a scan, as far as segments look at it."""
+    """The argument array of a scan with an initial state, as far as segments look at it."""
     args = np.zeros(at.END, np.int64)
+    args[at.INITIAL_STATE] = 1  # an address, which nobody follows
     args[at.LENGTH], args[at.CHUNK], args[at.REVERSE] = length, chunk, reverse
     args[at.CHUNKS] = -(-length // chunk)
     if seq_idx is not None:
@@ -174,3 +175,16 @@ def test_a_table_that_was_used_before_is_found_anew():
 
     assert (many, few) == (4, 1)
     assert tuple(found[0]) == (0, 4, 0)
+
+
+def test_without_an_initial_state_the_first_step_begins_one():
+    args = arguments(None, 9, 4, False)
+    args[at.INITIAL_STATE] = 0
+    table, found = np.full(segments.table_size(4) // 8, GUARD), np.zeros((4, 3), np.int64)
+
+    begins = []
+    for c in range(3):
+        segments_of_chunk(args, address(table), 0, c, found)
+        begins.append(int(found[0, 2]))
+
+    assert begins == [1, 0, 0]

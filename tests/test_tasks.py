@@ -53,7 +53,7 @@ def hold(job, worker, first, last):
 @pytest.fixture(scope="module")
 def pool():
     """One with threads of its own."""
-    run._compile(run._THREADS, "launcher")
+    run._compile(run.THREADS, "launcher")
     made = threads.Pool()
     made.grow(3)
     return made

@@ -83,7 +83,7 @@ def plan(elements, tasks, at_once=1):
 def test_a_call_takes_no_more_threads_than_it_has_work_for(monkeypatch, given, expected):
     monkeypatch.setattr(threads, "wanted", lambda of_library: 4)
 
-    assert run._workers(given, None) == expected
+    assert run.workers_of(given, None) == expected
 
 
 @pytest.mark.parametrize(("by_numba", "by_torch"), [(2, 2), (1, 1)])
@@ -112,7 +112,7 @@ import numba, torch
 from selscan.backends.cpu import run, threads
 
 wanted = []
-run._workers = lambda plan, of_library: wanted.append(threads.wanted(of_library)) or 1
+run.workers_of = lambda plan, of_library: wanted.append(threads.wanted(of_library)) or 1
 
 def number(*inputs):
     selscan.scan(*inputs)

@@ -13,6 +13,7 @@ letter is the one of eight steps before. What a model needs for that it must kee
 
 import argparse
 import os
+import signal
 from pathlib import Path
 
 import torch
@@ -129,6 +130,8 @@ if __name__ == "__main__":
     parser.add_argument("--sequence-parallel", action="store_true")
     parser.add_argument("--checkpoint", metavar="FOLDER")
     parser.add_argument("--every", type=int, default=10, help="steps between two lines")
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends in silence where `head` has enough
     main(**vars(parser.parse_args()))
     if dist.is_initialized():
         dist.destroy_process_group()

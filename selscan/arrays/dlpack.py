@@ -48,10 +48,13 @@ class _Versioned(ctypes.Structure):
 
 
 _STRUCTS = {b"dltensor": _Managed, b"dltensor_versioned": _Versioned}
-_is_valid = ctypes.pythonapi.PyCapsule_IsValid
-_is_valid.argtypes = ctypes.py_object, ctypes.c_char_p
-_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_pointer.argtypes, _pointer.restype = (ctypes.py_object, ctypes.c_char_p), c_void_p
+# Prototypes of our own: what is set on the functions of ctypes.pythonapi is set for all libraries.
+_is_valid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_IsValid", ctypes.pythonapi)
+)
+_pointer = ctypes.PYFUNCTYPE(c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
 
 
 def _managed(capsule):

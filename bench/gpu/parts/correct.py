@@ -113,7 +113,8 @@ def excess(got, want, bounds, dtype):
         if y is None or y.size == 0:
             continue
         limit = tolerance.bounds * np.finfo(dtype).eps * bound[..., None] + tolerance.underflow
-        rounding = half_unit(parts(y), x.real.dtype) if x.real.dtype != dtype else 0.0
+        narrow = x.dtype.kind not in "iu" and x.real.dtype != dtype  # integers are not rounded
+        rounding = half_unit(parts(y), x.real.dtype) if narrow else 0.0
         with np.errstate(invalid="ignore"):
             errors = np.maximum(abs(parts(x) - parts(y)) - rounding, 0.0) / limit
         errors[parts(x) == parts(y)] = 0.0  # infinity too
