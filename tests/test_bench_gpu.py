@@ -8,7 +8,7 @@ import pytest
 
 from bench.gpu import __main__ as command
 from bench.gpu import outcomes, results, worker
-from bench.gpu.parts import PARTS
+from bench.gpu.parts import PARTS, correct
 from bench.rows import Row, quantiles
 
 # ---- processes -----------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def test_the_kernels_are_checked_in_the_emulator(tmp_path, capsys):
     head, rows = results.read(tmp_path / "result.json")
     assert status == 0
     assert head["command"][0] == "--emulate"
-    assert {row.mode for _, row in rows if row.p50 is not None} <= {"scan", "step", "backward"}
+    assert {row.mode for _, row in rows if row.p50 is not None} <= {*correct.OPS, *correct.MAP_OPS}
     assert any(row.p50 is not None and row.p50 < 1 for _, row in rows)
     assert "Kernels against float64" in (tmp_path / "report.md").read_text()
     assert "Kernels against float64" in capsys.readouterr().out
