@@ -45,7 +45,8 @@ def test_a_mixer_takes_tensors_of_floats(mixer, value, got, hint):
 
 
 @pytest.mark.parametrize("name", ["vim_tiny", "vmamba_tiny_s1l8"])
-def test_a_compiled_model_says_so_too(name):
+def test_a_compiled_model_says_so_too(name, request):
+    request.addfinalizer(torch._dynamo.reset)  # it does not compile again what has raised
     compiled = torch.compile(small(name), backend="eager")
 
     with pytest.raises(TypeError, match=r"^forward: images must be a torch tensor of floats; got "):
