@@ -269,7 +269,7 @@ def test_an_index_that_does_not_fit_is_refused(index, change, message):
     [
         "https://example.org/weights.pth",
         "http://example.org/owner/name",
-        "file:///tmp/weights.pth",
+        "file:///weights.pth",
         "hf://owner/name",
         f"https://example.org/{'x' * 300}.pth",
     ],
