@@ -50,22 +50,6 @@ def as_real(x):
     return torch.view_as_real(x).flatten(-2)
 
 
-def selective_scan_ref(
-    u,
-    delta,
-    A,
-    B,
-    C,
-    D=None,
-    z=None,
-    delta_bias=None,
-    delta_softplus=False,
-    return_last_state=False,
-):
-    """`selective_scan_fn`."""
-    return selective_scan_fn(u, delta, A, B, C, D, z, delta_bias, delta_softplus, return_last_state)
-
-
 def inputs_of_scan(
     xz, conv1d_weight, conv1d_bias, x_proj_weight, delta_proj_weight, A, B, C, B_bias, C_bias
 ):
@@ -150,29 +134,6 @@ def projected(y, weight, bias):
     return F.linear(y.transpose(1, 2), weight, bias if bias is None else bias.to(weight.dtype))
 
 
-def mamba_inner_ref(
-    xz,
-    conv1d_weight,
-    conv1d_bias,
-    x_proj_weight,
-    delta_proj_weight,
-    out_proj_weight,
-    out_proj_bias,
-    A,
-    B=None,
-    C=None,
-    D=None,
-    delta_bias=None,
-    B_proj_bias=None,
-    C_proj_bias=None,
-    delta_softplus=True,
-):
-    """`mamba_inner_fn`."""
-    weights = conv1d_weight, conv1d_bias, x_proj_weight, delta_proj_weight
-    rest = B, C, D, delta_bias, B_proj_bias, C_proj_bias, delta_softplus
-    return mamba_inner_fn(xz, *weights, out_proj_weight, out_proj_bias, A, *rest)
-
-
 def bimamba_inner_fn(
     xz,
     conv1d_weight,
@@ -204,28 +165,9 @@ def bimamba_inner_fn(
     return projected(sum(both), out_proj_weight, out_proj_bias)
 
 
-def bimamba_inner_ref(
-    xz,
-    conv1d_weight,
-    conv1d_bias,
-    x_proj_weight,
-    delta_proj_weight,
-    out_proj_weight,
-    out_proj_bias,
-    A,
-    A_b,
-    B=None,
-    C=None,
-    D=None,
-    delta_bias=None,
-    B_proj_bias=None,
-    C_proj_bias=None,
-    delta_softplus=True,
-):
-    """`bimamba_inner_fn`."""
-    weights = conv1d_weight, conv1d_bias, x_proj_weight, delta_proj_weight
-    rest = B, C, D, delta_bias, B_proj_bias, C_proj_bias, delta_softplus
-    return bimamba_inner_fn(xz, *weights, out_proj_weight, out_proj_bias, A, A_b, *rest)
+selective_scan_ref = selective_scan_fn
+mamba_inner_ref = mamba_inner_fn
+bimamba_inner_ref = bimamba_inner_fn
 
 
 class SelectiveScanFn:
