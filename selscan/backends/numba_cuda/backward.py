@@ -22,7 +22,7 @@ the first. In each, its threads
     3. walk back, and leave what each state adds to sums over states and over channels;
     4. sum up: over the states for du, ddelta and dz, over the block's channels for dB and dC.
 
-dB and dC have a part for each slice, and what has no batch axis one for each batch entry; sums.py
+dB and dC have a part for each slice, and what has no batch axis one for each batch entry; moves.py
 adds the parts. Nothing depends on the order of blocks or threads.
 """
 
