@@ -163,3 +163,23 @@ def test_a_chunk_of_a_move_has_whole_sectors_of_columns():
     mapping = plan_moves.choose(moved, H200)
 
     assert mapping.length // 312 >= 16
+
+
+def test_structs_are_scalars():
+    call, y = problem()
+    moved = path_contract.check_gather(layout((2, 6, 56, 56)), cross(56, 56))
+    addresses = {"source": 64, "result": 128}
+
+    for made in (planned(call, y), launches2d.move_plan(moved, H200, Host)):
+        assert type(made.arguments.fill(addresses)) is np.void
+
+
+def test_more_channels_than_kernels_count_are_refused():
+    call, y = problem(path=cross(2, 2), b=1, d=plan.LARGEST + 1)
+    moved = path_contract.check_gather(layout((1, plan.LARGEST + 1, 2, 2)), cross(2, 2))
+    refused = rf"d must be at most {plan.LARGEST} on a GPU; got {plan.LARGEST + 1}\.$"
+
+    with pytest.raises(ValueError, match=rf"^scan2d: {refused}"):
+        planned(call, y)
+    with pytest.raises(ValueError, match=rf"^gather: {refused}"):
+        launches2d.move_plan(moved, H200, Host)

@@ -68,7 +68,7 @@ def test_a_program_for_another_device_is_refused():
 
     assert str(caught.value) == (
         "scan: traced JAX arrays must be on the CPU in this version; got a program for another "
-        "device. Call it outside of jax.jit and other transforms."
+        "device. Move the arrays to the CPU."
     )
 
 

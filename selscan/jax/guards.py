@@ -100,7 +100,7 @@ def ready(function, array, block):
 def _refuse_platform(*_, function, block):
     raise BackendUnavailable(
         f"{function}: traced JAX arrays must be on the CPU in this version; got a program for "
-        "another device. Call it outside of jax.jit and other transforms."
+        "another device. Move the arrays to the CPU."
     )
 
 

@@ -78,7 +78,7 @@ class MapArguments:
             address = addresses.get(source)
             if address is not None:
                 words[word] = address + offset
-        return np.ndarray((), self._dtype, words)
+        return np.ndarray((), self._dtype, words)[()]  # as in arguments.py
 
 
 def fields_of(problem, layout, axes):
@@ -228,4 +228,4 @@ class MoveArguments:
         """The struct with the addresses of source and result."""
         struct = self._template.copy()
         struct["source"], struct["result"] = addresses["source"], addresses["result"]
-        return struct
+        return struct[()]

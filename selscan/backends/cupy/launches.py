@@ -40,7 +40,7 @@ def number_of(device):
 
 def forward_plan(problem, operands, device, mapping=None):
     """Plan of scan_forward; `operands`: name -> (Layout, axes). A mapping may be forced."""
-    plan.check_sizes("scan", problem)
+    plan.check_sizes("scan", problem.length, problem.dim)
     y_dtype = operands["y" if "y" in operands else "u"][0].dtype
     element = plan.element_of(problem, y_dtype)
     mapping = mapping or plan.choose(problem, element, device)
@@ -64,7 +64,7 @@ def _saved(problem):
 
 def step_plan(problem, operands):
     """Plan of scan_step: as many lanes for a row as it has states."""
-    plan.check_sizes("scan_step", problem)
+    plan.check_sizes("scan_step", problem.length, problem.dim)
     lanes = 1
     while lanes < min(problem.d_state, _MOST_LANES):
         lanes *= 2
@@ -90,7 +90,7 @@ def backward_plans(problem, operands, part_steps, device, mapping=None):
 
     `operands`: name -> (Layout, axes); `part_steps`: result -> bytes between the parts of slices.
     """
-    plan.check_sizes("scan_backward", problem)
+    plan.check_sizes("scan_backward", problem.length, problem.dim)
     mapping = mapping or plan_backward.choose(problem, device)
     element = plan.element_of(problem, operands["dy"][0].dtype)
     operands = operands | {

@@ -19,6 +19,7 @@ def _element(problem, operands):
 
 def forward_plan(problem, operands, device, upload, mapping=None):
     """Plan of scan2d_forward; `operands`: name -> (Layout, axes). A mapping may be forced."""
+    plan.check_sizes("scan2d", problem.length, problem.dim)
     mapping = mapping or forward_mapping(problem, operands, device)
     table = upload(problem.path.table)
     return Plan(
@@ -43,6 +44,7 @@ def forward_scratch(problem, operands, device, mapping=None):
 
 def backward_plan(problem, operands, part_steps, device, upload, mapping=None):
     """Plan of scan2d_backward; `part_steps`: result -> bytes between two parts."""
+    plan.check_sizes("scan2d", problem.length, problem.dim)
     mapping = mapping or plan2d_backward.choose(problem, device)
     element = plan.element_of(problem, operands["dy"][0].dtype)
     table = upload(problem.path.table)
@@ -72,6 +74,8 @@ def backward_scratch(problem):
 
 def move_plan(moved, device, upload, mapping=None):
     """Plan of move.cu. A mapping may be forced."""
+    function = "gather" if moved.kernel == "gather" else "scatter"
+    plan.check_sizes(function, moved.path.length, moved.dim)
     mapping = mapping or plan_moves.choose(moved, device)
     table = upload(plan_moves.list_of(moved, mapping))
     return Plan(

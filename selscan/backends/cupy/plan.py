@@ -57,9 +57,9 @@ class Shape(NamedTuple):
         return cls(steps, channels, steps * lanes, 32 // lanes * channels)
 
 
-def check_sizes(function, problem):
+def check_sizes(function, length, dim):
     """Refuse what kernels cannot count."""
-    for name, size in (("l", problem.length), ("d", problem.dim)):
+    for name, size in (("l", length), ("d", dim)):
         if size > LARGEST:
             raise ValueError(f"{function}: {name} must be at most {LARGEST} on a GPU; got {size}.")
 
