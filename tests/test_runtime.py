@@ -172,6 +172,34 @@ def test_children_forked_while_a_kernel_is_compiled_and_kept_scan(tmp_path):
     assert output(code, NUMBA_CACHE_DIR=str(tmp_path)) == ["{0}"]
 
 
+# A thread that imports the compiler adds its locks while a fork waits, then takes one of them.
+LOCK_ADDED_WHILE_A_FORK_WAITS = """
+import threading
+from selscan.backends import forks
+imports, added_lock = threading.Event(), threading.Lock()
+
+def first_call():
+    with forks.lock:
+        imports.set()
+        time.sleep(0.3)  # the fork has come by now
+        forks.hold(added_lock)
+    with added_lock:
+        time.sleep(0.3)
+
+thread = threading.Thread(target=first_call)
+thread.start()
+imports.wait()
+print(child_of(lambda: added_lock.acquire(timeout=10)))
+thread.join()
+"""
+
+
+@needs_fork
+def test_a_fork_takes_locks_that_were_added_while_it_waited():
+    # The child has the lock from the fork until its hooks have run: it is free then.
+    assert output(FORK + LOCK_ADDED_WHILE_A_FORK_WAITS) == ["0"]
+
+
 THREADS_THAT_FORK = """
 import threading
 import selscan.backends.cpu

@@ -15,12 +15,14 @@ _taken = []
 
 
 def hold(*locks):
-    """Take these context managers too before a fork."""
+    """Take these context managers too before a fork; called under the lock, where one imports."""
     _others.extend(locks)
 
 
 def _before():
-    for each in (lock, *_others):
+    lock.__enter__()
+    _taken.append(lock)
+    for each in _others:  # read while the lock is held: a first call may just have added some
         each.__enter__()
         _taken.append(each)
 
