@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from . import tensors
+from . import deferred
 from .arrays.find import is_tensor, is_traced
 from .backends import BackendInfo, list_backends, use
 from .ops import scan as ops
@@ -145,12 +145,10 @@ def scan(
     reverse = False if reverse is None else reverse
     if is_tensor(u):
         options = delta_softplus, reverse, layout, out_dtype, backend
-        return tensors.scan_of_tensors(inputs, *options, return_last_state)
+        return deferred.scan_of_tensors(inputs, *options, return_last_state)
     if is_traced(u, inputs):
-        from .jax.route import scan_of_tracers
-
         options = delta_softplus, reverse, layout, out_dtype, backend
-        return scan_of_tracers(inputs, *options, return_last_state)
+        return deferred.scan_of_tracers(inputs, *options, return_last_state)
     framework = ops.framework_for("scan", u, "u")
     options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, framework)
     if return_last_state is not True and return_last_state is not False:
@@ -224,13 +222,11 @@ def scan_backward(
     reverse = False if reverse is None else reverse
     if is_tensor(u):
         options = delta_softplus, reverse, layout, backend
-        grads = tensors.scan_backward_of_tensors(inputs, dy, dlast_state, *options)
+        grads = deferred.scan_backward_of_tensors(inputs, dy, dlast_state, *options)
         return ScanGrads(*grads)
     if is_traced(u, (dy, *inputs, dlast_state)):
-        from .jax.route import scan_backward_of_tracers
-
         options = delta_softplus, reverse, layout, backend
-        return ScanGrads(*scan_backward_of_tracers(inputs, dy, dlast_state, *options))
+        return ScanGrads(*deferred.scan_backward_of_tracers(inputs, dy, dlast_state, *options))
     framework = ops.framework_for("scan_backward", u, "u")
     options = ops.switches("scan_backward", delta_softplus, reverse, layout)
     names = (*ops.contract.ARGUMENTS, *ops.UPSTREAM)
@@ -298,11 +294,9 @@ def scan_step(
     inputs = (u, delta, A, B, C, D, z, delta_bias)
     delta_softplus = False if delta_softplus is None else delta_softplus
     if is_tensor(state):
-        return tensors.scan_step_of_tensors(state, inputs, delta_softplus, backend)
+        return deferred.scan_step_of_tensors(state, inputs, delta_softplus, backend)
     if is_traced(state, inputs):
-        from .jax.route import scan_step_of_tracers
-
-        return scan_step_of_tracers(state, inputs, delta_softplus, backend)
+        return deferred.scan_step_of_tracers(state, inputs, delta_softplus, backend)
     framework = ops.framework_for("scan_step", state, "state")
     arrays = framework.borrow("scan_step", ops.contract.STEP_ARGUMENTS, (*inputs, state))
     *inputs, memory = arrays

@@ -1,6 +1,6 @@
 """The public functions of maps and paths: documentation, and the way to the framework."""
 
-from . import tensors
+from . import deferred
 from .arrays.find import is_tensor, is_traced
 from .ops import gather as ops
 from .ops import scan2d as ops2d
@@ -56,7 +56,7 @@ def gather(x, path, *, backend=None):
            [ 0, 15,  0, 12, 14, 13, 11, 10]])
     """
     if is_tensor(x):
-        return tensors.gather_of_tensors(x, path, backend)
+        return deferred.gather_of_tensors(x, path, backend)
     return _move("gather", x, path, True, backend)
 
 
@@ -110,7 +110,7 @@ def scatter(y, path, merge=True, *, backend=None):
     """
     merge = True if merge is None else merge
     if is_tensor(y):
-        return tensors.scatter_of_tensors(y, path, merge, backend)
+        return deferred.scatter_of_tensors(y, path, merge, backend)
     return _move("scatter", y, path, merge, backend)
 
 
@@ -205,11 +205,9 @@ def scan2d(
     merge = True if merge is None else merge
     if is_tensor(u):
         options = delta_softplus, merge, out_dtype, backend
-        return tensors.scan2d_of_tensors(inputs, path, *options)
+        return deferred.scan2d_of_tensors(inputs, path, *options)
     if is_traced(u, inputs):
-        from .jax.route import scan2d_of_tracers
-
-        return scan2d_of_tracers(inputs, path, delta_softplus, merge, out_dtype, backend)
+        return deferred.scan2d_of_tracers(inputs, path, delta_softplus, merge, out_dtype, backend)
     framework = framework_for("scan2d", u, "u")
     options = ops2d.switches("scan2d", path, delta_softplus, merge, out_dtype, framework)
     inputs = framework.borrow("scan2d", ops2d.ARGUMENTS, inputs)
@@ -221,9 +219,7 @@ def scan2d(
 def _move(function, array, path, merge, backend):
     """By the framework of the array, which is not torch."""
     if is_traced(array, ()):
-        from .jax.route import moved
-
-        return moved(function, array, path, merge, backend)
+        return deferred.moved_of_tracers(function, array, path, merge, backend)
     name = ops.name_of(function)
     framework = framework_for(function, array, name)
     [view] = framework.borrow(function, (name,), (array,))

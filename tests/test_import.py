@@ -171,5 +171,5 @@ def test_the_top_level_holds_the_public_functions_the_command_line_and_the_doors
     command_line = {"__main__", "bench", "cases", "check", "machine"}
 
     assert files - {"distributed", "onnx"} == command_line | {
-        *("__init__", "api", "api_paths", "errors", "messages", "tensors")
+        *("__init__", "api", "api_paths", "deferred", "errors", "messages")
     }

@@ -19,7 +19,7 @@ LAYERS = (
     ("ops",),
     ("torch",),
     ("jax",),
-    ("tensors",),
+    ("deferred",),
     ("api", "api_paths"),
     ("distributed",),
     ("nn",),

@@ -1,6 +1,7 @@
 """What belongs to paths is kept for the next call: few results and few bytes of them."""
 
 import binascii
+import os
 import threading
 import tracemalloc
 import zlib
@@ -103,6 +104,26 @@ def test_threads_keep_results_at_once(made):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+CHILD = """
+import os
+from selscan.paths import keeping
+
+lower = keeping.keeping(str.lower)
+with keeping._lock:
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if lower("A") == "a" else 3)
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_child_that_is_forked_while_a_result_is_kept_keeps_results():
+    done = run_python(CHILD)
+
+    assert done.stdout.split() == ["0"], done.stderr
 
 
 def test_the_size_of_a_path_is_about_what_it_takes():

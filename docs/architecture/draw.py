@@ -15,7 +15,7 @@ PACKAGE = HERE.parents[1] / "selscan"
 # Files that are one thing: name of the box -> files below selscan/. A package is a box of its own.
 TOGETHER = {
     "command line": ("__main__", "bench", "cases", "check", "machine"),
-    "public functions": ("__init__", "api", "api_paths", "tensors"),
+    "public functions": ("__init__", "api", "api_paths", "deferred"),
     "messages": ("errors", "messages"),
 }
 BACKENDS = ("backends/cpu", "backends/cupy", "backends/numba_cuda")

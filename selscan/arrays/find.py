@@ -71,13 +71,16 @@ def _of_jax(jax):
     return _jax_arrays
 
 
+def _guests():
+    with lock:
+        from . import guests
+    return guests
+
+
 def _of_dlpack(array):
     found = _on_cpu.get(type(array))
     if found is None:
-        with lock:
-            from .guests import DLPackArrays
-
-        found = _on_cpu.setdefault(type(array), DLPackArrays(array))
+        found = _on_cpu.setdefault(type(array), _guests().DLPackArrays(array))
     return found
 
 
@@ -104,10 +107,8 @@ def _is_on_cuda(array):
     """Whether an array is CuPy's, or one on a GPU that there is a backend for."""
     if library_of(type(array)) == "cupy":
         return True
-    from .guests import place
-
     try:
-        on_gpu = place(array).startswith("cuda:")
+        on_gpu = _guests().place(array).startswith("cuda:")
         return on_gpu and any(map(backends.usable, ("cupy", "numba_cuda")))
     except Exception:  # where it is borrowed, this will be told
         return False

@@ -1,10 +1,8 @@
 """JAX's automatic differentiation of a scan: what is saved and what is passed on. No maths."""
 
-import functools
-
 import jax
 
-from ..ops.scan import CACHED_SHAPES
+from ..paths.keeping import keeping
 from .guards import reverse_only
 from .manual import alike
 from .operations import backward, forward
@@ -15,7 +13,7 @@ def scan(call, arrays, want_last=False):
     return _scan(call, want_last)(*reverse_only(call.function, alike(arrays)))
 
 
-@functools.lru_cache(CACHED_SHAPES)
+@keeping
 def _scan(call, want_last):
     @jax.custom_vjp
     def scan(*arrays):
@@ -39,7 +37,7 @@ def _scan(call, want_last):
 def scan_backward(call, arrays, *incoming):
     """The gradients, by name."""
     arrays = reverse_only(call.function, alike(arrays))
-    [states] = forward(call, True, False, want_y=False)(*arrays)
+    [states] = forward(call, True, False, False)(*arrays)
     return gradients(call, arrays, states, *incoming)
 
 

@@ -3,7 +3,6 @@
 They take and return plain lists of arrays. Nothing differentiates them: gradients.py does.
 """
 
-import functools
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 from ..backends.cpu import xla
 from ..ops import scan as ops
 from ..ops.contract import ARGUMENTS, STATE_AXES
+from ..paths.keeping import keeping
 from . import calls
 from .arrays import FRAMEWORK
 from .batching import Place, over_batches
@@ -87,7 +87,7 @@ class Call(NamedTuple):
         return [name for name in self.names if name != "seq_idx"]
 
 
-@functools.lru_cache(ops.CACHED_SHAPES)
+@keeping
 def forward(call, keep_states, want_last, want_y=True):
     """The operation [y, last state, states], those that are wanted."""
 
@@ -121,7 +121,7 @@ def _empty(sink, inputs):
     return jnp.zeros(shape, dtype) if initial is None else initial.astype(dtype)
 
 
-@functools.lru_cache(ops.CACHED_SHAPES)
+@keeping
 def backward(call, has_last):
     """The operation that gives the gradients of `call.differentiable()`.
 

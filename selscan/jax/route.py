@@ -48,7 +48,7 @@ def scan2d_of_tracers(inputs, path, delta_softplus, merge, out_dtype, backend):
     return scan2d.scan2d(request, inputs)
 
 
-def moved(function, array, path, merge, backend):
+def moved_of_tracers(function, array, path, merge, backend):
     """The result of gather or scatter."""
     request = gathers.request(function, FRAMEWORK, array, path, merge, backend)
     gathers.check(request)

@@ -7,6 +7,7 @@ path for each batch would keep some gigabytes.
 
 import functools
 import itertools
+import os
 import threading
 
 # Results of a function, and bytes of them and of their arguments; the last one is kept in any case.
@@ -14,12 +15,25 @@ KEPT = 64
 MOST_BYTES = 1 << 26
 
 
+_lock = threading.Lock()
+
+
+def _renew():
+    """In a forked child: a thread that it does not have may have held the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
 def keeping(function):
     """The function, which returns one of its results of late again; arguments are positional.
 
     As functools.lru_cache otherwise: threads may call it at once, and what it raises is not kept.
     """
-    entries, ticks, lock = {}, itertools.count(), threading.Lock()
+    entries, ticks = {}, itertools.count()
 
     @functools.wraps(function)
     def call(*arguments):
@@ -27,7 +41,7 @@ def keeping(function):
         if entry is None:
             entry = [function(*arguments), 0, size_of(arguments)]
             entry[2] += size_of(entry[0])
-            with lock:
+            with _lock:
                 entries[arguments] = entry
                 entry[1] = next(ticks)
                 shrink(entries)
@@ -36,7 +50,7 @@ def keeping(function):
         return entry[0]
 
     def clear():
-        with lock:
+        with _lock:
             entries.clear()
 
     call.cache_clear = clear

@@ -4,6 +4,7 @@ A plan holds everything but the addresses, so that a call with known shapes only
 """
 
 import os
+from ctypes import addressof, c_char
 
 import numpy as np
 from numba import types
@@ -124,9 +125,14 @@ class Plan:
         args = self.template.copy()
         for name, address in addresses.items():
             args[SLOTS[name]] = address
-        args[at.OWN_ADDRESS] = args.__array_interface__["data"][0]
+        args[at.OWN_ADDRESS] = start_of(args)
         args[at.SCRATCH] = scratch
         return args
+
+
+def start_of(array):
+    """The address of a new array, not an empty one; __array_interface__ takes 0.7 us longer."""
+    return addressof(c_char.from_buffer(array))
 
 
 def blocks_of(problem):

@@ -60,6 +60,8 @@ class Pool:
 
     def grow(self, size):
         """Have `size` threads, or as many as can be had."""
+        if self.size >= min(size, self._most):
+            return  # a call does not wait for who compiles
         with lock:
             while self.size < min(size, self._most):
                 if not self._start(self.address + self.size * tasks.THREAD_BYTES):
