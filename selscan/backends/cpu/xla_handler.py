@@ -219,13 +219,12 @@ def fill(frame, block):
 def fill_tiles(block, args):
     """Enter the addresses of tiles; False if one is not linked."""
     linked = True
-    if word(block, LOAD_TILE) != 0:
-        for i in range(4):
-            number = word(block, LOAD_TILE + i)
-            if number != 0:
-                tile = word(table(), number)
-                linked = linked and tile != 0
-                set_word(args, at.LOAD_TILE + i, tile)
+    for i in range(4):
+        number = word(block, LOAD_TILE + i)
+        if number != 0:
+            tile = word(table(), number)
+            linked = linked and tile != 0
+            set_word(args, at.LOAD_TILE + i, tile)
     return linked
 
 
@@ -236,13 +235,14 @@ def run_tasks(args, workers):
     if workers > 1:
         while i < LOCKS and not replace(taken + 8 * i, 0, 1):
             i += 1
-    if workers == 1 or i == LOCKS:
-        call(word(args, at.ENTRY), (args, 0, 0, word(args, at.TASKS)))
-        return
-    set_word(args, at.DONE, word(table(), LOCK + i))
+        if i < LOCKS:
+            set_word(args, at.DONE, word(table(), LOCK + i))
+        else:
+            workers = 1
     pool, size = word(table(), POOL), word(table(), POOL_SIZE)
     call(word(table(), DO_TASKS), (args, pool, size, workers))
-    exchange(taken + 8 * i, 0)
+    if workers > 1:
+        exchange(taken + 8 * i, 0)
 
 
 def compile_handler():
