@@ -1,4 +1,4 @@
-"""The command line: python -m selscan [check | bench | models | run | info]."""
+"""The command line: python -m selscan [check | bench | warmup | models | run | info]."""
 
 import argparse
 import os
@@ -10,6 +10,7 @@ from selscan.bench import bench
 from selscan.cases import CASES, LAYOUTS
 from selscan.check import check
 from selscan.machine import info
+from selscan.warmup import CONSTANT, DTYPES, FUNCTIONS, USUAL, warmup
 
 CLOSED = 141  # what shells say of a program that wrote to a closed pipe
 
@@ -50,6 +51,33 @@ def parser():
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     command.set_defaults(run=bench, error=command.error)
 
+    text = "compile kernels of the CPU, so that processes to come find them in the cache"
+    command = commands.add_parser("warmup", help=text, description=text)
+    command.add_argument(
+        "function",
+        nargs="*",
+        type=function_of_warmup,
+        metavar="FUNCTION",
+        help=f"{', '.join(FUNCTIONS)} (default: {' '.join(USUAL)})",
+    )
+    command.add_argument(
+        "--dtype",
+        nargs="+",
+        choices=DTYPES,
+        default=["float32"],
+        metavar="NAME",
+        help="of the arrays; float32 serves float16 and bfloat16, too (default: float32)",
+    )
+    command.add_argument(
+        "--constant",
+        nargs="+",
+        choices=CONSTANT,
+        default=["none"],
+        metavar="NAME",
+        help="what has no time axis: none, B, C or both (default: none)",
+    )
+    command.set_defaults(run=warmup)
+
     text = "list the models: parameters and operations, beside the published ones (needs torch)"
     command = commands.add_parser("models", help=text, description=text)
     command.set_defaults(run=models)
@@ -65,6 +93,13 @@ def parser():
     command = commands.add_parser("info", help=text, description=text)
     command.set_defaults(run=lambda args: info())
     return main
+
+
+def function_of_warmup(name):
+    """One of FUNCTIONS: argparse before Python 3.12 looks for an empty list among choices."""
+    if name not in FUNCTIONS:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(FUNCTIONS)}")
+    return name
 
 
 def models(args):

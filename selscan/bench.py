@@ -11,8 +11,8 @@ import numpy as np
 import selscan
 from selscan.cases import CASES, make_inputs
 from selscan.machine import machine
+from selscan.progress import progress, say
 
-BAR = 20  # characters
 ON_GPU = ("cupy", "numba_cuda")
 LEAST = 3
 
@@ -55,17 +55,16 @@ def jobs(cases, backends, dtype, layout):
 
 
 def timed(jobs, total, seconds):
-    """One dict a job; meanwhile a progress bar on stderr if that is a terminal."""
-    for done, (case, backend, operation, function) in enumerate(jobs):
-        if sys.stderr.isatty():
-            text = f"{done}/{total} {case.name}, {backend}, {operation}"
-            print(f"[{'#' * (BAR * done // total):.<{BAR}}] {text}"[:79], end="", file=sys.stderr)
-            sys.stderr.flush()
+    """One dict a job."""
+    for case, backend, operation, function in progress(jobs, total, described):
         p20, p50, p80 = np.percentile(measure(function, seconds), (20, 50, 80)).tolist()
-        if sys.stderr.isatty():
-            print(f"\r{'':79}\r", end="", file=sys.stderr, flush=True)
         row = {"backend": backend, "operation": operation, "case": dataclasses.asdict(case)}
         yield row | {"p20_ms": p20, "p50_ms": p50, "p80_ms": p80}
+
+
+def described(job):
+    case, backend, operation, _ = job
+    return f"{case.name}, {backend}, {operation}"
 
 
 def print_cases():
@@ -83,12 +82,11 @@ def print_rows(rows):
     for name, group in itertools.groupby(rows, key=lambda row: row["case"]["name"]):
         case = CASES[name]
         shape = f"({case.batch}, {case.dim}, {case.length})"
-        print(f"\n{name}: u {shape}, n = {case.d_state}, g = {case.groups}")
+        say(f"\n{name}: u {shape}, n = {case.d_state}, g = {case.groups}")
         for row in group:
-            print(
+            say(
                 f"  {row['backend']:12s} {row['operation']:16s} "
-                f"{row['p20_ms']:10.3f} {row['p50_ms']:10.3f} {row['p80_ms']:10.3f}",
-                flush=True,
+                f"{row['p20_ms']:10.3f} {row['p50_ms']:10.3f} {row['p80_ms']:10.3f}"
             )
 
 

@@ -13,6 +13,7 @@ import selscan
 from selscan.bench import ON_GPU, measure
 from selscan.cases import CASES, Case, make_inputs
 from selscan.machine import backends, busy, machine, show
+from selscan.progress import progress, say
 
 # |error| / largest value in float32; backends are within 1e-6, a wrong formula is far above.
 LIMIT = 1e-5
@@ -160,7 +161,7 @@ def check_numbers(backend):
     print(f"\nNumbers: {backend}, float32; largest error / largest value, from a float64 loop")
     print("   b    d    l   n  g  options              forward   backward")
     good = True
-    for case, options in SHAPES:
+    for case, options in progress(SHAPES, len(SHAPES), lambda shape: f"numbers, {shape[0].name}"):
         arrays = problem(case, options)
         right, found = expected(arrays, options), computed(backend, arrays, options)
         errors = {name: error(x, right[name]) for name, x in found.items()}
@@ -168,7 +169,7 @@ def check_numbers(backend):
         good &= verdict == "ok"
         forward = max(errors.pop("y"), errors.pop("last_state"))
         backward = max(errors.values())
-        print(
+        say(
             f"{case.batch:4d} {case.dim:4d} {case.length:4d} {case.d_state:3d} {case.groups:2d}"
             f"  {', '.join(options):19s} {forward:9.0e} {backward:10.0e}  {verdict}"
         )
@@ -219,11 +220,12 @@ def check_speed(backend):
     for group in (in_numpy, in_torch):
         ours = None
         try:
-            for name, *functions in group(backend, arrays):
+            for name, *functions in progress(group(backend, arrays), 2, lambda way: way[0]):
                 times = [min(measure(f, 0.3)) for f in functions]
                 ours = ours or times
                 pairs = zip(times, ours, strict=True)
-                print(f"  {name:24s}", *(f"{ms:10.2f} {ms / base:8,.1f}x" for ms, base in pairs))
+                columns = (f"{ms:10.2f} {ms / base:8,.1f}x" for ms, base in pairs)
+                say(f"  {name:24s} {' '.join(columns)}")
         except ImportError as reason:
             print(f"  plain torch loop: not timed, {reason}")
 

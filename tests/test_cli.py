@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import run_python
 
 import selscan
-from selscan import __main__, bench, check, machine
+from selscan import __main__, bench, check, machine, warmup
+from selscan.backends.cpu import cache
+from selscan.backends.folders import Folder
 from selscan.cases import CASES
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +39,80 @@ def test_check_is_the_default(monkeypatch):
     _, text = run()
 
     assert "\nNumbers: cpu" in text
+
+
+def test_warmup_leaves_all_kernels_on_disk_and_says_where():
+    code, text = run("warmup")
+
+    assert code == 0
+    *lines, last = text.splitlines()
+    assert [line.split()[0] for line in lines] == ["scan", "scan_backward", "scan_step"]
+    assert last.endswith(f" kernels are in {cache.folder.open()}")
+
+
+@pytest.mark.parametrize(
+    ("argv", "lines"),
+    [
+        (["scan", "--dtype", "float32", "complex64"], ["scan float32", "scan complex64"]),
+        (["gather", "scatter"], ["gather float32", "scatter float32"]),
+        (["scan2d", "--constant", "none", "both"], ["scan2d float32"]),
+        (["jax", "--dtype", "float32", "float64"], ["jax float32"]),
+        (
+            ["scan_step", "scan", "--constant", "none", "B", "both"],
+            [
+                f"{name} float32{form}"
+                for name in ("scan_step", "scan")
+                for form in ("", ", B constant in time", ", B and C constant in time")
+            ],
+        ),
+    ],
+)
+def test_warmup_compiles_what_is_named(monkeypatch, argv, lines):
+    done = []
+    functions = {name: lambda *form, name=name: done.append(name) for name in warmup.FUNCTIONS}
+    monkeypatch.setattr(warmup, "FUNCTIONS", functions)
+    _, text = run("warmup", *argv)
+
+    assert [line[:44].rstrip() for line in text.splitlines()[:-1]] == lines
+    assert done == [line.split()[0] for line in lines]
+
+
+def test_warmup_fails_where_kernels_are_not_kept(monkeypatch, capsys):
+    def nowhere():
+        raise OSError("no disk")
+
+    monkeypatch.setattr(cache, "folder", Folder(nowhere, ".nbc"))
+    code, _ = run("warmup", "scan")
+
+    assert code == 1
+    assert "kernels could not be kept on disk" in capsys.readouterr().err
+
+
+def test_warmup_refuses_what_it_does_not_know(capsys):
+    with pytest.raises(SystemExit) as stop:
+        __main__.main(["warmup", "scam"])
+
+    assert stop.value.code == 2
+    assert "'scam'" in capsys.readouterr().err
+
+
+def test_a_process_after_warmup_compiles_nothing():
+    """Of all forms that the command calls, but for those that take long to compile."""
+    code = """
+from selscan.backends.cpu import run
+from selscan.warmup import FUNCTIONS
+for name in ("scan", "scan_backward", "scan_step", "scan2d", "gather", "scatter"):
+    FUNCTIONS[name]("float32", "none")
+stats = [entry.stats for entry in run._addresses]
+print(min(sum(x.cache_hits.values()) for x in stats), any(x.cache_misses for x in stats))
+"""
+    assert (
+        run("warmup", "scan", "scan_backward", "scan_step", "scan2d", "gather", "scatter")[0] == 0
+    )
+
+    done = run_python(code)
+
+    assert (done.stdout, done.stderr) == ("1 False\n", "")
 
 
 def test_bench_list_names_every_case():
@@ -113,11 +190,20 @@ def test_bench_without_a_usable_backend_fails(monkeypatch, capsys):
 
 @pytest.mark.parametrize(("stream", "drawn"), [(io.StringIO(), False), (Terminal(), True)])
 def test_bench_draws_progress_on_a_terminal_only(monkeypatch, stream, drawn):
+    pytest.importorskip("tqdm")
     monkeypatch.setattr(sys, "stderr", stream)
     run(*QUICK)
 
-    assert ("1/3 vim" in stream.getvalue()) == drawn  # the CPU's operations
+    assert ("vim, cpu, forward: " in stream.getvalue()) == drawn
     assert bool(stream.getvalue()) == drawn
+
+
+def test_bench_needs_no_bar(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    code, text = run(*QUICK)
+
+    assert code == 0
+    assert "\n  cpu          backward         " in text
 
 
 def test_measure_leaves_the_first_call_out():

@@ -168,8 +168,8 @@ def test_the_public_names_are_sorted_and_unique():
 
 def test_the_top_level_holds_the_public_functions_the_command_line_and_the_doors():
     files = {path.stem for path in (ROOT / "selscan").glob("*.py")}
-    command_line = {"__main__", "bench", "cases", "check", "machine"}
+    command_line = {"__main__", "bench", "cases", "check", "machine", "progress", "warmup"}
 
     assert files - {"distributed", "onnx"} == command_line | {
-        *("__init__", "api", "api_paths", "deferred", "errors", "messages")
+        *("__init__", "api", "api_paths", "deferred", "errors", "messages", "types")
     }

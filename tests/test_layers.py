@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 # Bottom to top. A module imports from the rows below its own, never from its own row or above.
 LAYERS = (
-    ("errors", "cases"),
+    ("errors", "cases", "types"),
     ("messages",),
     ("paths",),
     ("backends",),
@@ -26,21 +26,21 @@ LAYERS = (
     ("onnx",),
     ("models", "compat"),
     ("selscan",),  # selscan/__init__.py, the public face
-    ("machine",),
-    ("bench",),
+    ("machine", "progress"),
+    ("bench", "warmup"),
     ("check",),
     ("__main__",),
 )
 RANK = {unit: rank for rank, row in enumerate(LAYERS) for unit in row}
 FURTHER_UP = ("distributed", "nn", "onnx", "models", "compat")
 # These import torch and numba inside functions only.
-COMMAND_LINE = ("machine", "bench", "check", "__main__")
+COMMAND_LINE = ("machine", "bench", "warmup", "check", "__main__")
 
 HOMES = {
     "torch": ("torch", *FURTHER_UP, *COMMAND_LINE),
     "cupy": ("backends.cupy",),
     "cupyx": ("backends.cupy",),
-    "jax": ("jax",),  # elsewhere it is looked up in sys.modules
+    "jax": ("jax", "warmup"),  # elsewhere it is looked up in sys.modules
     "ml_dtypes": ("arrays.numpy",),
     "numba": ("backends", "machine", "bench"),
     "llvmlite": ("backends",),

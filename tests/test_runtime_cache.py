@@ -5,6 +5,7 @@ import io
 import itertools
 import os
 import pickle
+import re
 import shutil
 import threading
 import warnings
@@ -17,7 +18,7 @@ import pytest
 from processes import ROOT, results, run_python
 
 from selscan.backends import cpu, folders
-from selscan.backends.cpu import cache, forward, jit, run
+from selscan.backends.cpu import cache, forward, jit, notice, run
 from selscan.backends.cpu.coefficients import CONSTANT, SHARED
 from selscan.backends.cpu.planes import COMPLEX_STATES, REAL_STATES
 from selscan.backends.folders import Folder
@@ -333,22 +334,35 @@ class Noted(io.StringIO):
 @pytest.mark.usefixtures("no_addresses")
 def test_a_long_compilation_is_announced_on_stderr(monkeypatch):
     stream = Noted()
-    monkeypatch.setattr(run, "_NOTICE_SECONDS", 0)
+    monkeypatch.setattr(notice, "SECONDS", 0)
     kernel = Kernel(lambda signature: stream.written.wait(60))
 
     with contextlib.redirect_stderr(stream), contextlib.redirect_stdout(io.StringIO()) as out:
         run._compile({kernel: ()}, "forward kernel for float32")
 
-    assert stream.getvalue() == (
-        "selscan: compiling the CPU's forward kernel for float32 (some seconds, once) ...\n"
-    )
+    text = "selscan: compiling the CPU's forward kernel for float32, once on this machine"
+    assert re.fullmatch(rf"{text} \.\.\. done in \d+ s\n", stream.getvalue())
     assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("kinds", "text"),
+    [
+        ((REAL_STATES, SHARED, SHARED), " (real)"),
+        ((REAL_STATES, CONSTANT, SHARED), " (real, B constant in time)"),
+        ((REAL_STATES, SHARED, CONSTANT), " (real, C constant in time)"),
+        ((COMPLEX_STATES, CONSTANT, CONSTANT), " (complex, B and C constant in time)"),
+        ((), ""),
+    ],
+)
+def test_the_announcement_names_the_form(kinds, text):
+    assert notice.form_of("x", np.float64(0), kinds) == f"x kernel for float64{text}"
 
 
 @pytest.mark.usefixtures("no_addresses")
 def test_a_short_compilation_is_not_announced(monkeypatch):
     stream, before = Noted(), threading.active_count()
-    monkeypatch.setattr(run, "_NOTICE_SECONDS", 3600)
+    monkeypatch.setattr(notice, "SECONDS", 3600)
 
     with contextlib.redirect_stderr(stream):
         run._compile({Kernel(lambda signature: None): ()}, "kernel")
@@ -361,8 +375,23 @@ def test_a_short_compilation_is_not_announced(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_addresses")
+def test_a_compilation_that_fails_after_its_announcement_says_so(monkeypatch):
+    stream = Noted()
+    monkeypatch.setattr(notice, "SECONDS", 0)
+
+    def fail(signature):
+        stream.written.wait(60)
+        raise ZeroDivisionError
+
+    with contextlib.redirect_stderr(stream), pytest.raises(ZeroDivisionError):
+        run._compile({Kernel(fail): ()}, "kernel")
+
+    assert stream.getvalue().endswith(" ... failed in 0 s\n")
+
+
+@pytest.mark.usefixtures("no_addresses")
 def test_a_failed_compilation_ends_its_timer(monkeypatch):
-    monkeypatch.setattr(run, "_NOTICE_SECONDS", 3600)
+    monkeypatch.setattr(notice, "SECONDS", 3600)
 
     def fail(signature):
         raise ZeroDivisionError

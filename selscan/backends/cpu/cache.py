@@ -64,6 +64,14 @@ class KernelCache(NullCache):
         except (OSError, RuntimeError) as error:
             warn(error)
 
+    @property
+    def is_kept(self):
+        """Whether another process would find the kernel."""
+        try:
+            return folder.get(self.name) is not None
+        except (OSError, RuntimeError):
+            return False
+
 
 _warned = False
 

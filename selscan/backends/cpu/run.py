@@ -1,7 +1,4 @@
-"""Running a kernel: compilation notice, threads, scratch memory."""
-
-import sys
-import threading
+"""Running a kernel: compilation, threads, scratch memory."""
 
 import numba
 import numpy as np
@@ -10,12 +7,12 @@ from ..forks import lock
 from . import layout as at
 from . import threads
 from .jit import address_of
+from .notice import announced, form_of
 from .plan import start_of
 from .tasks import do_tasks, work
 
 # Work (b * d * l * n) for which a thread is woken: less is sooner done by one that is awake.
 THREAD_ELEMENTS = 1 << 15
-_NOTICE_SECONDS = 2.0
 # Signatures: argument array, worker, tasks (tasks.py); tiles.py, maps.py.
 KERNEL, TILE, ROWS = (numba.int64,) * 4, (numba.int64,) * 8, (numba.int64,) * 11
 THREADS = {do_tasks: (numba.int64,) * 4, work: (numba.int64,)}
@@ -47,7 +44,7 @@ def link(plan, kernel, tiles, rows):
     kernels that call them.
     """
     entries = {kernel: KERNEL} | dict.fromkeys(tiles, TILE) | dict.fromkeys(rows, ROWS)
-    found = addresses_of(entries, f"{plan.kernel} kernel for {plan.real.dtype}")
+    found = addresses_of(entries, form_of(plan.kernel, plan.real, plan.kinds))
     for slot, tile in zip((at.LOAD_TILE, at.STORE_TILE), tiles, strict=False):
         plan.template[slot] = found[tile]
     for slot, entry in zip((at.LOAD_ROWS, at.STORE_ROWS), rows, strict=False):
@@ -70,6 +67,11 @@ def addresses_of(entries, what):
     return _addresses
 
 
+def kept():
+    """(how many of this process's entry points are on disk, how many there are)."""
+    return sum(entry._cache.is_kept for entry in _addresses), len(_addresses)
+
+
 def workspace(size):
     """Uninitialised bytes for the tiles of a call."""
     return np.empty(size, np.uint8)
@@ -83,15 +85,8 @@ def workers_of(plan, of_library=None):
 
 def _compile(entries, what):
     """Compile entry points or load them from disk, with a line on stderr when it takes long."""
-    text = f"selscan: compiling the CPU's {what} (some seconds, once) ..."
-    notice = threading.Timer(_NOTICE_SECONDS, print, (text,), {"file": sys.stderr, "flush": True})
-    notice.daemon = True
-    with lock:  # who waits for it compiles nothing
-        notice.start()
-        try:
-            for entry, signature in entries.items():
-                if entry not in _addresses:
-                    entry.compile(signature)
-                    _addresses[entry] = address_of(entry)
-        finally:
-            notice.cancel()
+    with lock, announced(what):  # who waits for the lock compiles nothing
+        for entry, signature in entries.items():
+            if entry not in _addresses:
+                entry.compile(signature)
+                _addresses[entry] = address_of(entry)

@@ -22,6 +22,7 @@ from .cache import source_version
 from .coefficients import CONSTANT, SHARED
 from .formats import F32, F64
 from .gather_plan import ADDED, COPIED, RoutesPlan
+from .notice import form_of
 from .plan import SLOTS
 from .planes import COMPLEX_STATES, REAL_STATES
 from .xla_handler import FIRST
@@ -133,8 +134,7 @@ def link(block):
         return
     kernels = [_KERNELS[i - FIRST] for i in missing]
     entries = {kernel_of(*x): _SIGNATURES.get(x[0], run.KERNEL) for x in kernels}
-    name, real, _ = kernels[0]
-    found = run.addresses_of(entries, f"{name} kernel for {real.dtype}")
+    found = run.addresses_of(entries, form_of(*kernels[0]))
     for i, entry in zip(missing, entries, strict=True):
         _table[i] = found[entry]
 
