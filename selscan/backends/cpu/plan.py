@@ -192,6 +192,7 @@ def step_plan(problem, operands):
     tiles = {
         **dict.fromkeys((at.TILE_U, at.TILE_DELTA, at.TILE_Y, at.TILE_Z), run * width * size),
         **dict.fromkeys((at.TILE_B, at.TILE_C), padded),
+        at.TILE_X: width * width * size,  # states of w channels, transposed
     }
     plan = Plan(problem, 1, tiles, operands, "step")
     plan.tasks = problem.batch * problem.groups * runs

@@ -105,6 +105,11 @@ def emit_load(builder, vector, address):
     return builder.load(builder.inttoptr(address, vector.as_pointer()), align=1)
 
 
+def emit_broadcast(builder, vector, address):
+    pointer = builder.inttoptr(address, vector.element.as_pointer())
+    return emit_splat(builder, vector, builder.load(pointer, align=1))
+
+
 def emit_store(builder, value, address):
     return builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=1)
 
@@ -266,8 +271,7 @@ def broadcast(typingctx, real, address):
 
     def codegen(context, builder, sig, args):
         at = _as_i64(context, builder, sig.args[1], args[1])
-        pointer = builder.inttoptr(at, _ELEMENT[real].as_pointer())
-        return emit_splat(builder, vector.llvm, builder.load(pointer, align=1))
+        return emit_broadcast(builder, vector.llvm, at)
 
     return vector(real, address), codegen
 

@@ -1,8 +1,10 @@
 """One step of the scan where states are neighbours in memory: lanes are states.
 
 A step of a large model reads each state and each row of A once and is over. Walking channels as
-lanes, as forward.py does, would transpose both first; here they are used as they lie, and only the
-sum over states crosses lanes, four channels at a time.
+lanes, as forward.py does, would transpose both first; here they are used as they lie. Only y, the
+sum over the states, is computed with channels as lanes, from the new states while they are in the
+first-level cache: so its terms are added in the order of forward.py, and a step has the bits of a
+scan.
 """
 
 import numpy as np
@@ -16,38 +18,33 @@ from .simd import (
     call,
     fma,
     itemsize,
-    keep_first,
     load,
     load_first,
-    poke,
     splat,
     store,
     store_first,
     width,
 )
-from .vector_math import LOG2_E, exp2, interleave_sums, softplus, store_interleaved, sum_lanes
+from .vector_math import LOG2_E, add_products, exp2, softplus, transpose_part
 
 
 @inline
-def update(real, h, a, b, c, delta, x, total):
-    """h = exp2(delta a) h + x b in place, all lanes; total + C h, to be summed over lanes."""
-    new = fma(exp2(delta * load(real, a)), load(real, h), x * b)
-    store(h, new)
-    return fma(new, c, total)
+def update(real, h, a, b, delta, x):
+    """h = exp(delta a) h + x b in place, all lanes."""
+    decay = exp2(delta * (load(real, a) * splat(real, LOG2_E)))
+    store(h, fma(decay, load(real, h), x * b))
 
 
 @inline
-def update_first(real, h, a, b, c, delta, x, total, count):
-    """The same for the first `count` lanes; c is zero behind them."""
-    decay = exp2(delta * load_first(real, a, count))
-    new = fma(decay, load_first(real, h, count), x * b)
-    store_first(h, new, count)
-    return fma(keep_first(new, count), c, total)
+def update_first(real, h, a, b, delta, x, count):
+    """The same for the first `count` lanes."""
+    decay = exp2(delta * (load_first(real, a, count) * splat(real, LOG2_E)))
+    store_first(h, fma(decay, load_first(real, h, count), x * b), count)
 
 
 @helper
-def update_four(real, h, h_step, a, a_step, b, c, delta, x, y, d_state):
-    """y[r] = C . h[r] for four channels."""
+def update_four(real, h, h_step, a, a_step, b, delta, x, d_state):
+    """The states of four channels."""
     w, size = width(real), itemsize(real)
     d0, d1 = broadcast(real, delta), broadcast(real, delta + size)
     d2, d3 = broadcast(real, delta + 2 * size), broadcast(real, delta + 3 * size)
@@ -55,50 +52,70 @@ def update_four(real, h, h_step, a, a_step, b, c, delta, x, y, d_state):
     x2, x3 = broadcast(real, x + 2 * size), broadcast(real, x + 3 * size)
     h1, h2, h3 = h + h_step, h + 2 * h_step, h + 3 * h_step
     a1, a2, a3 = a + a_step, a + 2 * a_step, a + 3 * a_step
-    s0 = s1 = s2 = s3 = splat(real, 0.0)
     o, end = 0, d_state * size
     while o + w * size <= end:
-        bt, ct = load(real, b + o), load(real, c + o)
-        s0 = update(real, h + o, a + o, bt, ct, d0, x0, s0)
-        s1 = update(real, h1 + o, a1 + o, bt, ct, d1, x1, s1)
-        s2 = update(real, h2 + o, a2 + o, bt, ct, d2, x2, s2)
-        s3 = update(real, h3 + o, a3 + o, bt, ct, d3, x3, s3)
+        bt = load(real, b + o)
+        update(real, h + o, a + o, bt, d0, x0)
+        update(real, h1 + o, a1 + o, bt, d1, x1)
+        update(real, h2 + o, a2 + o, bt, d2, x2)
+        update(real, h3 + o, a3 + o, bt, d3, x3)
         o += w * size
     if o < end:
         rest = (end - o) // size
-        bt, ct = load(real, b + o), load(real, c + o)
-        s0 = update_first(real, h + o, a + o, bt, ct, d0, x0, s0, rest)
-        s1 = update_first(real, h1 + o, a1 + o, bt, ct, d1, x1, s1, rest)
-        s2 = update_first(real, h2 + o, a2 + o, bt, ct, d2, x2, s2, rest)
-        s3 = update_first(real, h3 + o, a3 + o, bt, ct, d3, x3, s3, rest)
-    store_interleaved(y, interleave_sums(s0, s1, s2, s3))
+        bt = load(real, b + o)
+        update_first(real, h + o, a + o, bt, d0, x0, rest)
+        update_first(real, h1 + o, a1 + o, bt, d1, x1, rest)
+        update_first(real, h2 + o, a2 + o, bt, d2, x2, rest)
+        update_first(real, h3 + o, a3 + o, bt, d3, x3, rest)
 
 
 @helper
-def update_one(real, h, a, b, c, delta, x, y, d_state):
-    """y = C . h for one channel."""
+def update_one(real, h, a, b, delta, x, d_state):
+    """The states of one channel."""
     w, size = width(real), itemsize(real)
-    dt, xt, s = broadcast(real, delta), broadcast(real, x), splat(real, 0.0)
+    dt, xt = broadcast(real, delta), broadcast(real, x)
     for n in range(0, d_state, w):
         o = n * size
-        bt, ct, rest = load(real, b + o), load(real, c + o), min(w, d_state - n)
-        s = update_first(real, h + o, a + o, bt, ct, dt, xt, s, rest)
-    poke(y, sum_lanes(s))
+        update_first(real, h + o, a + o, load(real, b + o), dt, xt, min(w, d_state - n))
 
 
 @helper
-def update_channels(real, h, h_step, a, a_step, b, c, delta, x, y, rows, d_state):
-    """y[r] = C . h[r] for `rows` channels."""
-    size = itemsize(real)
-    r = 0
-    while r + 4 <= rows:
-        o, hr, ar = r * size, h + r * h_step, a + r * a_step
-        update_four(real, hr, h_step, ar, a_step, b, c, delta + o, x + o, y + o, d_state)
-        r += 4
-    while r < rows:
-        o, hr, ar = r * size, h + r * h_step, a + r * a_step
-        update_one(real, hr, ar, b, c, delta + o, x + o, y + o, d_state)
-        r += 1
+def add_outputs(real, h, h_step, c, y, rows, d_state, block):
+    """y += C . h of at most w channels, state by state; `block` has room for w vectors."""
+    w, size = width(real), itemsize(real)
+    row = w * size
+    total = load(real, y)
+    n = 0
+    if rows == w:
+        while n + w <= d_state:
+            total = add_products(real, h + n * size, h_step, c + n * size, total)
+            n += w
+    while n < d_state:
+        count = min(w, d_state - n)
+        transpose_part(real, h + n * size, h_step, rows, count, block, row, 1)
+        for i in range(count):
+            total = fma(load(real, block + i * row), broadcast(real, c + (n + i) * size), total)
+        n += count
+    store(y, total)
+
+
+@helper
+def update_channels(real, h, h_step, a, a_step, b, c, delta, x, y, rows, d_state, block):
+    """New states of `rows` channels, and what they add to y, w channels at a time."""
+    w, size = width(real), itemsize(real)
+    for first in range(0, rows, w):
+        end = min(first + w, rows)
+        r = first
+        while r + 4 <= end:
+            o, hr, ar = r * size, h + r * h_step, a + r * a_step
+            update_four(real, hr, h_step, ar, a_step, b, delta + o, x + o, d_state)
+            r += 4
+        while r < end:
+            o, hr, ar = r * size, h + r * h_step, a + r * a_step
+            update_one(real, hr, ar, b, delta + o, x + o, d_state)
+            r += 1
+        hr, o = h + first * h_step, first * size
+        add_outputs(real, hr, h_step, c, y + o, end - first, d_state, block)
 
 
 @helper
@@ -113,23 +130,16 @@ def load_blocks(real, args, slot, b, d, end, tile):
 
 
 @helper
-def prepare(real, u, delta, bias, m, with_softplus):
-    """u becomes delta' u, and delta becomes delta' log2(e), for exp2."""
+def prepare(real, u, delta, y, skip, m, with_softplus, with_skip):
+    """delta becomes delta', u becomes delta' u, and y, the bias before, D u or 0."""
     row = width(real) * itemsize(real)
     for o in range(0, m * row, row):
-        dt = load(real, delta + o) + load(real, bias + o)
+        dt, ut = load(real, delta + o) + load(real, y + o), load(real, u + o)
         if with_softplus:
             dt = softplus(real, dt)
-        store(u + o, dt * load(real, u + o))
-        store(delta + o, dt * splat(real, LOG2_E))
-
-
-@helper
-def add_skip(real, y, u, skip, m):
-    """y += D u."""
-    row = width(real) * itemsize(real)
-    for o in range(0, m * row, row):
-        store(y + o, fma(load(real, skip + o), load(real, u + o), load(real, y + o)))
+        store(delta + o, dt)
+        store(y + o, load(real, skip + o) * ut if with_skip else splat(real, 0.0))
+        store(u + o, dt * ut)
 
 
 @helper
@@ -151,8 +161,10 @@ def step_channels(real, args, scratch, b, d, end):
     y, other = scratch + args[at.TILE_Y], scratch + args[at.TILE_Z]
     load_blocks(real, args, at.U, b, d, end, u)
     load_blocks(real, args, at.DELTA, b, d, end, delta)
-    load_blocks(real, args, at.DELTA_BIAS, 0, d, end, other)
-    prepare(real, u, delta, other, m, args[at.SOFTPLUS])
+    load_blocks(real, args, at.DELTA_BIAS, 0, d, end, y)
+    if args[at.D]:
+        load_blocks(real, args, at.D, 0, d, end, other)
+    prepare(real, u, delta, y, other, m, args[at.SOFTPLUS], args[at.D] != 0)
     before_step, h_step = args[at.INITIAL_STATE + at.STEP_D], args[at.LAST_STATE + at.STEP_D]
     before = args[at.INITIAL_STATE] + b * args[at.INITIAL_STATE + at.STEP_B] + d * before_step
     h, a_step = args[at.LAST_STATE], args[at.A + at.STEP_D]
@@ -162,12 +174,9 @@ def step_channels(real, args, scratch, b, d, end):
     a = args[at.A] + d * a_step
     tile_b, tile_c = scratch + args[at.TILE_B], scratch + args[at.TILE_C]
     update_channels(
-        real, h, h_step, a, a_step, tile_b, tile_c, delta, u, y, end - d, args[at.D_STATE]
-    )
-    if args[at.D]:
-        load_blocks(real, args, at.U, b, d, end, u)
-        load_blocks(real, args, at.D, 0, d, end, other)
-        add_skip(real, y, u, other, m)
+        real, h, h_step, a, a_step, tile_b, tile_c, delta, u, y, end - d, args[at.D_STATE],
+        scratch + args[at.TILE_X],
+    )  # fmt: skip
     if args[at.Z]:
         load_blocks(real, args, at.Z, b, d, end, other)
         gate_chunk(real, y, other, m)

@@ -314,6 +314,33 @@ def transpose(typingctx, real, source, source_step, target, target_step):
 
 
 @intrinsic
+def add_products(typingctx, real, source, source_step, factors, total):
+    """total + the product of each column of a w x w block with one of w factors, in their order.
+
+    The rows of the block are w neighbours each at a byte address and so many bytes apart.
+    """
+    vector = Vector(real)
+
+    def codegen(context, builder, sig, args):
+        src, step, at = (
+            context.cast(builder, a, t, types.int64)
+            for a, t in zip(args[1:4], sig.args[1:4], strict=True)
+        )
+        rows = []
+        for _ in range(vector.width):
+            rows.append(simd.emit_load(builder, vector.llvm, src))
+            src = builder.add(src, step)
+        result = args[4]
+        for i, column in enumerate(emit_transpose(builder, rows)):
+            offset = ir.Constant(ir.IntType(64), i * real.bitwidth // 8)
+            factor = simd.emit_broadcast(builder, vector.llvm, builder.add(at, offset))
+            result = emit_fma(builder, column, factor, result)
+        return result
+
+    return vector(real, source, source_step, factors, vector), codegen
+
+
+@intrinsic
 def transpose_part(typingctx, real, source, source_step, rows, columns, target, target_step, full):
     """Transpose `rows` x `columns` (at most w each).
 
