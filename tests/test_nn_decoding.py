@@ -93,6 +93,8 @@ def test_parameters_are_marked_for_those_who_look():
 
     assert marked == {"A_log", "A_b_log", "D", "D_b"}
     assert made.dt_proj.bias._no_reinit
+    marked = {k for k, x in nn.Mixer2d(8).named_parameters() if hasattr(x, "_no_weight_decay")}
+    assert marked == {"A_logs", "Ds", "dt_projs_bias"}
 
 
 def test_the_arguments_are_those_of_mamba_ssm_in_their_order():
@@ -123,8 +125,10 @@ def test_what_does_not_fit_is_refused():
         ValueError, match=r"step: hidden_states must be one token, \(b, 1, 8\); got"
     ):
         made.step(torch.zeros(1, 2, 8, dtype=torch.float64), *states)
-    with pytest.raises(ValueError, match="Mamba: layer_idx must be an int to use inference_params"):
-        nn.Mamba(8)(torch.zeros(1, 1, 8), inference_params=InferenceParams(1, 1))
+    for kind in (nn.Mamba, nn.BiMamba):
+        expected = f"^{kind.__name__}: layer_idx must be an int to use inference_params; got None"
+        with pytest.raises(ValueError, match=expected):
+            kind(8)(torch.zeros(1, 1, 8), inference_params=InferenceParams(1, 1))
     with pytest.raises(ValueError, match="dt_init must be 'random' or 'constant'; got 'uniform'"):
         nn.Mamba(8, dt_init="uniform")
 

@@ -17,7 +17,14 @@ from .. import distributed
 from ..api import scan, scan_step
 from ..messages import fail
 from . import initial
-from .checks import check_choice, check_count, check_positive, check_switch, checked_width
+from .checks import (
+    check_choice,
+    check_count,
+    check_positive,
+    check_switch,
+    checked_rank,
+    checked_width,
+)
 
 
 class Branch(NamedTuple):
@@ -56,10 +63,8 @@ class Form(NamedTuple):
         for name, size in (("d_model", d_model), ("d_state", d_state), ("d_conv", d_conv)):
             check_count(function, name, size)
         channels = checked_width(function, "expand", expand, d_model)
-        if isinstance(dt_rank, str) and dt_rank == "auto":
-            dt_rank = initial.dt_rank(d_model)
-        check_count(function, "dt_rank", dt_rank, besides="'auto', or ")
-        form = cls(channels, d_state, d_conv, dt_rank, **options)
+        rank = checked_rank(function, dt_rank, d_model)
+        form = cls(channels, d_state, d_conv, rank, **options)
         for name in ("dt_min", "dt_max", "dt_scale", "dt_init_floor"):
             check_positive(function, name, getattr(form, name))
         if form.dt_min > form.dt_max:

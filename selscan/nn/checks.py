@@ -54,6 +54,14 @@ def check_choice(function, name, value, choices):
         fail(function, name, f"{', '.join(most)} or {last}", describe(value))
 
 
+def checked_rank(function, rank, dim):
+    """The width of the bottleneck that delta comes through; "auto" goes by that of the block."""
+    if type(rank) is str and rank == "auto":
+        return math.ceil(dim / 16)
+    check_count(function, "dt_rank", rank, besides="'auto' or ")
+    return rank
+
+
 def checked_width(function, name, ratio, dim, or_none=False):
     """How many channels a multiple of `dim` is; with `or_none` there may be none, at 0."""
     expected = f"a number that makes 1 to {LARGEST} channels of {dim}"

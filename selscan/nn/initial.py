@@ -17,11 +17,6 @@ def width(function, d_model, dim):
     return given[0]
 
 
-def dt_rank(dim):
-    """The width of the bottleneck that delta comes through, from the width of the block."""
-    return math.ceil(dim / 16)
-
-
 def A_logs(channels, d_state, device=None):
     """log(1 .. n) for each channel, (channels, n): states that forget at n different rates."""
     rates = torch.arange(1.0, d_state + 1, device=device)

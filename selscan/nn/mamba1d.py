@@ -185,7 +185,7 @@ class Mamba(nn.Module):
     def states_of(self, inference_params, batch_size):
         """This mixer's states, zeros in the beginning."""
         if self.layer_idx is None:
-            fail("Mamba", "layer_idx", "an int to use inference_params", "None")
+            fail(type(self).__name__, "layer_idx", "an int to use inference_params", "None")
         kept = inference_params.key_value_memory_dict
         if self.layer_idx not in kept:
             kept[self.layer_idx] = self.allocate_inference_cache(batch_size)

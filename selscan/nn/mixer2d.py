@@ -6,8 +6,14 @@ from torch.nn import functional as F
 from .. import paths
 from ..messages import describe, fail
 from ..paths import Path
-from . import initial
-from .checks import check_choice, check_count, check_switch, check_tensor, checked_width
+from .checks import (
+    check_choice,
+    check_count,
+    check_switch,
+    check_tensor,
+    checked_rank,
+    checked_width,
+)
 from .layers import SqueezeExcite, size_of
 from .s6maps import S6Maps
 
@@ -29,10 +35,8 @@ class MapMixer(S6Maps):
         for name, value in (("conv_bias", conv_bias), ("gate", gate)):
             check_switch(function, name, value)
         channels = checked_width(function, "ratio", ratio, dim)
-        if type(dt_rank) is str and dt_rank == "auto":
-            dt_rank = initial.dt_rank(dim)
-        check_count(function, "dt_rank", dt_rank, besides="'auto' or ")
-        super().__init__(channels, groups, d_state, dt_rank, in_parts)
+        rank = checked_rank(function, dt_rank, dim)
+        super().__init__(channels, groups, d_state, rank, in_parts)
         self.gate = gate
         self.out_norm = nn.LayerNorm(channels)
         self.in_proj = nn.Linear(dim, channels * (2 if gate else 1), bias=False)

@@ -7,8 +7,9 @@ from torch.nn import functional as F
 from ..api import scan
 from ..api_paths import gather, scan2d, scatter
 from ..messages import describe
+from .branch import decay
 from .checks import check_switch
-from .initial import A_logs, dt_bias, dt_weight
+from .initial import A_logs, dt_bias, dt_weight, skip, without_decay
 
 
 class S6Maps(nn.Module):
@@ -48,9 +49,9 @@ class S6Maps(nn.Module):
         x_proj = torch.empty(groups, sum(self.sizes), channels).uniform_(-bound, bound)
         self.x_proj_weight = nn.Parameter(x_proj)
         self.dt_projs_weight = dt_weight(groups, channels, rank)
-        self.dt_projs_bias = dt_bias(groups, channels)
+        self.dt_projs_bias = without_decay(dt_bias(groups, channels))  # no vector, yet a bias
         self.A_logs = A_logs(groups * channels, d_state)
-        self.Ds = nn.Parameter(torch.ones(groups * channels))
+        self.Ds = skip(groups * channels)
 
     def scan(self, x, path, groups=slice(None), merge=True, out_dtype=None):
         """The scan of a map (b, d, h, w), with all groups of parameters or some of them.
@@ -100,8 +101,7 @@ class S6Maps(nn.Module):
     def _constants(self, groups):
         """A (k, d, n), D and delta_bias (k, d); A at least in float32."""
         bias = self.dt_projs_bias[groups]
-        logs = self.A_logs.to(torch.promote_types(self.A_logs.dtype, torch.float32))
-        A = -logs.exp().unflatten(0, self.dt_projs_bias.shape)[groups]
+        A = decay(self.A_logs).unflatten(0, self.dt_projs_bias.shape)[groups]
         return A, self.Ds.unflatten(0, self.dt_projs_bias.shape)[groups], bias
 
 
