@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import emulator  # noqa: E402
+from emulator import pointers  # noqa: E402
 
 from bench.gpu.parts import micro  # noqa: E402
 from selscan.backends.cupy import gpu, plan  # noqa: E402
@@ -48,7 +49,7 @@ def four(count):
 def test_the_kernel_that_copies_copies_everything(small_rates):
     source, target = four(1000), np.zeros((1000, 4), np.uint32)
 
-    small_rates.get_function("copy<4>")((3,), (64,), (source, target, np.int64(1000)))
+    small_rates.get_function("copy<4>")((3,), (64,), (*pointers(source, target), np.int64(1000)))
 
     assert np.array_equal(source, target)
 
@@ -57,7 +58,7 @@ def test_the_kernel_that_copies_copies_everything(small_rates):
 def test_the_kernel_of_exponentials_takes_as_many_as_it_says(small_rates, fmas):
     sums = np.full(64, np.nan, np.float32)
 
-    small_rates.get_function(f"exponentials<{fmas}>")((2,), (32,), (sums, np.int32(5)))
+    small_rates.get_function(f"exponentials<{fmas}>")((2,), (32,), (*pointers(sums), np.int32(5)))
 
     x, y = 0.125 * np.arange(8), np.zeros(8)
     for _ in range(5):
@@ -72,7 +73,7 @@ def test_the_kernel_that_reads_shared_memory_reads_all_places(small_rates, lanes
     data, sums, rounds = four(512), np.zeros(64, np.uint32), 3
 
     kernel = small_rates.get_function(f"shared_reads<{lanes}>")
-    kernel((1,), (64,), (data, sums, np.int32(rounds)))
+    kernel((1,), (64,), (*pointers(data, sums), np.int32(rounds)))
 
     places = np.arange(rounds)[:, None] + np.arange(8)
     read = np.bitwise_xor.reduce(data, axis=1)
@@ -84,7 +85,7 @@ def test_the_kernel_that_reads_the_cache_goes_round_and_round(small_rates):
     data, sums, count, rounds = four(100), np.zeros(64, np.uint32), 100, 3
 
     kernel = small_rates.get_function("cache_reads<8>")
-    kernel((2,), (32,), (data, sums, np.int32(count), np.int32(rounds)))
+    kernel((2,), (32,), (*pointers(data, sums), np.int32(count), np.int32(rounds)))
 
     read = np.bitwise_xor.reduce(data, axis=1)
     steps = 64 * np.arange(8 * rounds)

@@ -3,6 +3,7 @@
 import ctypes
 import io
 import tarfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -116,7 +117,7 @@ def test_every_part_makes_tables_of_rows_without_numbers():
         ("x\n========= ERROR SUMMARY: 0 errors\n", 0, 0, ""),
         ("========= ERROR SUMMARY: 3 errors\n", 9, 3, "failed: 3 errors, see log.txt"),
         ("========= RACECHECK SUMMARY: 1 hazard displayed (1 error)\n", 9, 1, "failed: 1 errors"),
-        ("========= Error: Device not supported\n", 1, None, "failed: status 1: Error: Device not"),
+        ("========= Error: No attachable process\n", 1, None, "failed: status 1: Error: No att"),
         ("Boom\n========= ERROR SUMMARY: 0 errors\n", 1, None, "failed: status 1: ERROR SUMMARY"),
         ("", 127, None, "failed: status 127: no output"),
     ],
@@ -133,6 +134,19 @@ def test_a_refused_backward_is_no_fault_of_the_tool():
     text = "selscan.errors.BackendUnavailable: selscan: no gradients.\nERROR SUMMARY: 0 errors"
     with pytest.raises(outcomes.NotAvailable, match=r"^no gradients\.$"):
         sanitize.outcome(text, 1)
+
+
+def test_that_the_tool_does_not_work_on_a_device_is_said_once(monkeypatch):
+    said = "========= Error: Device not supported. Please refer to the documentation.\n"
+    tool = SimpleNamespace(stdout=said, returncode=255)
+    monkeypatch.setattr(sanitize, "_told", [])
+    monkeypatch.setattr(sanitize, "find_tool", lambda: "compute-sanitizer")
+    monkeypatch.setattr(sanitize.subprocess, "run", lambda *_, **__: tool)
+    first, *others = sanitize.names({})
+
+    with pytest.raises(outcomes.NotAvailable, match=r"^compute-sanitizer: Device not supported\."):
+        next(sanitize.run(first, {}))
+    assert [row for name in others for row in sanitize.run(name, {})] == []
 
 
 def test_the_tool_is_looked_for_in_cudas_folder(tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 """Runs CUDA C++ kernels on the CPU, with the code that launches them (docs/emulator.md)."""
 
 from .compiler import CompileError, missing
-from .launch import ORDERS, KernelError, Module, order
+from .launch import ORDERS, KernelError, Module, order, pointers
 
-__all__ = ["ORDERS", "CompileError", "KernelError", "Module", "missing", "order"]
+__all__ = ["ORDERS", "CompileError", "KernelError", "Module", "missing", "order", "pointers"]

@@ -112,6 +112,13 @@ def _runtime(kind, switch):
     return _kept(key, make)
 
 
+def library(sources, flags):
+    """The path of a library of all C++ files of a folder, which has nothing to do with kernels."""
+    files = sorted(sources.glob("*.cpp"))
+    key = _key(flags, *_contents(sources))
+    return _kept(key, lambda _, target: _run(*flags, *files, "-o", target))
+
+
 def _kept(key, make):
     """The library of a key, made in a folder of its own and then moved: nobody sees half of it."""
     path = folder() / f"{key}.so"

@@ -6,7 +6,7 @@ import time
 import ml_dtypes
 import numpy as np
 
-from . import ORDERS, Module, compiler, order
+from . import ORDERS, Module, compiler, order, pointers
 from .compiler import HERE
 
 KERNELS = HERE / "kernels"
@@ -69,14 +69,16 @@ def warp_sums(x):
     shuffled, shared = np.full_like(x, np.nan), np.full_like(x, np.nan)
     kernel = warp_module().get_function("warp_sums")
     for _ in range(2):  # a launch may write what the one before has written
-        kernel((x.size // 64,), (64,), (x, shuffled, shared))
+        kernel((x.size // 64,), (64,), pointers(x, shuffled, shared))
     return shuffled, shared
 
 
 def swap_pairs(x, times):
     """Each pair of values swapped `times` times, and once more for each 8 threads before it."""
     x = x.copy()
-    warp_module().get_function("swap_pairs")((x.size // 64,), (64,), (x, np.int32(times)))
+    warp_module().get_function("swap_pairs")(
+        (x.size // 64,), (64,), (*pointers(x), np.int32(times))
+    )
     return (x,)
 
 
@@ -84,7 +86,7 @@ def compact(x, limit, threads):
     """The values above a limit at the front of each block's, and how many they are."""
     out, count = np.zeros_like(x), np.zeros(x.size // threads, np.int32)
     kernel = warp_module().get_function("compact")
-    kernel((count.size,), (threads,), (x, np.float32(limit), out, count))
+    kernel((count.size,), (threads,), (*pointers(x), np.float32(limit), *pointers(out, count)))
     return out, count
 
 
@@ -92,7 +94,7 @@ def histogram(x):
     """How often each byte occurs, and the largest."""
     counts, largest = np.zeros(256, np.int32), np.zeros(1, np.int32)
     kernel = warp_module().get_function("histogram")
-    kernel((-(-x.size // 96),), (96,), (x, np.int32(x.size), counts, largest))
+    kernel((-(-x.size // 96),), (96,), (*pointers(x), np.int32(x.size), *pointers(counts, largest)))
     return counts, largest
 
 

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from . import Module
+from . import Module, pointers
 from .compiler import HERE
 
 SOURCE = HERE / "kernels/faults.cu"
@@ -32,7 +32,7 @@ def run(name):
     """What a kernel makes of 1, 2, ..., 64."""
     x = np.arange(1, 65, dtype=np.float32)
     grid, block = (BLOCKS.get(name, 1),), (THREADS.get(name, 64),)
-    module().get_function(name)(grid, block, (x,), shared_mem=DYNAMIC.get(name, 0))
+    module().get_function(name)(grid, block, pointers(x), shared_mem=DYNAMIC.get(name, 0))
     return x
 
 

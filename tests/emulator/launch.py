@@ -1,4 +1,4 @@
-"""Modules and kernels with the interface that CuPy gives them; NumPy arrays are device memory."""
+"""Modules and kernels with the interface that CuPy gives them; device memory is the host's."""
 
 import contextlib
 import ctypes
@@ -16,6 +16,15 @@ MOST_BLOCKS, MOST_THREADS = (2**31 - 1, 65535, 65535), (1024, 1024, 64)
 
 _lock = threading.Lock()  # the runtime keeps its state in global variables
 _order = ("forward", 0)
+
+
+class DeviceArray(np.ndarray):
+    """An array in the memory of the device: a kernel gets its address, as it does of CuPy's."""
+
+
+def pointers(*arrays):
+    """NumPy arrays as arguments that are pointers to them; others are passed by value."""
+    return tuple(array.view(DeviceArray) for array in arrays)
 
 
 class KernelError(RuntimeError):
@@ -140,9 +149,15 @@ class Kernel:
 
     def _bytes(self, i, value):
         """An argument's bytes, as CuPy passes it."""
+        if isinstance(value, DeviceArray):
+            return value.ctypes.data.to_bytes(8, "little")
         if isinstance(value, np.ndarray):
-            by_value = value.dtype.names is not None and value.size == 1
-            return value.tobytes() if by_value else value.ctypes.data.to_bytes(8, "little")
+            if value.size != 1:
+                raise TypeError(
+                    f"{self._name}: argument {i} must have one element to be passed by value; got "
+                    f"the shape {value.shape}. Arrays on the device are pointers(array)."
+                )
+            return value.tobytes()
         if value is None:
             return bytes(8)
         if isinstance(value, np.generic):

@@ -6,7 +6,7 @@ import pytest
 from selscan.backends.cupy import arguments, arguments2d, plan2d, plan_moves
 from selscan.backends.cupy.paste import SOURCES
 
-from . import Module
+from . import Module, pointers
 
 STRUCTS = {
     "ForwardArguments": arguments.FORWARD,
@@ -37,7 +37,7 @@ extern "C" __global__ void offsets(long long* out) {{
 """
     found = np.full(1 + len(dtype.names), -1)
     kernel = Module(code, ["offsets"], options=(f"-I{SOURCES}",)).get_function("offsets")
-    kernel((1,), (1,), (found,))
+    kernel((1,), (1,), pointers(found))
     return found.tolist()
 
 
@@ -62,7 +62,9 @@ extern "C" __global__ void codes(int* out) {{
 }}
 """
     found = np.full(len(arguments.DTYPES) + 4, -1, np.int32)
-    Module(code, ["codes"], options=(f"-I{SOURCES}",)).get_function("codes")((1,), (1,), (found,))
+    Module(code, ["codes"], options=(f"-I{SOURCES}",)).get_function("codes")(
+        (1,), (1,), pointers(found)
+    )
 
     accesses = (
         arguments.CHANNELS, arguments.CHANNEL_VECTORS, arguments.TIME, arguments.TIME_VECTORS,
@@ -79,7 +81,9 @@ extern "C" __global__ void codes(int* out) {
 }
 """
     found = np.full(5, -1, np.int32)
-    Module(code, ["codes"], options=(f"-I{SOURCES}",)).get_function("codes")((1,), (1,), (found,))
+    Module(code, ["codes"], options=(f"-I{SOURCES}",)).get_function("codes")(
+        (1,), (1,), pointers(found)
+    )
 
     sums = plan2d.APART, plan2d.IN_PLACE, plan2d.SCRATCH, plan2d.RESIDENT
     assert found.tolist() == [*sums, plan_moves.PAST]

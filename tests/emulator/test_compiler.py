@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from . import Module, compiler
+from . import Module, compiler, pointers
 from .sanitizers import TESTS
 
 SOURCE = 'extern "C" __global__ void k(float* x) { x[0] = %s; }\n'
@@ -42,7 +42,7 @@ def calls(monkeypatch):
 
 def value(number, **options):
     x = np.zeros(1, np.float32)
-    Module(SOURCE % number, ["k"], **options).get_function("k")((1,), (1,), (x,))
+    Module(SOURCE % number, ["k"], **options).get_function("k")((1,), (1,), pointers(x))
     return x[0]
 
 
@@ -90,10 +90,10 @@ def test_a_link_is_not_our_folder(cache, tmp_path):
 def test_processes_may_build_at_once(tmp_path):
     code = (
         "import numpy as np\n"
-        "from emulator import Module\n"
+        "from emulator import Module, pointers\n"
         f"module = Module({SOURCE % 7!r}, ['k'])\n"
         "x = np.zeros(1, np.float32)\n"
-        "module.get_function('k')((1,), (1,), (x,))\n"
+        "module.get_function('k')((1,), (1,), pointers(x))\n"
         "assert x == 7\n"
     )
     environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(TESTS)}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emulator import ORDERS, Module, order
+from emulator import ORDERS, Module, order, pointers
 
 SOURCE = r"""
 // Each block adds its THREADS values by halves; sums[b] = in[b * THREADS] + ...
@@ -29,6 +29,6 @@ def test_block_sums_are_those_of_numpy(kind):
     kernel = Module(SOURCE, ["block_sums<128>"], file="block_sums.cu").get_function
 
     with order(kind):
-        kernel("block_sums<128>")((5,), (128,), (x, sums))
+        kernel("block_sums<128>")((5,), (128,), pointers(x, sums))
 
     assert np.array_equal(sums, x.sum(axis=1))

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from . import KernelError, Module, compiler, launch
+from . import KernelError, Module, compiler, launch, pointers
 from .demos import KERNELS
 
 NAMES = (
@@ -35,7 +35,9 @@ def test_every_kind_of_argument_reaches_the_kernel(kernel, as_array):
     out = np.zeros(10)
 
     kernel("arguments")(
-        (1,), (1,), (-(2**40), 1.5, True, np.int32(-6), np.uint64(2**63), struct, None, out)
+        (1,),
+        (1,),
+        (-(2**40), 1.5, True, np.int32(-6), np.uint64(2**63), struct, None, *pointers(out)),
     )
 
     assert out.tolist() == [-(2**40), 1.5, 1, -6, 2.0**63, 4, -3, 0.1, -8, 1]
@@ -53,7 +55,7 @@ def test_a_struct_lies_as_its_alignment_needs(kernel):
     out = np.zeros(1, np.float32)
     struct = np.array(((0, 1, 2, 3),), np.dtype([("values", "f4", 4)]))
 
-    kernel("aligned")((1,), (1,), (np.int8(1), struct, out))
+    kernel("aligned")((1,), (1,), (np.int8(1), struct, *pointers(out)))
 
     assert out[0] == 3
 
@@ -65,6 +67,14 @@ def test_a_struct_lies_as_its_alignment_needs(kernel):
         ((np.int64(5),), "must have the 4 bytes of the kernel's parameter; got 8 (int64)."),
         ((), "one_int: takes 1 arguments; got 0."),
         ((np.int32(1), np.int32(2)), "one_int: takes 1 arguments; got 2."),
+        (
+            (np.ones(2),),
+            "argument 0 must have one element to be passed by value; got the shape (2,)",
+        ),
+        (
+            (np.ones(0),),
+            "argument 0 must have one element to be passed by value; got the shape (0,)",
+        ),
         ((b"1234",), "one_int: argument 0 must be an array, a scalar or a structured scalar; got"),
         (([1],), "argument 0 must be an array, a scalar or a structured scalar; got [1]."),
         ((2**64,), "argument 0 must be an array, a scalar or a structured scalar; got 184467440"),
@@ -81,7 +91,7 @@ def test_blocks_and_threads_have_their_indices(kernel):
     grid, block = (2, 3, 4), (5, 2, 3)
     out = np.zeros((24, 30, 4), np.int32)
 
-    kernel("indices")(grid, block, (out,))
+    kernel("indices")(grid, block, pointers(out))
 
     z, y, x = np.unravel_index(np.arange(30), block[::-1])
     assert np.array_equal(out[..., 0], np.repeat(np.arange(24)[:, None], 30, axis=1))
@@ -103,7 +113,7 @@ def test_blocks_and_threads_have_their_indices(kernel):
 )
 def test_a_geometry_that_a_gpu_has_not_is_refused(kernel, grid, block, message):
     with pytest.raises(ValueError, match="must") as error:
-        kernel("indices")(grid, block, (np.zeros(4, np.int32),))
+        kernel("indices")(grid, block, pointers(np.zeros(4, np.int32)))
 
     assert message in str(error.value)
 
@@ -111,19 +121,19 @@ def test_a_geometry_that_a_gpu_has_not_is_refused(kernel, grid, block, message):
 def test_the_largest_block_runs(kernel):
     out = np.zeros((1024, 4), np.int32)
 
-    kernel("indices")((1,), (16, 16, 4), (out,))
+    kernel("indices")((1,), (16, 16, 4), pointers(out))
 
     assert np.array_equal(out[:, 1], np.arange(1024) % 16)
 
 
 def test_more_threads_than_launch_bounds_are_refused(kernel):
     x = np.zeros(256, np.float32)
-    kernel("bounded<32>")((1,), (64,), (x,))
+    kernel("bounded<32>")((1,), (64,), pointers(x))
     assert x.sum() == 64 * 32
 
     with pytest.raises(KernelError, match=r"cu:\d+: .*: __launch_bounds__ allows 64 threads a b"):
-        kernel("bounded<32>")((1,), (65,), (x,))
-    kernel("bounded< 16 * 4 >")((1,), (128,), (x,))
+        kernel("bounded<32>")((1,), (65,), pointers(x))
+    kernel("bounded< 16 * 4 >")((1,), (128,), pointers(x))
 
 
 def test_dynamic_shared_memory_over_48_kib_must_be_asked_for():
@@ -131,13 +141,13 @@ def test_dynamic_shared_memory_over_48_kib_must_be_asked_for():
     large = Module(code, NAMES, file="interface.cu").get_function("large")
     total, most = np.zeros(1, np.int32), launch.MOST_SHARED - 4
 
-    large((1,), (33,), (np.int32(40000), total), shared_mem=40000)
+    large((1,), (33,), (np.int32(40000), *pointers(total)), shared_mem=40000)
     assert total == 40000
     with pytest.raises(ValueError, match=r"large: shared_mem must be at most .*, 49152; got 4915"):
-        large((1,), (33,), (np.int32(1), total), shared_mem=49153)
+        large((1,), (33,), (np.int32(1), *pointers(total)), shared_mem=49153)
 
     large.max_dynamic_shared_size_bytes = most
-    large((1,), (33,), (np.int32(most), total), shared_mem=most)
+    large((1,), (33,), (np.int32(most), *pointers(total)), shared_mem=most)
     assert total == most
     with pytest.raises(ValueError, match="max_dynamic_shared_size_bytes must be at most 232448"):
         large.max_dynamic_shared_size_bytes = launch.MOST_SHARED + 1
@@ -151,7 +161,8 @@ def test_a_name_that_was_not_compiled_is_refused(kernel):
 def test_threads_of_the_host_may_launch_at_once(kernel):
     results = np.zeros((4, 64))
     threads = [
-        threading.Thread(target=kernel("slow"), args=((1,), (64,), (row,))) for row in results
+        threading.Thread(target=kernel("slow"), args=((1,), (64,), pointers(row)))
+        for row in results
     ]
 
     for thread in threads:

@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from . import Module
+from . import Module, pointers
 from .demos import KERNELS
 
 HALVES = {"__half": np.float16, "__nv_bfloat16": ml_dtypes.bfloat16}
@@ -37,7 +37,7 @@ def apply(kernel):
     def run(name, *arrays, dtype, rows=1):
         n = arrays[0].size
         out = np.zeros((rows, n), dtype)
-        kernel(name)((-(-n // 256),), (256,), (*arrays, out, np.int32(n)))
+        kernel(name)((-(-n // 256),), (256,), (*pointers(*arrays, out), np.int32(n)))
         return out
 
     return run
@@ -143,7 +143,7 @@ def test_functions_of_the_headers_agree_with_the_operators(kernel):
     v = np.array([1.0009, -3.1416], np.float32)
     halves, found = np.zeros(16, np.uint16), np.zeros(7, np.float32)
 
-    kernel("by_name")((1,), (1,), (v, halves, found))
+    kernel("by_name")((1,), (1,), pointers(v, halves, found))
 
     half, bfloat16 = v.astype(np.float16), v.astype(ml_dtypes.bfloat16)
     assert halves.tolist() == [*half.view(np.uint16), *bfloat16.view(np.uint16)] * 4
@@ -197,7 +197,7 @@ def test_a_large_divisor_is_beyond_the_fast_division(apply):
 def test_integer_functions(kernel):
     out = np.zeros(15, np.int64)
 
-    kernel("integers")((1,), (1,), (out,))
+    kernel("integers")((1,), (1,), pointers(out))
 
     assert out.tolist() == [
         *(2, 2**32 - 1, -1, 3, 8 + 64, 31 + 100 * 32 + 10000 * 23, 4),
@@ -208,7 +208,7 @@ def test_integer_functions(kernel):
 def test_vector_types_have_cudas_size_and_alignment(kernel):
     out = np.zeros((24, 2), np.int32)
 
-    kernel("layouts")((1,), (1,), (out,))
+    kernel("layouts")((1,), (1,), pointers(out))
 
     assert out.tolist() == [
         *([1, 1], [2, 2], [3, 1], [4, 4]),  # char1, char2, uchar3, uchar4
@@ -225,7 +225,7 @@ def test_atomics_return_the_old_value(kernel):
     l, f, d = np.array([2**62], np.uint64), np.array([1], np.float32), np.array([2.0])
     old = np.zeros(18)
 
-    kernel("atomics")((1,), (1,), (i, u, l, f, d, old))
+    kernel("atomics")((1,), (1,), pointers(i, u, l, f, d, old))
 
     assert old[:7].tolist() == [10, 7, 3, -100, 7, 12, 5]
     assert old[7:13].tolist() == [0xFF, 0xFC, 0xFF, 0, 1, 0]
@@ -237,6 +237,6 @@ def test_loads_and_stores_with_a_policy_are_loads_and_stores(kernel):
     x = np.arange(16, dtype=np.float32).reshape(4, 4)
     out = np.zeros((6, 4), np.float32)
 
-    kernel("policies")((1,), (1,), (x, out))
+    kernel("policies")((1,), (1,), pointers(x, out))
 
     assert np.array_equal(out, x[[0, 1, 2, 3, 3, 2]])

@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import pytest
 
-from . import ORDERS, Module, cases, compiler, demos, order
+from . import ORDERS, Module, cases, compiler, demos, order, pointers
 from .demos import KERNELS
 
 
@@ -38,7 +38,7 @@ def arrivals():
     def run(kind, seed=0):
         count, out = np.zeros(1, np.int32), np.full(210, -1, np.int32)
         with order(kind, seed):
-            kernel((3,), (70,), (count, out))
+            kernel((3,), (70,), pointers(count, out))
         assert count == 210
         return out
 
@@ -71,7 +71,7 @@ def test_an_order_ends_with_its_block(arrivals):
         pass
     code = (KERNELS / "interface.cu").read_text(encoding="utf-8")
     count, out = np.zeros(1, np.int32), np.zeros(4, np.int32)
-    Module(code, ["arrivals"]).get_function("arrivals")((1,), (4,), (count, out))
+    Module(code, ["arrivals"]).get_function("arrivals")((1,), (4,), pointers(count, out))
     assert out.tolist() == [0, 1, 2, 3]
 
 

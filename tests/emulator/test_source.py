@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from . import CompileError, KernelError, Module
+from . import CompileError, KernelError, Module, pointers
 
 KERNEL = r"""
 struct Pair { float a, b; };
@@ -38,7 +38,7 @@ __global__ void k(float* out) {
 def run(code, size, name="k", **options):
     """What a kernel writes, and its file as messages name it."""
     out = np.full(size, np.nan, np.float32)
-    Module(code, [name], **options).get_function(name)((1,), (1,), (out,), shared_mem=64)
+    Module(code, [name], **options).get_function(name)((1,), (1,), pointers(out), shared_mem=64)
     return out.tolist()
 
 

@@ -14,7 +14,7 @@ from selscan.backends.cupy.plan2d import Mapping
 from selscan.ops import contract2d, scan2d
 from selscan.paths import cross
 
-from . import Module, maps, scans
+from . import Module, maps, pointers, scans
 
 COUNTER = "__device__ long long counted;\n"
 READ = """
@@ -59,7 +59,7 @@ def counted(monkeypatch):
         kernel, read = module(plan.file, plan.name)
         plan.launch(kernel, addresses)
         total = np.zeros(1, np.int64)
-        read((1,), (1,), (total,))
+        read((1,), (1,), pointers(total))
         found[plan.file] = int(total[0])
 
     monkeypatch.setattr(maps.Emulated, "launch", staticmethod(launch))

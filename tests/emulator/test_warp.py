@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from . import ORDERS, Module, faults, order
+from . import ORDERS, Module, faults, order, pointers
 from .demos import KERNELS
 
 LANES = np.arange(32)
@@ -43,7 +43,7 @@ def test_shuffles_read_the_right_lane(kernel, by, width):
     x = np.random.default_rng(by).integers(-1000, 1000, 32).astype(np.int32)
     out = np.zeros((4, 32), np.int64)
 
-    kernel("shuffles")((1,), (32,), (x, np.int32(by), np.int32(width), out))
+    kernel("shuffles")((1,), (32,), (*pointers(x), np.int32(by), np.int32(width), *pointers(out)))
 
     for found, source in zip(out, shuffle_sources(by, width), strict=True):
         assert np.array_equal(found, x[source])
@@ -56,7 +56,7 @@ def test_votes_and_reductions_take_the_lanes_of_the_mask(kernel, mask, low):
     inside = (mask >> LANES & 1).astype(bool)
     out = np.full((14, 32), -99, np.int64)
 
-    kernel("votes")((1,), (32,), (x, np.uint32(mask), out))
+    kernel("votes")((1,), (32,), (*pointers(x), np.uint32(mask), *pointers(out)))
 
     given, unsigned = x[inside].astype(np.int64), x[inside].view(np.uint32)
     bits = np.where(inside, 1 << LANES, 0)
@@ -84,7 +84,7 @@ def test_votes_and_reductions_take_the_lanes_of_the_mask(kernel, mask, low):
 def test_numbers_of_every_type_can_be_shuffled(kernel):
     out = np.zeros((32, 10))
 
-    kernel("types")((1,), (32,), (out,))
+    kernel("types")((1,), (32,), pointers(out))
 
     expected = [-37, 4000000003, 3 - 2.0**40, 3 * 2.0**58, 3.5, 3.1, 3.25, 3.25, 3, 3]
     assert np.array_equal(out, np.tile(expected, (32, 1)))
@@ -94,7 +94,7 @@ def test_parts_of_a_warp_may_go_their_own_ways(kernel):
     x = np.arange(32, dtype=np.int32)
     out = np.zeros((4, 32), np.int64)
 
-    kernel("halves")((1,), (32,), (x, out))
+    kernel("halves")((1,), (32,), pointers(x, out))
 
     half = np.where(LANES < 16, 0xFFFF, 0xFFFF0000)
     sums = np.where(LANES < 16, x[:16].sum(), x[16:].sum())
@@ -106,7 +106,7 @@ def test_votes_of_a_block_count_every_thread(kernel, low):
     x = np.random.default_rng(0).integers(low, low + 6, 70).astype(np.int32)
     out = np.zeros((70, 4), np.int32)
 
-    kernel("block_votes")((1,), (70,), (x, out))
+    kernel("block_votes")((1,), (70,), pointers(x, out))
 
     votes = [(x > 0).sum(), (x > 0).all(), (x > 0).any()]
     assert np.array_equal(out[:, :3], np.tile(votes, (70, 1)))

@@ -31,12 +31,30 @@ def find_tool(environment=os.environ):
             for folder in ("bin", "compute-sanitizer"):
                 if (file := Path(environment[name], folder, "compute-sanitizer")).is_file():
                     return str(file)
-    raise NotAvailable("compute-sanitizer is neither on PATH nor in CUDA_HOME")
+    raise Unsupported("compute-sanitizer is neither on PATH nor in CUDA_HOME")
+
+
+_told = []  # that the tool does not work here
 
 
 def run(name, options):
-    """How many errors the tool reports."""
-    tool, op = name.split(", ")
+    """How many errors the tool reports; that it does not work here is said once."""
+    if _told:
+        return
+    try:
+        row = run_tool(*name.split(", "))
+    except Unsupported:
+        _told.append(name)
+        raise
+    yield row
+
+
+class Unsupported(NotAvailable):
+    """There is no tool that works on this machine."""
+
+
+def run_tool(tool, op):
+    """The row of a tool on an op."""
     command = [find_tool(), "--tool", tool, "--error-exitcode", "9"]
     command += [sys.executable, "-m", "bench.gpu.small", op]
     done = subprocess.run(
@@ -52,13 +70,15 @@ def run(name, options):
     print(done.stdout[-4000:], file=sys.stderr)
     count, note = outcome(done.stdout, done.returncode)
     values = nothing() | {"p50": count}
-    yield Row(name, "selscan", op, tool, **values, unit="errors", threads=0, note=note)
+    return Row(f"{tool}, {op}", "selscan", op, tool, **values, unit="errors", threads=0, note=note)
 
 
 def outcome(text, status):
     """The number of errors, None where the tool did not work; and what is to be said."""
     if match := re.search(rf"{REFUSED}: (.*)", text):
         raise NotAvailable(match[1].removeprefix("selscan: "))
+    if match := re.search(r"Device not supported[^\n]*", text):
+        raise Unsupported(f"compute-sanitizer: {match[0].rstrip('. ')}")
     found = re.search(r"(?:ERROR|RACECHECK) SUMMARY: (\d+) (?:error|hazard)", text)
     if found is None or (status and int(found[1]) == 0):
         lines = [line for line in text.splitlines() if line.strip("= ")] or ["no output"]

@@ -64,6 +64,7 @@ SUM = np.dtype(
     ],
     align=True,
 )  # fmt: skip
+_SUM_WORDS = SUM.itemsize // 8  # the first two are the addresses
 SUM_PARTS = np.dtype([("sums", SUM, 5), ("most", "i8")], align=True)
 STEP = _struct(
     (*_SEQUENCES, *_ROWS, "state"),
@@ -195,22 +196,23 @@ class SumArguments:
     """The struct of sum_parts for (layout of parts, layout of their sum), without addresses."""
 
     def __init__(self, pairs):
-        self._template = np.zeros((), SUM_PARTS)
-        for entry, (parts, result) in zip(self._template["sums"], pairs, strict=False):
+        template = np.zeros((), SUM_PARTS)
+        for entry, (parts, result) in zip(template["sums"], pairs, strict=False):
             missing = _AXES - len(result.shape)
             entry["count"], entry["part"] = parts.shape[0], parts.steps[0]
             entry["sizes"] = (1,) * missing + result.shape
             entry["steps"] = (0,) * missing + result.steps
             entry["parts_dtype"] = DTYPES.index(parts.dtype)
             entry["dtype"] = DTYPES.index(result.dtype)
-        self._template["most"] = max(math.prod(result.shape) for _, result in pairs)
+        template["most"] = max(math.prod(result.shape) for _, result in pairs)
+        self._template = np.frombuffer(template.tobytes(), np.int64).copy()
 
     def fill(self, addresses):
         """The struct with pairs of addresses, in the order of the layouts."""
-        struct = self._template.copy()
-        for entry, (parts, result) in zip(struct["sums"], addresses, strict=False):
-            entry["parts"], entry["result"] = parts, result
-        return struct[()]
+        words = self._template.copy()
+        for i, (parts, result) in enumerate(addresses):
+            words[i * _SUM_WORDS], words[i * _SUM_WORDS + 1] = parts, result
+        return np.ndarray((), SUM_PARTS, words)[()]
 
 
 def _reach_all(arguments, problem, operands, names, element, shape, staged):

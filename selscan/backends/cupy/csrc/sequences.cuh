@@ -142,12 +142,10 @@ DEVICE void read_tile(Real (&values)[S::CHANNELS][S::STEPS], Real* buffer, const
   }
 }
 
-// The thread's values of a tile that was fetched.
+// The thread's values where channels are vectors, from memory.
 template <class S, class Element, class Real>
-DEVICE void take(Real (&values)[S::CHANNELS][S::STEPS], Real* buffer, char* rows, const Operand& x,
-                 const Tile& tile, const Own& own) {
-  if (CODE<Element> < 0 || x.access != VECTORS_ALONG_CHANNELS)
-    return read_tile<S>(values, buffer, tile, own);
+DEVICE void take_channels(Real (&values)[S::CHANNELS][S::STEPS], char* rows, const Operand& x,
+                          const Tile& tile, const Own& own) {
 #pragma unroll
   for (int r = 0; r < S::CHANNELS; ++r)
 #pragma unroll
@@ -158,6 +156,16 @@ DEVICE void take(Real (&values)[S::CHANNELS][S::STEPS], Real* buffer, char* rows
 #pragma unroll
     for (int r = 0; r < S::CHANNELS; ++r) values[r][t] = v[r];
   });
+}
+
+// The thread's values of a tile that was fetched.
+template <class S, class Element, class Real>
+DEVICE void take(Real (&values)[S::CHANNELS][S::STEPS], Real* buffer, char* rows, const Operand& x,
+                 const Tile& tile, const Own& own) {
+  if constexpr (CODE<Element> >= 0)
+    if (x.access == VECTORS_ALONG_CHANNELS)
+      return take_channels<S, Element>(values, rows, x, tile, own);
+  read_tile<S>(values, buffer, tile, own);
 }
 
 template <class S, class Real>
