@@ -4,12 +4,17 @@ import pytest
 
 pytest.importorskip("torch.distributed")
 
+from .problems import alone, make
 from .ranks import Ranks
 
 
 @pytest.fixture(scope="package")
 def all_ranks():
-    """A list of the Ranks that run, or ran last."""
+    """A list of the Ranks that run, or ran last.
+
+    What nearly all jobs run is compiled here: ranks that find it on disk need not all compile it.
+    """
+    alone(make())
     found = []
     yield found
     for ranks in found:

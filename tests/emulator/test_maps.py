@@ -11,7 +11,7 @@ from selscan.backends.cupy import plan2d
 from selscan.backends.cupy.instances import LANES_2D
 from selscan.backends.cupy.plan2d import Mapping
 from selscan.backends.cupy.plan2d_backward import Mapping as BackwardMapping
-from selscan.paths import Path, cross
+from selscan.paths import Path, cross, unidirectional
 
 from . import map_cases, maps
 
@@ -63,14 +63,34 @@ def test_any_problem_and_mapping_match_the_reference(problem, both):
     check(problem, *both)
 
 
-@pytest.mark.parametrize("element", ["float32", "float16", "bfloat16"])
-@pytest.mark.parametrize("lanes", LANES_2D)
-@pytest.mark.parametrize("last", [False, True])
+each_element = pytest.mark.parametrize("element", ["float32", "float16", "bfloat16"])
+each_lanes = pytest.mark.parametrize("lanes", LANES_2D)
+each_order = pytest.mark.parametrize("last", [False, True])
+
+
+def of_instance(element, last):
+    """Several blocks of channels, states that are staged twice, and with one lane several tiles."""
+    forms = (LAST if last else MAPS,) * 4
+    return make_map_problem(cross(3, 11), d=37, n=3, dtype=element, forms=forms)
+
+
+@each_element
+@each_lanes
+@each_order
 @pytest.mark.parametrize("mode", [plan2d.SCRATCH, plan2d.RESIDENT])
 def test_every_instance_matches_the_reference(element, lanes, last, mode):
-    forms = (LAST if last else MAPS,) * 4
-    problem = make_map_problem(cross(9, 7), d=37, n=3, dtype=element, forms=forms)
-    check(problem, Mapping(lanes, 2, 2, mode), BackwardMapping(2, 2, 2))
+    problem = of_instance(element, last)
+    maps.assert_right(problem, maps.forward(**problem, mapping=Mapping(lanes, 2, 2, mode)))
+
+
+@each_element
+@each_lanes
+@each_order
+def test_the_gradient_after_every_instance_matches_the_reference(element, lanes, last):
+    problem = with_dy(of_instance(element, last))
+    both = Mapping(lanes, 2, 2, plan2d.SCRATCH), BackwardMapping(2, 2, 2)
+    gradients = maps.backward(**problem, forward=both[0], mapping=both[1])
+    maps.assert_gradients_right(problem, gradients)
 
 
 @pytest.mark.parametrize("mode", [plan2d.SCRATCH, plan2d.RESIDENT])
@@ -95,7 +115,7 @@ def test_sums_in_memory_and_in_place_do_not_disturb_one_another(names):
 
 
 def test_more_channels_than_a_grid_has_in_its_second_axis_match_the_reference():
-    problem = make_map_problem(cross(1, 2), d=66_000, n=1)
+    problem = make_map_problem(unidirectional(1, 2), d=66_000, n=1)
     maps.assert_right(problem, maps.forward(**problem))
 
 
