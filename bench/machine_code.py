@@ -26,12 +26,29 @@ class Loop(NamedTuple):
 
 
 def instructions(compiled):
-    """[(opcode, operands)] of a kernel, and its loops."""
+    """[(opcode, operands)] of a kernel that is compiled alone, and its loops."""
+    return parsed(disassembled(compiled))
+
+
+def disassembled(compiled):
+    """What nvdisasm prints of all kernels that are compiled together."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(compiled.image)
         file.flush()
         command = [disassembler(), "-c", file.name]
-        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def section(text, lowered):
+    """The lines of one kernel, by its mangled name."""
+    lines = text.splitlines()
+    first = lines.index(f".text.{lowered}:") + 1
+    end = (i for i in range(first, len(lines)) if lines[i].startswith(".text."))
+    return "\n".join(lines[first : next(end, len(lines))])
+
+
+def parsed(text):
+    """`instructions` of the lines of one kernel."""
     found, labels, loops = [], {}, []
     for line in text.splitlines():
         if match := _LABEL.match(line):

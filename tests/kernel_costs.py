@@ -4,26 +4,30 @@
 
 writes kernel_costs.json, which test_nvrtc_costs.py compares with; commit the difference. It needs
 the packages of `pip install -e '.[nvrtc]'`.
+
+The file has a hash of what each file of kernels is compiled from, too. The same text, options and
+compiler make the same code: where the hash is the one that is kept, the tests compile for ALWAYS
+alone, and where it is not for all targets.
 """
 
+import functools
+import hashlib
 import json
 import os
 import re
-import subprocess
-import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cuda_parts import INSTANCES, SOURCES
 
+from bench.machine_code import disassembled
 from selscan.backends.cupy import instances, paste
-from selscan.backends.cupy.compiler import find_nvrtc
-from selscan.backends.cupy.toolkit import disassembler
+from selscan.backends.cupy.compiler import OPTIONS, find_nvrtc
 
 SNAPSHOT = Path(__file__).with_suffix(".json")
 KERNELS = ((instances.INSTANCES, paste.SOURCES), (INSTANCES, SOURCES))
-TARGETS = ("sm_80", "sm_90", "sm_100")
+TARGETS, ALWAYS = ("sm_80", "sm_90", "sm_100"), "sm_90"
 # MUFU: exponentials and the like. LDL, STL: local memory. BAR: barriers of a block.
 COUNTED = ("MUFU", "SHFL", "BAR", "LDG", "STG", "LDL", "STL")
 
@@ -38,17 +42,39 @@ _FUNCTION = re.compile(r"\.text\.(\S+):")
 _INSTRUCTION = re.compile(r"\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z]\w*)")
 
 
-def costs_of(nvrtc, target):
-    """{kernel: {what: how much}} of every instance for one target, a file on each core."""
-    files = [(file, names, folder) for listed, folder in KERNELS for file, names in listed.items()]
+def files():
+    """(file, names of its instances, its folder) of all kernels."""
+    return [(file, names, folder) for listed, folder in KERNELS for file, names in listed.items()]
+
+
+def costs_of(nvrtc, target, wanted):
+    """{kernel: {what: how much}} of every instance of some files for one target, on all cores."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(lambda one: _costs_of_file(nvrtc, target, *one), files)
+        found = pool.map(lambda one: _costs_of_file(nvrtc, target, *one), wanted)
     return {name: cost for costs in found for name, cost in costs.items()}
 
 
-def _costs_of_file(nvrtc, target, file, names, folder):
+def made_from(nvrtc, file, names, folder):
+    """A hash of all that the machine code of a file depends on."""
+    parts = [*nvrtc.identity], OPTIONS, names, paste.paste(file, folder)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def sources(nvrtc):
+    """{line of the snapshot: hash} of all files."""
+    return {f"source {one[0]}": made_from(nvrtc, *one) for one in files()}
+
+
+@functools.cache
+def compiled_file(nvrtc, target, file, names, folder):
+    """All instances of a file, and what nvdisasm prints of them; once for all tests."""
     compiled = nvrtc.compile(paste.paste(file, folder), file, names, target)
-    used, instructions = resources(compiled.log), counts(disassemble(compiled.image))
+    return compiled, disassembled(compiled)
+
+
+def _costs_of_file(nvrtc, target, file, names, folder):
+    compiled, text = compiled_file(nvrtc, target, file, names, folder)
+    used, instructions = resources(compiled.log), counts(text)
     return {
         f"{file} {name}": used[compiled.lowered[name]] | instructions[compiled.lowered[name]]
         for name in names
@@ -69,15 +95,6 @@ def resources(log):
     return found
 
 
-def disassemble(cubin):
-    """The instructions of machine code, as nvdisasm prints them."""
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(cubin)
-        file.flush()
-        command = [disassembler(), "-c", file.name]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
 def counts(text):
     """{mangled name: how many instructions, and of which kinds}; NOP pads and is left out."""
     found, function = {}, None
@@ -95,10 +112,11 @@ def _summary(function):
 
 
 def snapshot(nvrtc):
-    """All that is kept: the compiler's release, and a line for each kernel and target."""
-    lines = {"compiler": str(nvrtc)}
+    """All that is kept: the compiler, the sources, and a line for each kernel and target."""
+    lines = {"compiler": str(nvrtc)} | sources(nvrtc)
     for target in TARGETS:
-        lines |= {f"{name} {target}": cost for name, cost in costs_of(nvrtc, target).items()}
+        costs = costs_of(nvrtc, target, files())
+        lines |= {f"{name} {target}": cost for name, cost in costs.items()}
     return lines
 
 

@@ -3,10 +3,13 @@
     python tests/numba_costs.py
 
 writes numba_costs.json, which test_nvrtc_numba.py compares with; commit the difference. It needs
-the packages of `pip install -e '.[nvrtc]'`, and a process in which Numba does not simulate.
+the packages of `pip install -e '.[nvrtc]'`, and a process in which Numba does not simulate. The
+file has a hash of the sources, too: as in kernel_costs.py, tests compile for ALWAYS alone where it
+is the one that is kept.
 """
 
 import contextlib
+import hashlib
 import re
 import subprocess
 import tempfile
@@ -24,7 +27,7 @@ from selscan.backends.numba_cuda import launches, scans
 from selscan.backends.numba_cuda.shapes import SIZES
 
 SNAPSHOT = Path(__file__).with_suffix(".json")
-TARGETS = ((8, 0), (9, 0), (10, 0))
+TARGETS, ALWAYS = ((8, 0), (9, 0), (10, 0)), (9, 0)
 # Why a kernel has a stack: what is not listed has none, and none has spills.
 REASONS = {
     "complex64": "sine and cosine of large angles",
@@ -118,9 +121,17 @@ def compiler():
         return ", ".join(f"{name} {metadata.version(name)}" for name in packages)
 
 
+def sources():
+    """A hash of the package, of what is compiled here, and of the compilers."""
+    folder = Path(launches.__file__).parent
+    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))]
+    parts = texts, [*kernels()], compiler()
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
 def snapshot():
     """All that is kept."""
-    lines = {"compiler": compiler()}
+    lines = {"compiler": compiler(), "sources": sources()}
     for target in TARGETS:
         lines |= costs_of(target)
     return lines

@@ -6,7 +6,9 @@ import kernel_costs
 import pytest
 from cuda_parts import FILE, INSTANCES, NAME, SOURCES
 
+from bench.machine_code import disassembled
 from selscan.backends.cupy import instances, paste
+from selscan.backends.cupy.toolkit import disassembler
 
 KEPT = json.loads(kernel_costs.SNAPSHOT.read_text(encoding="utf-8"))
 
@@ -16,19 +18,43 @@ def pinned(nvrtc):
     """The compiler that the costs were taken with, and its disassembler."""
     if str(nvrtc) != KEPT["compiler"]:
         pytest.skip(f"the costs are those of {KEPT['compiler']}; this is {nvrtc}")
-    if kernel_costs.disassembler() is None:
+    if disassembler() is None:
         pytest.skip("nvdisasm is not installed: pip install -e '.[nvrtc]'")
     return nvrtc
 
 
 @pytest.mark.parametrize("target", kernel_costs.TARGETS)
 def test_kernels_cost_what_is_kept(pinned, target):
-    found = {
-        f"{name} {target}": cost for name, cost in kernel_costs.costs_of(pinned, target).items()
-    }
-    kept = {key: cost for key, cost in KEPT.items() if key.endswith(f" {target}")}
+    hashes = kernel_costs.sources(pinned)
+    changed = {name for name, found in hashes.items() if found != KEPT.get(name)}
+    files = [
+        one
+        for one in kernel_costs.files()
+        if target == kernel_costs.ALWAYS or f"source {one[0]}" in changed
+    ]
+    found = kernel_costs.costs_of(pinned, target, files)
+    found = {f"{name} {target}": cost for name, cost in found.items()}
+    names = {f"{file} {name} {target}" for file, instances, _ in files for name in instances}
+    kept = {key: cost for key, cost in KEPT.items() if key in names}
 
     assert found == kept, "python tests/kernel_costs.py writes the file; look at what changes"
+
+
+def test_what_code_depends_on_changes_its_hash(pinned, monkeypatch):
+    file, names, folder = kernel_costs.files()[0]
+    hashes = {kernel_costs.made_from(pinned, file, names, folder)}
+    hashes.add(kernel_costs.made_from(pinned, file, names[1:], folder))
+    text = paste.paste(file, folder)
+    for place, name, value in (
+        (kernel_costs, "OPTIONS", ("--std=c++17",)),
+        (paste, "paste", lambda *_: f"{text}\n"),
+        (pinned, "identity", (13, 5)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, value)
+            hashes.add(kernel_costs.made_from(pinned, file, names, folder))
+
+    assert len(hashes) == 5
 
 
 def test_costs_are_kept_for_every_instance_and_target():
@@ -40,7 +66,8 @@ def test_costs_are_kept_for_every_instance_and_target():
         for target in kernel_costs.TARGETS
     }
 
-    assert set(KEPT) == keys | {"compiler"}
+    sources = {f"source {file}" for file, _, _ in kernel_costs.files()}
+    assert set(KEPT) == keys | sources | {"compiler"}
 
 
 def test_a_kernel_alone_costs_what_it_costs_among_others(pinned):
@@ -48,7 +75,7 @@ def test_a_kernel_alone_costs_what_it_costs_among_others(pinned):
     for name in (NAME, "spill<64>"):
         compiled = pinned.compile(text, FILE, (name,), "sm_90")
         [used] = kernel_costs.resources(compiled.log).values()
-        [instructions] = kernel_costs.counts(kernel_costs.disassemble(compiled.image)).values()
+        [instructions] = kernel_costs.counts(disassembled(compiled)).values()
 
         assert used | instructions == KEPT[f"{FILE} {name} sm_90"]
 

@@ -5,7 +5,8 @@ import pytest
 
 from bench import slots
 from bench.gpu.parts import micro
-from selscan.backends.cupy.paste import paste
+from bench.machine_code import parsed, section
+from selscan.backends.cupy.toolkit import disassembler
 
 # What a loop has of it, and how many others it may have: for each of them, and for the loop itself.
 LOOPS = {
@@ -20,12 +21,13 @@ LOOPS = {
 @pytest.mark.parametrize("target", ["sm_80", "sm_90"])
 @pytest.mark.parametrize("name", LOOPS)
 def test_a_loop_does_what_is_measured_and_little_else(nvrtc, name, target):
-    if kernel_costs.disassembler() is None:
+    if disassembler() is None:
         pytest.skip("nvdisasm is not installed: pip install -e '.[nvrtc]'")
-    text = paste(micro.FILE, micro.FOLDER)
-    assert set(LOOPS) == set(micro.INSTANCES[micro.FILE])
+    names = micro.INSTANCES[micro.FILE]
+    assert set(LOOPS) == set(names)
 
-    found, loops = slots.instructions(nvrtc.compile(text, micro.FILE, (name,), target))
+    compiled, text = kernel_costs.compiled_file(nvrtc, target, micro.FILE, names, micro.FOLDER)
+    found, loops = parsed(section(text, compiled.lowered[name]))
 
     kind, count, others = LOOPS[name]
     counts = [slots.count(found, loop) for loop in slots.innermost(loops)]

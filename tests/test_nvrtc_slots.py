@@ -4,9 +4,10 @@ import kernel_costs
 import pytest
 
 from bench import slots, slots_backward, slots_maps
-from bench.machine_code import PATHS, instructions
+from bench.machine_code import PATHS, instructions, parsed, section
 from selscan.backends.cupy import instances
-from selscan.backends.cupy.paste import paste
+from selscan.backends.cupy.paste import SOURCES, paste
+from selscan.backends.cupy.toolkit import disassembler
 
 # Issue slots of the state loop for each element, by threads along time.
 LIMITS = {1: 6.0, 2: 8.5, 8: 8.5, 32: 8.5}
@@ -16,12 +17,16 @@ STEP_LIMITS = {"aligned": dict.fromkeys(LIMITS, 40), "unaligned": {1: 40, 2: 40,
 
 @pytest.fixture(scope="module")
 def compiled(nvrtc):
-    """The instructions and loops of an instance, perhaps of changed source."""
-    if kernel_costs.disassembler() is None:
+    """The instructions and loops of an instance, perhaps of changed source, for sm_90."""
+    if disassembler() is None:
         pytest.skip("nvdisasm is not installed: pip install -e '.[nvrtc]'")
 
-    def compiled(file, name, change=lambda text: text):
-        return instructions(nvrtc.compile(change(paste(file)), file, (name,), "sm_90"))
+    def compiled(file, name, change=None):
+        if change is not None:
+            return instructions(nvrtc.compile(change(paste(file)), file, (name,), "sm_90"))
+        names = instances.INSTANCES[file]
+        together, text = kernel_costs.compiled_file(nvrtc, "sm_90", file, names, SOURCES)
+        return parsed(section(text, together.lowered[name]))
 
     return compiled
 
@@ -30,7 +35,7 @@ def compiled(nvrtc):
 def count(compiled):
     """The same of the forward."""
 
-    def count(element, lanes, change=lambda text: text):
+    def count(element, lanes, change=None):
         name = instances.forward_name(element, "float32", lanes, False)
         return compiled(instances.FORWARD, name, change)
 
