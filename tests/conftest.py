@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 import textwrap
 import weakref
@@ -40,6 +41,15 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 # The frameworks whose arrays reach a backend in these tests.
 FRAMEWORKS = {"cpu": ("numpy", "torch"), "cupy": ("torch",), "numba_cuda": ("torch",)}
+# `pytest -m quick`: what a mistake breaks first, with the kernels of float32 and no others.
+QUICK = re.compile(
+    r"tests/("
+    r"test_(cases|contract|contract_arrays|contract_options|contract_torch|cupy_gpu|cupy_plan"
+    r"|cupy_plan_backward|cupy_plan_maps|folders|gather_plan|layers|packaging|paths|paths_runs"
+    r"|pictures|plan|reference|reference_scan2d|scan_step|strides)\.py::"
+    r"|test_scan\.py::test_scan_of_(any_shape|empty|packed).*float"
+    r"|test_scan2d\.py::test_every_path_)(?!.*(float64|complex))"
+)
 POISON = 0xFF  # as bytes of a float it is NaN
 GUARD = 256  # bytes before and behind an allocation
 
@@ -54,8 +64,12 @@ def pytest_addoption(parser):
     parser.addoption("--no-skips", action="store_true", help="a test that would skip fails")
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(config, items):
-    """In Numba's simulator only tests of a backend, and those that are for it."""
+    """Marks; in Numba's simulator only tests of a backend, and those that are for it."""
+    for item in items:
+        if QUICK.match(item.nodeid):
+            item.add_marker(pytest.mark.quick)
     if SIMULATED:
         names = "test_simulator.py", "write-a-kernel.md"
         kept = [
@@ -71,6 +85,9 @@ def pytest_runtest_makereport(item):
     skipped = report.skipped and not hasattr(report, "wasxfail")
     if skipped and item.config.getoption("--no-skips"):
         report.outcome = "failed"
+    elif skipped:
+        *_, reason = report.longrepr
+        report.longrepr = ("tests", None, reason)  # those of one reason are one line at the end
     return report
 
 
