@@ -1,6 +1,12 @@
 """Sphinx settings. Build with `python -m sphinx -W -b html docs docs/_build`."""
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import selscan
+
+sys.path.insert(0, str(Path(__file__).parent))  # mathematics.py
 
 project = "selscan"
 author = "The selscan authors"
@@ -10,13 +16,17 @@ version = release = selscan.__version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
+    "mathematics",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "sphinx_design",
 ]
 exclude_patterns = ["_build"]
+html_math_renderer = "mathml"
+# The extra docs is enough for the site: what torch would bring is made up.
+autodoc_mock_imports = [] if importlib.util.find_spec("torch") else ["torch"]
 
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
 napoleon_google_docstring = False
@@ -25,6 +35,8 @@ napoleon_use_rtype = False
 autodoc_typehints = "none"
 
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["selscan.css"]
 html_title = f"selscan {release}"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
