@@ -4,9 +4,16 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from sphinx.ext.autodoc.mock import MockFinder, _MockObject
+
 import selscan
 
 sys.path.insert(0, str(Path(__file__).parent))  # mathematics.py
+if importlib.util.find_spec("torch") is None:
+    # The extra docs is enough for the site: what torch would bring is made up.
+    sys.meta_path.insert(0, MockFinder(["torch"]))
+    importlib.import_module("torch").Tensor = _MockObject  # what all that is made up is one of
+    _MockObject.__or__ = lambda self, other: self  # in annotations
 
 project = "selscan"
 author = "The selscan authors"
@@ -23,8 +30,6 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 html_math_renderer = "mathml"
-# The extra docs is enough for the site: what torch would bring is made up.
-autodoc_mock_imports = [] if importlib.util.find_spec("torch") else ["torch"]
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3

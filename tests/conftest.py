@@ -44,9 +44,9 @@ FRAMEWORKS = {"cpu": ("numpy", "torch"), "cupy": ("torch",), "numba_cuda": ("tor
 # `pytest -m quick`: what a mistake breaks first, with the kernels of float32 and no others.
 QUICK = re.compile(
     r"tests/("
-    r"test_(cases|contract|contract_arrays|contract_options|contract_torch|cupy_gpu|cupy_plan"
+    r"test_(cases|contract|contract_options|contract_torch|cupy_gpu|cupy_plan"
     r"|cupy_plan_backward|cupy_plan_maps|folders|gather_plan|layers|packaging|paths|paths_runs"
-    r"|pictures|plan|reference|reference_scan2d|scan_step|strides)\.py::"
+    r"|pictures|plan|reference|reference_scan2d|strides)\.py::"
     r"|test_scan\.py::test_scan_of_(any_shape|empty|packed).*float"
     r"|test_scan2d\.py::test_every_path_)(?!.*(float64|complex))"
 )
