@@ -43,12 +43,12 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 FRAMEWORKS = {"cpu": ("numpy", "torch"), "cupy": ("torch",), "numba_cuda": ("torch",)}
 # `pytest -m quick`: what a mistake breaks first, with the kernels of float32 and no others.
 QUICK = re.compile(
-    r"tests/("
+    r"tests/(?!.*(float64|complex|mixed))("
     r"test_(cases|contract|contract_options|contract_torch|cupy_gpu|cupy_plan"
     r"|cupy_plan_backward|cupy_plan_maps|folders|gather_plan|layers|packaging|paths|paths_runs"
     r"|pictures|plan|reference|reference_scan2d|strides)\.py::"
     r"|test_scan\.py::test_scan_of_(any_shape|empty|packed).*float"
-    r"|test_scan2d\.py::test_every_path_)(?!.*(float64|complex))"
+    r"|test_scan2d\.py::test_every_path_)"
 )
 POISON = 0xFF  # as bytes of a float it is NaN
 GUARD = 256  # bytes before and behind an allocation

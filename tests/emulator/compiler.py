@@ -36,8 +36,8 @@ CHECKS = (
 RUNTIME_FLAGS = {None: (), "address": ("-DEMULATOR_ADDRESS",), "thread": ("-DEMULATOR_THREAD",)}
 KERNEL_FLAGS = {
     None: ("-O2", *CHECKS),
-    "address": ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address", *CHECKS),
-    "thread": ("-O1", "-g", "-fsanitize=thread"),
+    "address": ("-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address", *CHECKS),
+    "thread": ("-O1", "-g1", "-fsanitize=thread"),
 }
 LINK_FLAGS = {None: (), "address": ("-fsanitize=address",), "thread": ("-fsanitize=thread",)}
 # Which sanitizer a build is for, by what its runtime library, preloaded, defines.
