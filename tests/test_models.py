@@ -77,7 +77,7 @@ def test_the_table_of_models_says_what_it_needs(monkeypatch, capsys):
             "Is it vmamba_tiny_s1l8",
         ),
         ({"name": 3}, TypeError, "create: name must be a string; got 3 (int)."),
-        ({"num_classes": 0}, ValueError, "create: num_classes must be an integer of at least 1;"),
+        ({"num_classes": -1}, ValueError, "create: num_classes must be an integer of at least 0;"),
         ({"in_chans": 1.5}, TypeError, "create: in_chans must be an integer of at least 1; got 1"),
         (
             {"features_only": 1},
@@ -92,7 +92,12 @@ def test_the_table_of_models_says_what_it_needs(monkeypatch, capsys):
         (
             {"features_only": True, "out_indices": (1, 4)},
             ValueError,
-            "create: out_indices must be different numbers of stages, from 0 to 3; got (1, 4).",
+            "create: out_indices must be different numbers of stages, from -4 to 3; got (1, 4).",
+        ),
+        (
+            {"features_only": True, "out_indices": (-1, 3)},
+            ValueError,
+            "create: out_indices must be different numbers of stages, from -4 to 3; got (-1, 3).",
         ),
         (
             {"features_only": True, "out_indices": 2},

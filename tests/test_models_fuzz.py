@@ -55,19 +55,25 @@ def is_table(x):
     return is_row(x, lambda layer: is_row(layer, lambda name: type(name) is str, 1, 8), 2, 2)
 
 
+def apart(x):
+    """Whether numbers of two stages are different ones."""
+    return len({i % 2 for i in x}) == len(x)
+
+
 def is_of(*choices):
     return lambda x: any(type(x) is type(y) and x == y for y in choices)
 
 
 RIGHT = {
-    **dict.fromkeys(("num_classes", "in_chans", "d_state", "patch"), is_count),
+    **dict.fromkeys(("in_chans", "d_state", "patch"), is_count),
+    "num_classes": lambda x: is_count(x, least=0),
     **dict.fromkeys(("features_only", "halved", "gate", "rope"), is_switch),
     "dim": lambda x: is_count(x) or is_row(x, is_count, 2, 2),
     "depth": lambda x: is_count(x, most=1000),
     "depths": lambda x: is_row(x, is_count, 1, 1000) and sum(x) <= 1000,
     "stride": lambda x: x is None or is_count(x),
     "drop_path_rate": lambda x: x is None or (type(x) in (int, float) and 0 <= x < 1),
-    "out_indices": lambda x: x is None or (is_row(x, is_of(0, 1), 1, 2) and len(set(x)) == len(x)),
+    "out_indices": lambda x: x is None or (is_row(x, is_of(-2, -1, 0, 1), 1, 2) and apart(x)),
     "img_size": lambda x: is_count(x) or is_row(x, is_count, 2, 2),
     "ratio": is_width,
     "mlp_ratio": lambda x: is_width(x) or (type(x) in (int, float) and x == 0),
@@ -136,7 +142,8 @@ def test_a_wrong_value_is_refused_before_anything_is_built(name, option, data):
 
 
 SMALL = {
-    **dict.fromkeys(("num_classes", "in_chans", "d_state"), st.integers(1, 5)),
+    **dict.fromkeys(("in_chans", "d_state"), st.integers(1, 5)),
+    "num_classes": st.integers(0, 5),
     **dict.fromkeys(("features_only", "halved", "gate", "rope"), st.booleans()),
     "drop_path_rate": st.none() | st.sampled_from((0, 0.0, 0.5, 0.99)),
     "img_size": st.sampled_from((32, (32, 32), [64, 64])),
@@ -167,11 +174,14 @@ def test_right_values_make_a_model_that_runs(name, data):
     if "version" in options(name):
         chosen["version"] = data.draw(st.sampled_from(("v1", "v2") if name in PLAIN else (1, 3)))
     if chosen["features_only"]:
-        chosen["out_indices"] = data.draw(st.sampled_from((None, (0,))))
+        chosen["out_indices"] = data.draw(st.sampled_from((None, (0,), (-1,))))
 
     model = models.create(name, **chosen)
     found = model(torch.randn(2, chosen["in_chans"], 32, 32))
 
     maps = found if chosen["features_only"] else [found]
     assert all(torch.isfinite(x).all() for x in maps)
-    assert chosen["features_only"] or found.shape == (2, chosen["num_classes"])
+    assert chosen["features_only"] or found.shape == (
+        2,
+        chosen["num_classes"] or model.num_features,
+    )

@@ -39,7 +39,7 @@ def small(name, seed=0, **options):
 
 
 def maps_of(name, *indices, **options):
-    return small(name, features_only=True, out_indices=indices, **options)
+    return small(name, features_only=True, out_indices=indices or None, **options)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from selscan import models
 
@@ -60,13 +61,13 @@ def accuracy(model, images, labels):
     return (model.eval()(images).argmax(dim=1) == labels).float().mean().item()
 
 
-def train(model, data, epochs, batch_size=32, lr=3e-3):
-    """Train; the accuracy on the test images."""
+def train(model, data, epochs, batch_size=32, lr=3e-3, title=""):
+    """Train, with a progress bar on terminals; the accuracy on the test images."""
     images, labels, *test = data
     optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=0.05)
     steps = epochs * math.ceil(len(images) / batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
-    for _ in range(epochs):
+    for _ in tqdm(range(epochs), title, leave=False, disable=None):
         model.train()
         for batch in torch.randperm(len(images)).split(batch_size):
             loss = F.cross_entropy(model(images[batch]), labels[batch])
@@ -84,7 +85,7 @@ def main(families=tuple(FAMILIES), epochs=10, seed=0):
     for family in families:
         torch.manual_seed(seed)
         model, start = small(family), time.perf_counter()
-        scores[family] = train(model, data, epochs)
+        scores[family] = train(model, data, epochs, title=family)
         count = sum(x.numel() for x in model.parameters())
         print(
             f"{family:<16} {count:>9,} parameters  test {scores[family]:6.1%}"

@@ -6,6 +6,8 @@
 29487754
 """
 
+from fnmatch import fnmatchcase
+
 from ..messages import describe, not_installed
 
 try:
@@ -22,8 +24,13 @@ __all__ = ["create", "list", "load"]
 FAMILIES = (vim, vmamba, localvim, localvmamba, efficientvmamba, msvmamba)
 
 
-def list():
+def list(filter="*"):
     """The names that `create` takes.
+
+    Parameters
+    ----------
+    filter : str
+        A pattern with wildcards, as in `fnmatch`, that they must match.
 
     Returns
     -------
@@ -35,8 +42,13 @@ def list():
     >>> from selscan import models
     >>> models.list()[:3]
     ['vim_tiny', 'vim_tiny_stride8', 'vim_small']
+    >>> models.list("*mamba*_nano")
+    ['msvmamba_nano']
     """
-    return [name for family in FAMILIES for name in family.VARIANTS]
+    if not isinstance(filter, str):
+        raise TypeError(f"list: filter must be a string; got {describe(filter)}.")
+    names = [name for family in FAMILIES for name in family.VARIANTS]
+    return [name for name in names if fnmatchcase(name, filter)]
 
 
 def create(
@@ -60,8 +72,8 @@ def create(
     pretrained : str, os.PathLike or dict, optional
         Weights, as `load` takes them. Without them the model starts from random ones.
     num_classes : int
-        Length of the output. Where the weights have a head for another number of classes, the
-        model keeps the head that it starts with.
+        Length of the output; 0 for the features that a head would see. Where the weights have a
+        head for another number of classes, the model keeps the head that it starts with.
     in_chans : int
         Channels of the images.
     img_size : int or (int, int)
@@ -72,7 +84,8 @@ def create(
         Return feature maps instead of the scores of classes.
     out_indices : sequence of int, optional
         The stages, or layers, whose maps are returned, first to last in whatever order they stand
-        here; all stages if not given. What is behind the last of them is not built.
+        here; all stages if not given, and numbers below 0 count from the last one. What is behind
+        the last of them is not built.
     drop_path_rate : float, optional
         Stochastic depth in training: the share of the last block's results that is left out. That
         of the paper if not given.
@@ -83,7 +96,8 @@ def create(
     -------
     model : torch.nn.Module
         From images (b, in_chans, h, w) to scores (b, num_classes), or with ``features_only=True``
-        to a list of maps (b, channels, h, w).
+        to a list of maps (b, channels, h, w). It has the attributes and methods of timm's models
+        (`selscan.models.interface.Model`).
 
     Raises
     ------
@@ -123,6 +137,7 @@ def create(
     if drop_path_rate is not None:
         options["drop_path_rate"] = drop_path_rate
     model = family.FAMILY(**options)
+    model.default_cfg["architecture"] = name
     if pretrained is not None:
         load(model, pretrained)
     return model

@@ -126,10 +126,12 @@ def short(tensor):
 
 def keep_own(model, state, prefix, of_other_shape=False):
     """The state dict with the model's own tensors of a prefix where it has none, or, if asked, with
-    all of them if its own are for another number of rows: a head for other classes."""
+    all of them if its own are for another number of rows: a head for other classes, or none."""
     own = {name: value for name, value in model.state_dict().items() if name.startswith(prefix)}
     if not of_other_shape:
         return state | {k: v for k, v in own.items() if k not in state}
+    if not own:
+        return {k: v for k, v in state.items() if k not in (f"{prefix}weight", f"{prefix}bias")}
     of_others = all(k in state and rows_differ(state[k], v) for k, v in own.items())
     return state | own if of_others else state
 

@@ -5,9 +5,9 @@ from torch.nn import functional as F
 
 from .. import paths
 from ..nn import Mixer2d
-from ..nn.layers import BiAttn, ChannelsFirst, ChannelsLast, DropPath, drop_path_rates
-from ..nn.patches import PatchMerging, patch_embed
-from .pyramid import Pyramid, Stage, stages_of, widths
+from ..nn.layers import BiAttn, ChannelsFirst, ChannelsLast, DropPath
+from .interface import Blocks
+from .pyramid import Pyramid, Stage
 from .registry import Variant
 
 VARIANTS = {
@@ -91,17 +91,15 @@ def normed(conv):
     return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels))
 
 
-class ConvStage(nn.Sequential):
+class ConvStage(Blocks):
     """Blocks of convolutions as a `Stage`, in the flat list of the official checkpoints."""
 
-    def __init__(self, blocks, downsample):
+    def __init__(self, blocks, downsample=None):
         super().__init__(ChannelsFirst(), *blocks, ChannelsLast(), downsample or nn.Identity())
-        self.merging = str(len(self) - 1)
+        self.last, self.merging = str(len(self) - 2), str(len(self) - 1)
 
     def blocks(self, x):
-        for module in list(self)[:-1]:  # a slice would be another ConvStage
-            x = module(x)
-        return x
+        return self.through(list(self)[:-1], x)  # a slice would be another ConvStage
 
     def downsample(self, x):
         return self[-1](x)
@@ -112,33 +110,20 @@ class EfficientVMamba(Pyramid):
 
     Parameters
     ----------
-    depths : sequence of int
-        Blocks of each stage.
-    dim : int or sequence of int
-        Channels of the first stage, and twice as many in each later one; or those of each.
+    depths, dim
+        As in `selscan.models.pyramid.Pyramid`.
     drop_path_rate, num_classes, in_chans, features_only, out_indices
         As in `selscan.models.create`.
     """
 
-    def __init__(
-        self,
-        depths,
-        dim,
-        *,
-        drop_path_rate=0.0,
-        num_classes=1000,
-        in_chans=3,
-        features_only=False,
-        out_indices=None,
-    ):
-        dims, stages = widths(dim, depths), []
-        maps, built = stages_of(dims, features_only, out_indices)
-        for i, rates in enumerate(drop_path_rates(drop_path_rate, depths)[:built]):
-            block, stage = (Block, Stage) if i < SCANNED else (InvertedResidual, ConvStage)
-            merging = PatchMerging(dims[i], dims[i + 1]) if i + 1 < built else None
-            stages.append(stage([block(dims[i], rate) for rate in rates], merging))
-        embedding = patch_embed(in_chans, dims[0])
-        super().__init__(embedding, stages, dims, num_classes, maps)
+    def __init__(self, depths, dim, **options):
+        def block(stage, dim, rate):
+            return Block(dim, rate) if stage < SCANNED else InvertedResidual(dim, rate)
+
+        super().__init__(depths, dim, block, **options)
+
+    def new_stage(self, number, blocks, merging):
+        return (Stage if number < SCANNED else ConvStage)(blocks, merging)
 
 
 FAMILY = EfficientVMamba

@@ -5,12 +5,10 @@ import functools
 from ..messages import fail
 from ..nn import Mixer2d
 from ..nn.checks import check_count
-from ..nn.layers import drop_path_rates
-from ..nn.patches import PatchMerging, patch_embed
 from ..nn.routes import CANDIDATES, RouteSum
 from ..paths import Path
 from .localvim import checked_table
-from .pyramid import Pyramid, Stage, stages_of, widths
+from .pyramid import Pyramid, check_depths
 from .registry import Variant
 from .vmamba import Block
 
@@ -99,10 +97,8 @@ class LocalVMamba(Pyramid):
 
     Parameters
     ----------
-    depths : sequence of int
-        Blocks of each stage.
-    dim : int or sequence of int
-        Channels of the first stage, and twice as many in each later one; or those of each.
+    depths, dim
+        As in `selscan.models.pyramid.Pyramid`.
     routes : sequence of sequences of str, optional
         The routes of each block, named as in `selscan.paths.Path.of`. Without them the model is
         that of a search: `selscan.models.localvim.searched_routes` has what it finds.
@@ -112,35 +108,18 @@ class LocalVMamba(Pyramid):
         As in `selscan.models.create`.
     """
 
-    def __init__(
-        self,
-        depths,
-        dim,
-        routes=None,
-        *,
-        d_state=16,
-        drop_path_rate=0.0,
-        num_classes=1000,
-        in_chans=3,
-        features_only=False,
-        out_indices=None,
-    ):
+    def __init__(self, depths, dim, routes=None, *, d_state=16, **options):
         check_count("create", "d_state", d_state)
-        dims, stages = widths(dim, depths), []
+        check_depths(depths)
         table = [None] * sum(depths) if routes is None else checked_table(routes)
         if len(table) != sum(depths):
             fail("create", "routes", f"those of {sum(depths)} blocks", f"{len(table)}")
-        maps, built = stages_of(dims, features_only, out_indices)
         of_blocks = iter(table)
-        for i, rates in enumerate(drop_path_rates(drop_path_rate, depths)[:built]):
-            mixers = [local_mixer(dims[i], next(of_blocks), d_state) for _ in rates]
-            blocks = [
-                Block(dims[i], mixer, 0, rate) for mixer, rate in zip(mixers, rates, strict=True)
-            ]
-            merging = PatchMerging(dims[i], dims[i + 1]) if i + 1 < built else None
-            stages.append(Stage(blocks, merging))
-        embedding = patch_embed(in_chans, dims[0])
-        super().__init__(embedding, stages, dims, num_classes, maps)
+
+        def block(stage, dim, rate):
+            return Block(dim, local_mixer(dim, next(of_blocks), d_state), 0, rate)
+
+        super().__init__(depths, dim, block, **options)
 
 
 FAMILY = LocalVMamba

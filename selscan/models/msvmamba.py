@@ -9,9 +9,8 @@ from torch import nn
 
 from ..nn import MultiScaleMixer2d
 from ..nn.checks import check_choice
-from ..nn.layers import ConvFFN, DropPath, drop_path_rates
-from ..nn.patches import PatchMerging, conv_merging, conv_stem, patch_embed
-from .pyramid import Pyramid, Stage, stages_of, widths
+from ..nn.layers import ConvFFN, DropPath
+from .pyramid import CONVOLUTIONS, PATCHES, Pyramid
 from .registry import Variant
 
 _V1 = {"drop_path_rate": 0.2, "ratio": 2.0, "gate": True, "version": 1}
@@ -53,47 +52,23 @@ class MSVMamba(Pyramid):
 
     Parameters
     ----------
-    depths : sequence of int
-        Blocks of each stage.
-    dim : int or sequence of int
-        Channels of the first stage, and twice as many in each later one; or those of each.
+    depths, dim
+        As in `selscan.models.pyramid.Pyramid`.
     d_state, ratio, gate, version
         As in `selscan.nn.MultiScaleMixer2d`.
     drop_path_rate, num_classes, in_chans, features_only, out_indices
         As in `selscan.models.create`.
     """
 
-    def __init__(
-        self,
-        depths,
-        dim,
-        *,
-        ratio,
-        gate,
-        version,
-        d_state=1,
-        drop_path_rate=0.0,
-        num_classes=1000,
-        in_chans=3,
-        features_only=False,
-        out_indices=None,
-    ):
+    def __init__(self, depths, dim, *, ratio, gate, version, d_state=1, **options):
         check_choice("create", "version", version, (1, 3))
-        dims = widths(dim, depths, least=1 if version == 1 else 2)
-        parts = (patch_embed, PatchMerging) if version == 1 else (conv_stem, conv_merging)
-        embed, merging = parts
-        maps, built = stages_of(dims, features_only, out_indices)
-        options = {"d_state": d_state, "ratio": ratio, "gate": gate, "version": version}
-        stages = []
-        for i, rates in enumerate(drop_path_rates(drop_path_rate, depths)[:built]):
-            mixers = [MultiScaleMixer2d(dims[i], **options) for _ in rates]
-            blocks = [
-                Block(dims[i], mixer, version, rate)
-                for mixer, rate in zip(mixers, rates, strict=True)
-            ]
-            stages.append(Stage(blocks, merging(dims[i], dims[i + 1]) if i + 1 < built else None))
-        embedding = embed(in_chans, dims[0])
-        super().__init__(embedding, stages, dims, num_classes, maps)
+        mixer = {"d_state": d_state, "ratio": ratio, "gate": gate, "version": version}
+
+        def block(stage, dim, rate):
+            return Block(dim, MultiScaleMixer2d(dim, **mixer), version, rate)
+
+        shell = PATCHES if version == 1 else CONVOLUTIONS
+        super().__init__(depths, dim, block, shell, **options)
 
 
 FAMILY = MSVMamba

@@ -1,6 +1,7 @@
 """What Vim and LocalVim have in common: layers of mixers over the patches of one map."""
 
 import math
+import operator
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from ..nn.checks import check_choice, check_count, check_switch
 from ..nn.layers import DropPath, drop_path_rates, size_of
 from . import tokens
 from .checkpoints import keep_own
+from .interface import BEFORE, Model, checkpointed, new_head
 from .registry import LAYERS, chosen_maps
 
 EPS = 1e-5  # of the norms
@@ -46,7 +48,7 @@ def normed(norm, residual, dtype):
     return F.rms_norm(residual, norm.normalized_shape, weight, norm.eps).to(dtype)
 
 
-class Plain(nn.Module):
+class Plain(Model):
     """Patches, class tokens, positions, layers, and a classifier or the maps of some layers.
 
     Parameters
@@ -73,6 +75,8 @@ class Plain(nn.Module):
     out_indices : sequence of int, optional
         The layers whose maps are returned; four at equal distances if not given.
     """
+
+    STEM, HEAD = "patch_embed.proj", "head"
 
     def __init__(
         self,
@@ -106,10 +110,13 @@ class Plain(nn.Module):
         quarters = sorted({-(-depth * i // 4) - 1 for i in (1, 2, 3, 4)})
         maps, built = chosen_maps(features_only, out_indices, depth, quarters, "layers")
 
-        super().__init__()
+        info = {"num_chs": dim, "reduction": cut.stride}
+        super().__init__(
+            [info | {"module": f"layers.{i}"} for i in range(built)], maps, num_classes
+        )
         self.patch_embed = tokens.Patches(in_chans, dim, cut)
         self.img_size, self.grid = img_size, cut.grid(*img_size)
-        self.class_token, self.depth, self.out_indices = class_token, depth, maps
+        self.class_token, self.depth = class_token, depth
         for name in tokens.CLASS_TOKENS[class_token]:
             self.register_parameter(name, nn.Parameter(torch.zeros(1, 1, dim)))
         length = math.prod(self.grid) + len(tokens.CLASS_TOKENS[class_token])
@@ -122,7 +129,7 @@ class Plain(nn.Module):
             self.add_norms_of_maps(dim)
         else:
             self.norm_f = nn.RMSNorm(dim, eps=EPS)
-            self.head = nn.Linear(dim, num_classes)
+            self.head = new_head(dim, num_classes)
         self.reset()
 
     def add_norms_of_maps(self, dim):
@@ -138,22 +145,34 @@ class Plain(nn.Module):
             with torch.no_grad():
                 weight /= math.sqrt(self.depth)
 
-    def forward(self, images):
-        """Scores (b, num_classes), or a list of maps (b, dim, rows, columns)."""
+    def forward_maps(self, images):
+        """The maps of the chosen layers, a list of (b, dim, rows, columns)."""
+        maps = []
+        self.trunk(images, maps)
+        return maps
+
+    def forward_features(self, images):
+        """The norm of the last layer's tokens, (b, l, dim), class tokens among them."""
+        self.check_classifier("forward_features")
+        hidden, residual = self.trunk(images)
+        return normed(self.norm_f, added(self.drop_path(hidden), residual), hidden.dtype)
+
+    def trunk(self, images, maps=None):
+        """What the last layer gives; the maps of chosen layers are appended to `maps`."""
         hidden, grid = self.embed(images)
-        residual, maps = None, []
+        residual, place = None, self.place(grid)
         turn = self.rope.tables(self.class_token, grid) if self.rope else None
         for i, layer in enumerate(self.layers):
             if turn:
                 hidden = tokens.rotate(hidden, *turn)
                 residual = None if residual is None else tokens.rotate(residual, *turn)
-            hidden, residual = layer(hidden, residual, *self.place(grid))
-            if self.out_indices and i in self.out_indices:
+            inputs = hidden, residual, *place
+            hidden, residual = (
+                checkpointed(layer, *inputs) if self.grad_checkpointing else layer(*inputs)
+            )
+            if maps is not None and i in self.out_indices:
                 maps.append(self.as_map(self.map_of(hidden, residual, len(maps)), grid))
-                if i == self.out_indices[-1]:
-                    return maps
-        stream = added(self.drop_path(hidden), residual)
-        return self.head(self.pooled(normed(self.norm_f, stream, hidden.dtype), grid))
+        return hidden, residual
 
     def place(self, grid):
         """What mixers take beside the tokens."""
@@ -175,14 +194,25 @@ class Plain(nn.Module):
         """Where class tokens stand."""
         return tokens.class_rows(self.class_token, math.prod(grid))
 
-    def pooled(self, x, grid):
-        """(b, dim): the mean over class tokens, or over all tokens."""
-        rows = [x[:, row] for row in self.rows(grid)]
-        return sum(rows) / len(rows) if rows else x.mean(1)
+    def pooled(self, x):
+        """(b, dim): the mean over class tokens (of x (b, l, dim)), or over all tokens."""
+        self.check_classifier("forward_head")
+        if x.dim() != 3 or x.shape[2] != self.num_features:
+            fail("forward_head", "x", f"(b, l, {self.num_features})", tuple(x.shape))
+        own = len(tokens.CLASS_TOKENS[self.class_token])
+        rows = tokens.class_rows(self.class_token, operator.index(x.shape[1]) - own)
+        found = [x[:, row] for row in rows]
+        return sum(found) / own if own else x.mean(1)
 
     def as_map(self, x, grid):
         """Tokens (b, l, dim) as (b, dim, rows, columns), without class tokens."""
         return tokens.without(x, self.rows(grid)).transpose(1, 2).unflatten(2, grid)
+
+    def group_matcher(self, coarse=False):
+        """Patterns of the parameters' names by depth; layers are blocks also if `coarse`."""
+        check_switch("group_matcher", "coarse", coarse)
+        layers = [(r"^layers\.(\d+)\.", None), (r"^norm_f\.", BEFORE)]
+        return {"stem": r"^(?:cls_token|pos_embed|patch_embed)", "blocks": layers}
 
     def adapt(self, state):
         """A state dict of this family with the positions of this model's grid.

@@ -1,14 +1,33 @@
 """What VMamba and its relatives have in common: four stages, each on a map of half the size."""
 
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
 
 from torch import nn
 
 from ..messages import describe, fail
-from ..nn.checks import LARGEST, check_count, check_tensor
+from ..nn.checks import LARGEST, check_count, check_switch, check_tensor
 from ..nn.initial import init_weights
+from ..nn.layers import drop_path_rates
+from ..nn.patches import PatchMerging, conv_merging, conv_stem, patch_embed
 from .checkpoints import keep_own
+from .interface import BEFORE, Blocks, Model, new_head
 from .registry import LAYERS, chosen_maps, shown
+
+
+class Shell(NamedTuple):
+    """What makes the maps of the stages."""
+
+    # From (in_chans, dim) to a module, which takes images (b, in_chans, h, w) to (b, h, w, dim).
+    embed: Callable
+    merging: Callable  # from (dim, out) to a module, which takes maps to maps of half the size
+    least: int  # channels of the first stage
+
+
+PATCHES = Shell(patch_embed, PatchMerging, 1)
+CONVOLUTIONS = Shell(conv_stem, conv_merging, 2)
+REDUCTION = 4  # of the first map; each later one is half as large
 
 
 class Stage(nn.Module):
@@ -18,8 +37,9 @@ class Stage(nn.Module):
 
     def __init__(self, blocks, downsample=None):
         super().__init__()
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = Blocks(*blocks)
         self.downsample = downsample or nn.Identity()
+        self.last = f"blocks.{len(blocks) - 1}"  # the module behind which a map is taken
 
 
 class MeanOfMap(nn.Module):
@@ -29,51 +49,106 @@ class MeanOfMap(nn.Module):
         return x.mean((1, 2))
 
 
-class Pyramid(nn.Module):
+class Pyramid(Model):
     """Patches, stages, and a classifier; or a norm for the map of each stage.
 
     Parameters
     ----------
-    patch_embed : torch.nn.Module
-        Images (b, in_chans, h, w) to maps (b, h, w, dims[0]).
-    stages : sequence of torch.nn.Module
-        Each has `blocks` and `downsample`, from maps to maps, and the name of the latter,
-        `merging`. Those behind the last map are not among them.
-    dims : sequence of int
-        Channels of each stage of the family's classifier.
-    num_classes
+    depths : sequence of int
+        Blocks of each stage.
+    dim : int or sequence of int
+        Channels of the first stage, and twice as many in each later one; or those of each.
+    block : callable
+        From the number of a stage, its channels and a rate of stochastic depth to a block, a
+        torch.nn.Module from maps (b, h, w, channels) to the same. Called in the order of the
+        blocks, but for those behind the last map, which are not built.
+    shell : Shell
+    drop_path_rate, num_classes, in_chans, features_only
         As in `selscan.models.create`.
-    maps : tuple of int, optional
-        The stages whose maps are returned; scores of classes if not given.
+    out_indices : sequence of int, optional
+        The stages whose maps are returned; all if not given.
     """
 
-    def __init__(self, patch_embed, stages, dims, num_classes, maps=None):
-        super().__init__()
-        self.patch_embed = patch_embed
+    STEM, HEAD = "patch_embed.0", "classifier.head"
+
+    def __init__(
+        self,
+        depths,
+        dim,
+        block,
+        shell=PATCHES,
+        *,
+        drop_path_rate=0.0,
+        num_classes=1000,
+        in_chans=3,
+        features_only=False,
+        out_indices=None,
+    ):
+        dims = widths(dim, depths, shell.least)
+        maps, built = chosen_maps(features_only, out_indices, len(dims), range(len(dims)))
+        stages = []
+        # Before anything of this model: mixers check their own options.
+        for i, rates in enumerate(drop_path_rates(drop_path_rate, depths)[:built]):
+            blocks = [block(i, dims[i], rate) for rate in rates]
+            merging = shell.merging(dims[i], dims[i + 1]) if i + 1 < built else None
+            stages.append(self.new_stage(i, blocks, merging))
+        info = [
+            {"num_chs": dims[i], "reduction": REDUCTION * 2**i, "module": f"layers.{i}.{x.last}"}
+            for i, x in enumerate(stages)
+        ]
+        super().__init__(info, maps, num_classes)
+        self.patch_embed = shell.embed(in_chans, dims[0])
         self.layers = nn.ModuleList(stages)
-        self.depth, self.out_indices = len(dims), maps
+        self.depth = len(dims)
         if maps:
             for i in maps:
                 self.add_module(f"outnorm{i}", nn.LayerNorm(dims[i]))
         else:
-            head = nn.Linear(dims[-1], num_classes)
+            head = new_head(dims[-1], num_classes)
             parts = {"norm": nn.LayerNorm(dims[-1]), "pool": MeanOfMap(), "head": head}
             self.classifier = nn.Sequential(OrderedDict(parts))
         self.apply(init_weights)
 
-    def forward(self, images):
-        """Scores (b, num_classes), or a list of maps (b, channels, h, w)."""
+    def new_stage(self, number, blocks, merging):
+        """A stage: it has `blocks` and `downsample`, and the names `merging` and `last`."""
+        return Stage(blocks, merging)
+
+    def forward_maps(self, images):
+        """The maps of the chosen stages, a list of (b, channels, h, w)."""
         self.check(images)
         x, maps = self.patch_embed(images), []
         for i, stage in enumerate(self.layers):
             x = stage.blocks(x)
-            if self.out_indices and i in self.out_indices:
-                norm = getattr(self, f"outnorm{i}")
-                maps.append(norm(x).permute(0, 3, 1, 2))
-                if len(maps) == len(self.out_indices):
-                    return maps
+            if i in self.out_indices:
+                maps.append(getattr(self, f"outnorm{i}")(x).permute(0, 3, 1, 2))
             x = stage.downsample(x)
-        return self.classifier(x)
+        return maps
+
+    def forward_features(self, images):
+        """The norm of the last map, (b, channels, h, w)."""
+        self.check_classifier("forward_features")
+        self.check(images)
+        x = self.patch_embed(images)
+        for stage in self.layers:
+            x = stage.downsample(stage.blocks(x))
+        return self.classifier.norm(x).permute(0, 3, 1, 2)
+
+    def pooled(self, x):
+        """(b, channels): the mean over the map (b, channels, h, w)."""
+        self.check_classifier("forward_head")
+        if x.dim() != 4 or x.shape[1] != self.num_features:
+            fail("forward_head", "x", f"(b, {self.num_features}, h, w)", tuple(x.shape))
+        return self.classifier.pool(x.permute(0, 2, 3, 1))
+
+    def group_matcher(self, coarse=False):
+        """Patterns of the parameters' names by depth: of stages if `coarse`, or else of blocks."""
+        check_switch("group_matcher", "coarse", coarse)
+        stem = r"^patch_embed\."
+        if coarse:
+            return {"stem": stem, "blocks": r"^layers\.(\d+)"}
+        merging = [(rf"^layers\.({i})\.{x.merging}\.", BEFORE) for i, x in enumerate(self.layers)]
+        blocks = [(r"^layers\.(\d+)(?:\.blocks)?\.(\d+)\.", None)]
+        return {"stem": stem, "blocks": [*merging, *blocks, (r"^classifier\.norm\.", BEFORE)]}
 
     def check(self, images):
         """That images have their channels, and a patch at least."""
@@ -129,8 +204,3 @@ def check_depths(depths):
         fail("create", "depths", expected, shown(depths))
     if sum(depths) > LAYERS:
         fail("create", "depths", f"at most {LAYERS} blocks", describe(sum(depths)))
-
-
-def stages_of(dims, features_only, out_indices):
-    """Which stages give maps, None for a classifier, and how many have to be built."""
-    return chosen_maps(features_only, out_indices, len(dims), range(len(dims)))

@@ -39,7 +39,7 @@ def checked_name(name, known):
 
 def check_options(num_classes, in_chans, features_only, out_indices, drop_path_rate):
     """The options that all models have."""
-    check_count("create", "num_classes", num_classes)
+    check_count("create", "num_classes", num_classes, least=0)
     check_count("create", "in_chans", in_chans)
     check_switch("create", "features_only", features_only)
     if out_indices is not None and not features_only:
@@ -49,7 +49,7 @@ def check_options(num_classes, in_chans, features_only, out_indices, drop_path_r
         fail("create", "drop_path_rate", "a number from 0 to below 1", describe(drop_path_rate))
 
 
-SET_BY_CLASSES = ("mixer", "pads")
+SET_BY_CLASSES = ("mixer", "pads", "block", "shell")
 
 
 def check_names(name, family, options):
@@ -80,18 +80,18 @@ def chosen_maps(features_only, out_indices, count, default, what="stages"):
 
 
 def checked_indices(indices, count, what):
-    """Which of the stages give maps, first to last."""
+    """Which of the stages give maps, first to last; numbers below 0 count from the last one."""
     if not isinstance(indices, Sequence) or isinstance(indices, str | bytes):
         expected = "a sequence of integers"
         raise TypeError(f"create: out_indices must be {expected}; got {describe(indices)}.")
-    expected = f"different numbers of {what}, from 0 to {count - 1}"
+    expected = f"different numbers of {what}, from {-count} to {count - 1}"
     if len(indices) > count:
         fail("create", "out_indices", expected, f"{len(indices)} of them")
-    indices = tuple(indices)
-    fits = all(type(i) is int and 0 <= i < count for i in indices)
-    if not fits or not indices or len(set(indices)) < len(indices):
-        fail("create", "out_indices", expected, shown(indices))
-    return tuple(sorted(indices))
+    fits = all(type(i) is int and -count <= i < count for i in indices)
+    chosen = sorted({i % count for i in indices}) if fits else ()
+    if not chosen or len(chosen) < len(indices):
+        fail("create", "out_indices", expected, shown(tuple(indices)))
+    return tuple(chosen)
 
 
 def shown(values):

@@ -9,9 +9,8 @@ from torch import nn
 
 from ..nn import Mixer2d
 from ..nn.checks import check_choice, checked_width
-from ..nn.layers import DropPath, Mlp, drop_path_rates
-from ..nn.patches import PatchMerging, conv_merging, conv_stem, patch_embed
-from .pyramid import Pyramid, Stage, stages_of, widths
+from ..nn.layers import DropPath, Mlp
+from .pyramid import CONVOLUTIONS, PATCHES, Pyramid, widths
 from .registry import Variant
 
 
@@ -85,52 +84,30 @@ class VMamba(Pyramid):
 
     Parameters
     ----------
-    depths : sequence of int
-        Blocks of each stage.
-    dim : int
-        Channels of the first stage; each later one has twice those of the one before. Or a sequence
-        of the channels of each stage.
-    drop_path_rate : float
+    depths, dim
+        As in `selscan.models.pyramid.Pyramid`.
     d_state, ratio, gate
         As in `selscan.nn.Mixer2d`.
     mlp_ratio : float
         Channels in the middle of the MLP, as a multiple of the block's; without one if 0.
     stem : {"patches", "conv"}
         Whether patches are cut out and squares of pixels merged, or convolutions do both.
-    num_classes, in_chans, features_only, out_indices
+    drop_path_rate, num_classes, in_chans, features_only, out_indices
         As in `selscan.models.create`.
     """
 
-    def __init__(
-        self,
-        depths,
-        dim,
-        *,
-        d_state,
-        ratio,
-        gate,
-        mlp_ratio,
-        stem,
-        drop_path_rate=0.0,
-        num_classes=1000,
-        in_chans=3,
-        features_only=False,
-        out_indices=None,
-    ):
+    def __init__(self, depths, dim, *, d_state, ratio, gate, mlp_ratio, stem, **options):
         check_choice("create", "stem", stem, ("patches", "conv"))
         is_conv = stem == "conv"
-        dims = widths(dim, depths, least=2 if is_conv else 1)
-        maps, built = stages_of(dims, features_only, out_indices)
+        shell = CONVOLUTIONS if is_conv else PATCHES
+        dims = widths(dim, depths, shell.least)
         hidden = [checked_width("create", "mlp_ratio", mlp_ratio, c, or_none=True) for c in dims]
-        embed, merging = (conv_stem, conv_merging) if is_conv else (patch_embed, PatchMerging)
-        options = {"d_state": d_state, "ratio": ratio, "gate": gate, "conv_bias": not is_conv}
-        rates = drop_path_rates(drop_path_rate, depths)
-        stages = []
-        for i, c in enumerate(dims[:built]):
-            blocks = [Block(c, Mixer2d(c, **options), hidden[i], rate) for rate in rates[i]]
-            stages.append(Stage(blocks, merging(c, dims[i + 1]) if i + 1 < built else None))
-        embedding = embed(in_chans, dims[0])
-        super().__init__(embedding, stages, dims, num_classes, maps)
+        mixer = {"d_state": d_state, "ratio": ratio, "gate": gate, "conv_bias": not is_conv}
+
+        def block(stage, dim, rate):
+            return Block(dim, Mixer2d(dim, **mixer), hidden[stage], rate)
+
+        super().__init__(depths, dim, block, shell, **options)
 
     def adapt(self, state):
         """Also from the names of January 2024."""
