@@ -1,14 +1,11 @@
 """Vim: its numbers, class tokens, positions of other sizes, and what it says of wrong arguments."""
 
-import functools
-
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from golden_models import assert_near, golden, logits_and_gradient  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
-from torch.utils.checkpoint import checkpoint  # noqa: E402
 
 from selscan import models  # noqa: E402
 from selscan.models import tokens  # noqa: E402
@@ -168,18 +165,6 @@ def test_a_compiled_model_gives_the_official_numbers():
 
     assert_near(logits, numbers["logits"])
     assert_near(gradient, numbers["grad_input"])
-
-
-def test_checkpointed_layers_give_the_same_bits():
-    model, numbers = official()
-    want = logits_and_gradient(model, numbers)
-    for layer in model.layers:
-        layer.forward = functools.partial(checkpoint, layer.forward, use_reentrant=False)
-
-    found = logits_and_gradient(model, numbers)
-
-    assert torch.equal(found[0], want[0])
-    assert torch.equal(found[1], want[1])
 
 
 @pytest.mark.parametrize("how", ["autocast", "bfloat16"])
