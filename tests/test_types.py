@@ -17,7 +17,17 @@ import selscan
 
 ROOT = Path(__file__).parents[1]
 TYPED = ROOT / "tests/typed"
-MODULES = ("", "api", "api_paths", "compat", "distributed", "models", "nn", "paths")
+MODULES = (
+    "",
+    "api",
+    "api_paths",
+    "compat",
+    "distributed",
+    "models",
+    "models.interface",
+    "nn",
+    "paths",
+)
 POSITIONAL, KEYWORD = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 VARIABLE, KEYWORDS = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 UNLIKE = ("_MapMixer.forward", "Patch.__exit__")  # no name of the code; takes all as *_

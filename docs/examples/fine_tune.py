@@ -119,7 +119,7 @@ def drawn(tuned, fresh, rates):
         pen.text((4, y - 8), f"{share:.0%}", TEXT, font)
     curve(pen, tuned, TUNED)
     curve(pen, fresh, FRESH)
-    pen.text((left, 14), "learning rate by depth, patches to head", TEXT, font)
+    pen.text((left, 14), "learning rate / 1e-3 by depth, patches to head", TEXT, font)
     width = SIDE / len(rates)
     for i, rate in enumerate(rates):
         box = (
@@ -129,7 +129,7 @@ def drawn(tuned, fresh, rates):
             bottom,
         )
         pen.rectangle(box, "#9ecae9")
-        pen.text((box[0], bottom + 6), f"{rate:.0e}", TEXT, ImageFont.load_default(11))
+        pen.text((box[0], bottom + 6), f"{1e3 * rate:.2f}", TEXT, ImageFont.load_default(11))
     return picture
 
 

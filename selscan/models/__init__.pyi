@@ -5,9 +5,11 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
+from .interface import Model
+
 _Model = TypeVar("_Model", bound=nn.Module)
 
-def list() -> builtins.list[str]: ...
+def list(filter: str = "*") -> builtins.list[str]: ...
 def create(
     name: str,
     pretrained: str | os.PathLike[str] | Mapping[str, Any] | None = None,
@@ -19,5 +21,5 @@ def create(
     out_indices: Sequence[int] | None = None,
     drop_path_rate: float | None = None,
     **options: Any,
-) -> nn.Module: ...
+) -> Model: ...
 def load(model: _Model, source: str | os.PathLike[str] | Mapping[str, Tensor]) -> _Model: ...

@@ -57,7 +57,9 @@ def layers(x: Tensor) -> list[str]:
     ]
     print([mixer(x) for mixer in mixers])
     model = models.create("vim_tiny", num_classes=10, img_size=(32, 64))
-    return list(models.load(nn.set_fused(model, False), {}).state_dict()) + models.list()
+    model.reset_classifier(0)
+    print(model.forward_head(model.forward_features(x)) + model.num_features, model.feature_info)
+    return list(models.load(nn.set_fused(model, False), {}).state_dict()) + models.list("vim*")
 
 
 def the_rest() -> str:
