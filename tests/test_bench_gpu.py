@@ -89,7 +89,7 @@ def test_the_plan_takes_the_minutes_that_are_given():
     [
         (
             ["spede"],
-            "'spede' is not one of machine, correct, sanitize, micro, start, speed, models, sweep",
+            "'spede' is not one of machine, correct, micro, start, speed, models, sanitize, sweep",
         ),
         (["--emulate", "speed"], "only the part correct can be emulated"),
     ],
@@ -143,6 +143,20 @@ def test_nothing_more_is_tried_without_a_gpu(tmp_path, monkeypatch, capsys):
     _, rows = results.read(tmp_path / "result.json")
     assert [part for part, _ in rows] == ["machine"]
     assert "device  not available: no GPU" in capsys.readouterr().out.replace("    ", "  ")
+
+
+def test_nothing_is_timed_if_the_gate_is_shut(tmp_path, monkeypatch, capsys):
+    def wrong(module, options, seconds, record, log):
+        record(outcomes.without("device", ""))
+        record(outcomes.without("gate", "failed: more than 1e-05 of the CPU's norm"))
+
+    monkeypatch.setattr(worker, "run_part", wrong)
+
+    assert command.main(["--out", str(tmp_path)]) == 1
+
+    _, rows = results.read(tmp_path / "result.json")
+    assert {part for part, _ in rows} == {"machine"}
+    assert "\ngate: SHUT" in capsys.readouterr().out
 
 
 def test_results_are_on_disk_after_every_row(tmp_path):

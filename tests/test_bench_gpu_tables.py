@@ -7,13 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.gpu import limits, mamba, outcomes, report, shapes
+from bench.gpu import classes, limits, mamba, outcomes, report, shapes, summary
 from bench.gpu.parts import SECONDS, micro, module_of, sanitize, speed, start
 from bench.rows import Row, nothing, quantiles
 from selscan.cases import Case
 
 # ---- limits --------------------------------------------------------------------------------------
 
+EXPONENTIALS = {"exponentials": 4e12}
 SMALL = shapes.Shape(Case("small", 2, 8, 10, 4, 2, ""), True)
 
 
@@ -106,6 +107,56 @@ def test_every_part_makes_tables_of_rows_without_numbers():
     for part in SECONDS:
         tables = __import__(module_of(part), fromlist=["tables"]).tables
         list(tables([outcomes.without("000 scan x", "not run: too late")], {}))
+
+
+# ---- the summary ---------------------------------------------------------------------------------
+
+
+def speed_row(case, peer, us):
+    return "speed", Row(case, peer, "forward", "time", **quantiles([us]), unit="us", threads=0)
+
+
+def rate(name, value):
+    return "micro", Row(name, "device", "-", "rate", **quantiles([value]), unit="", threads=0)
+
+
+def test_the_summary_has_the_ratio_to_each_peer_and_the_part_of_the_limit():
+    case = "lm b1 d2048 l2048"
+    limit = limits.limit(
+        limits.work(shapes.SHAPES[case], "forward"), {"copy": 4e12, **EXPONENTIALS}
+    )
+    rows = [rate("copy", 4e3), rate("exponentials", 4e3)]
+    rows += [speed_row(case, "selscan", 2 * limit.us)]
+    rows += [speed_row(case, "mamba_ssm", 5 * limit.us)]
+
+    [*_, line] = summary.summary(rows).splitlines()
+
+    assert line.startswith(f"{case}, forward ")
+    assert line.endswith("50 %  mamba_ssm 2.50x")
+
+
+def test_the_summary_has_40_lines_at_most_and_names_failures():
+    rows = [speed_row(f"case {i}", "selscan", 1.0) for i in range(60)]
+    rows += [("speed", outcomes.without(f"bad {i}", "failed: x" * 99)) for i in range(9)]
+
+    lines = summary.summary(rows).splitlines()
+
+    assert len(lines) == summary.LINES
+    assert max(map(len, lines)) <= summary.WIDTH
+    assert lines[-1] == "and 3 failures more, see report.md"
+    assert lines[-2].startswith("speed, bad 5: failed: x")
+    assert lines[-8].startswith("and ")
+
+
+def test_each_kind_of_kernel_is_timed_once_before_any_is_twice():
+    cells = [(shape, mode) for shape in shapes.SHAPES.values() for mode in shapes.MODES]
+
+    found = classes.telling_first(cells)
+    kinds = [classes.class_of(*cell) for cell in found]
+
+    assert sorted(map(cells.index, found)) == list(range(len(cells)))
+    assert len(set(kinds[: len(set(kinds))])) == len(set(kinds))
+    assert {lanes for mode, _, lanes, _ in kinds if mode == "forward"} == {1, 2, 8, 32}
 
 
 # ---- compute-sanitizer ---------------------------------------------------------------------------

@@ -8,8 +8,11 @@ from cuda_parts import FILE, INSTANCES, NAME, SOURCES, Gpu, in_threads, make_loa
 from processes import run_python
 
 import selscan
-from selscan.backends.cupy import paste
+from bench.gpu import prebuild
+from selscan.backends.cupy import instances, paste
 from selscan.backends.cupy.compiler import OPTIONS
+from selscan.backends.cupy.nvrtc import Loader
+from selscan.backends.cupy.store import Store
 
 ELF = b"\x7fELF"
 
@@ -62,6 +65,17 @@ def test_a_loader_compiles_loads_and_keeps_it(nvrtc, tmp_path, monkeypatch):
     assert first == second
     assert first.startswith(ELF)
     assert (name, device) == ("_Z11exponentialIfLi4EEv9Arguments", 1)
+
+
+def test_machine_code_compiled_beforehand_is_found(nvrtc, tmp_path, monkeypatch, capsys):
+    wanted = {instances.SUMS: (instances.sums_name("float32"),)}
+    assert prebuild.prebuild(tmp_path, "sm_90", wanted) == 1
+
+    monkeypatch.setattr(type(nvrtc), "compile", None)
+    loader = Loader(wanted, paste.SOURCES, Gpu(), Store(lambda: tmp_path / "selscan"))
+    loader.kernel(instances.SUMS, wanted[instances.SUMS][0], 0)
+
+    assert "1 of 1, by NVRTC" in capsys.readouterr().err
 
 
 def test_threads_compile_all_instances(nvrtc, tmp_path):

@@ -1,6 +1,7 @@
 """Everything about the CUDA kernels on this machine in eight minutes (docs/gpu-bench.md).
 
     python -m bench.gpu                               # all parts; bench/results/<name of the GPU>
+    python -m bench.gpu.prebuild DIR                  # elsewhere: machine code to carry along
     python -m bench.gpu speed micro --minutes 5       # some parts
     python -m bench.gpu --mamba-ssm mamba_ssm-2.3.2.post1.tar.gz --out DIR
     python -m bench.gpu --dry-run                     # what would be done
@@ -21,8 +22,9 @@ import tempfile
 import time
 
 from bench.child import ROOT
-from bench.gpu import outcomes, report, results, worker
+from bench.gpu import outcomes, report, results, summary, worker
 from bench.gpu.parts import FIRST, PARTS, SECONDS, module_of
+from bench.gpu.parts.machine import GATE
 from bench.rows import short
 
 MINUTES = 8.0
@@ -132,13 +134,17 @@ def main(argv=None):
                 build.wait()
             head, rows = results.read(found.folder / "result.json")
             results.write_whole(found.folder / "report.md", report.report(head, rows))
-    print(f"\n{(found.folder / 'report.md').read_text()}\n{found.folder}")
+            results.write_whole(found.folder / "summary.txt", summary.summary(rows))
+    print(f"\n{(found.folder / 'report.md').read_text()}")
+    print(f"\n{(found.folder / 'summary.txt').read_text()}\n{found.folder}")
     return int(any(report.failed(row) for _, row in rows) or is_useless(rows))
 
 
 def is_useless(rows):
-    """Whether there is no GPU that can be used; one that is slow to answer is tried."""
-    return any(part == FIRST and row.note.startswith(outcomes.ABSENT) for part, row in rows)
+    """Whether there is no GPU that can be used (a slow one is tried), or the gate is shut."""
+    first = [row for part, row in rows if part == FIRST]
+    absent = any(row.note.startswith(outcomes.ABSENT) for row in first)
+    return absent or any(row.case == GATE and report.failed(row) for row in first)
 
 
 def run(options, found, log, build):

@@ -5,13 +5,13 @@ worker.py says what a part is.
 
 FIRST = "machine"
 PARTS = {
-    FIRST: 30,
-    "correct": 110,
-    "sanitize": 60,
+    FIRST: 45,
+    "correct": 100,
     "micro": 15,
     "start": 40,
-    "speed": 195,
+    "speed": 190,
     "models": 30,
+    "sanitize": 60,
 }
 BY_NAME_ONLY = {"sweep": 100, "maps": 150}
 SECONDS = PARTS | BY_NAME_ONLY

@@ -1,17 +1,33 @@
-"""The GPU and what runs on it; without both there is nothing to measure."""
+"""The GPU and what runs on it, and the gate; where it is shut there is nothing to measure."""
 
-from bench.gpu.outcomes import NotAvailable
-from bench.rows import Row, markdown, quantiles, short
+from bench.gpu import gate
+from bench.gpu.outcomes import FAILED, NotAvailable
+from bench.rows import Row, markdown, nothing, quantiles, short
 
 PATIENCE = 120
+GATE = "gate"
 
 
 def names(options):
-    """One row for all."""
-    return ["device"]
+    """The properties, and a scan and its gradients against the CPU."""
+    return ["device", GATE]
 
 
 def run(name, options):
+    """Rows of properties or of errors."""
+    yield from (of_gate if name == GATE else of_device)()
+
+
+def of_gate():
+    """A row for the forward and one for the backward."""
+    for mode, error in gate.errors().items():
+        limit = gate.TOLERANCES[mode]
+        note = "" if error <= limit else f"{FAILED}more than {limit:g} of the CPU's norm"
+        values = nothing() | {"p50": error}
+        yield Row(GATE, "selscan", mode, "error", **values, unit="", threads=0, note=note)
+
+
+def of_device():
     """A row a property."""
     import torch
 
@@ -38,6 +54,9 @@ def run(name, options):
 
 def tables(rows, rates):
     """Properties down."""
-    lines = [[row.case, f"{short(row.p50)} {row.unit}"] for row in rows if row.p50 is not None]
+    found = [row for row in rows if row.p50 is not None]
+    lines = [
+        [f"{row.case} {row.mode}".rstrip(" -"), f"{short(row.p50)} {row.unit}"] for row in found
+    ]
     if lines:
         yield markdown(["", rows[0].peer], lines)

@@ -8,7 +8,7 @@ import contextlib
 from dataclasses import replace
 
 from bench.child import one_line
-from bench.gpu import limits, shapes
+from bench.gpu import classes, limits, shapes
 from bench.gpu.outcomes import ABSENT, FAILED, NotAvailable
 from bench.gpu.worker import device_is_lost
 from bench.rows import Row, markdown, nothing, quantiles, short
@@ -20,9 +20,11 @@ MODES = {**shapes.MODES, "step": "one step"}
 
 
 def names(options):
-    """Shapes and modes; the steps go first, as they are quick."""
-    steps = [f"{name}, step" for name in shapes.STEPS]
-    return steps + [f"{name}, {mode}" for name in shapes.SHAPES for mode in shapes.MODES]
+    """Shapes and modes: the first step, each kind of kernel once, then all others."""
+    first, *steps = (f"{name}, step" for name in shapes.STEPS)
+    cells = [(shape, mode) for shape in shapes.SHAPES.values() for mode in shapes.MODES]
+    scans = [f"{shape.name}, {mode}" for shape, mode in classes.telling_first(cells)]
+    return [first, *scans, *steps]
 
 
 def run(name, options):
