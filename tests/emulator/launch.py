@@ -16,6 +16,7 @@ MOST_BLOCKS, MOST_THREADS = (2**31 - 1, 65535, 65535), (1024, 1024, 64)
 
 _lock = threading.Lock()  # the runtime keeps its state in global variables
 _order = ("forward", 0)
+_first = 0  # block that is run
 
 
 class DeviceArray(np.ndarray):
@@ -61,6 +62,7 @@ class _Launch(ctypes.Structure):
         ("dynamic_bytes", ctypes.c_uint64),
         ("shared_limit", ctypes.c_uint64),
         ("seed", ctypes.c_uint64),
+        ("first", ctypes.c_uint64),
         ("order", ctypes.c_int32),
     )
 
@@ -105,7 +107,7 @@ class Kernel:
         memory, addresses = self._packed(args)
         kind, seed = _order
         limit = DEFAULT_SHARED if self._most_dynamic <= DEFAULT_SHARED else MOST_SHARED
-        launch = _Launch(grid, block, shared_mem, limit, seed, ORDERS.index(kind))
+        launch = _Launch(grid, block, shared_mem, limit, seed, _first, ORDERS.index(kind))
         error = ctypes.create_string_buffer(1024)
         with _lock:
             failed = self._run(ctypes.byref(launch), addresses, error, ctypes.c_size_t(1024))
@@ -183,3 +185,14 @@ def order(kind, seed=0):
         yield
     finally:
         _order = before
+
+
+@contextlib.contextmanager
+def blocks_from(first):
+    """Leave out the blocks before this one inside a `with` block: of a grid too large to run."""
+    global _first
+    before, _first = _first, first
+    try:
+        yield
+    finally:
+        _first = before

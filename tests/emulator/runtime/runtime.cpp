@@ -40,7 +40,8 @@ int launch(const Launch& launch, void (*kernel)(void**), void** arguments, char*
   gridDim = {launch.grid[0], launch.grid[1], launch.grid[2]};
   blockDim = {launch.block[0], launch.block[1], launch.block[2]};
   const size_t threads = size_t{blockDim.x} * blockDim.y * blockDim.z;
-  const size_t blocks = size_t{gridDim.x} * gridDim.y * gridDim.z;
+  const size_t all = size_t{gridDim.x} * gridDim.y * gridDim.z;
+  const size_t blocks = all > launch.first ? all - launch.first : 0;
   engine.launch = &launch;
   engine.kernel = kernel;
   engine.arguments = arguments;
@@ -54,7 +55,7 @@ int launch(const Launch& launch, void (*kernel)(void**), void** arguments, char*
   std::vector<uint32_t> order;
   arrange(order, blocks);
   for (size_t number = 0; number < blocks && !engine.error[0]; ++number) {
-    const unsigned index = order[number];
+    const unsigned index = unsigned(launch.first) + order[number];
     blockIdx = {index % gridDim.x, index / gridDim.x % gridDim.y, index / gridDim.x / gridDim.y};
     run_block(number);
   }

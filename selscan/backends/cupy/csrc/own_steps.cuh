@@ -17,10 +17,11 @@ template <class S, int WIDTH, bool WHOLE, class Visit>
 DEVICE void over_own_steps(const Operand& x, long long time, const Tile& tile, const Own& own,
                            Visit visit) {
   const int first = tile.reverse ? own.step + WIDTH - 1 : own.step;
-  // Unsigned factors: a product with 64 bits then takes two instructions instead of four.
+  // Unsigned factors: a product with 64 bits then takes two instructions instead of four. That of
+  // a position before the first may wrap around; there is no step there, and nothing is read.
   char* at = x.data + unsigned(tile.batch) * x.batch +
              unsigned(tile.channel + own.channel) * x.channel +
-             unsigned(tile.position(first)) * time;
+             unsigned(tile.position(first)) * (unsigned long long)time;
   const long long step = (tile.reverse ? -WIDTH : WIDTH) * time;
 #pragma unroll
   for (int t = 0; t < S::STEPS; t += WIDTH, at += step)

@@ -45,6 +45,7 @@ struct Launch {
   uint64_t dynamic_bytes;  // of shared memory
   uint64_t shared_limit;   // of static and dynamic shared memory together
   uint64_t seed;
+  uint64_t first;  // block: those before it are left out
   int32_t order;  // of threads and blocks: forward, reverse, random
 };
 

@@ -1,0 +1,202 @@
+"""Faults planted in the kernels, one of each kind, and whether the tests notice them.
+
+    PYTHONPATH=tests python -m emulator.plant               # all: some minutes
+    PYTHONPATH=tests python -m emulator.plant "seq_idx*"    # those of a name
+    PYTHONPATH=tests python -m emulator.plant --list
+
+Each is planted in a copy of the project, and the tests named for it must fail there, having passed
+without it. It is run before a release; tests/emulator/test_plant.py sees to it that each still fits.
+"""
+
+import argparse
+import fnmatch
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+KERNELS = Path("selscan/backends/cupy/csrc")
+COPIED = ("selscan", "reference", "tests", "bench", "pyproject.toml")
+SCANS, SPARSE = "tests/emulator/test_scans.py", "tests/emulator/test_sparse.py"
+BACKWARD, ORDERS = "tests/emulator/test_backward.py", "tests/emulator/test_orders.py"
+SANITIZERS = "tests/emulator/test_sanitizers.py"
+
+
+class Fault(NamedTuple):
+    """A line of a kernel, what stands there instead, and the tests that notice."""
+
+    file: str
+    right: str
+    wrong: str
+    tests: tuple  # arguments of pytest
+
+
+FAULTS = {
+    "steps of rows in 32 bits": Fault(
+        "tiles.cuh",
+        "return x.data + batch * x.batch + channel * x.channel;",
+        "return x.data + batch * x.batch + int(channel * x.channel);",
+        (SPARSE, "-k", "a_scan_follows"),
+    ),
+    "steps of channels in 32 bits": Fault(
+        "sequences.cuh",
+        "visit(rows + row * x.channel + position * x.time,",
+        "visit(rows + int(row * x.channel) + position * x.time,",
+        (SPARSE, "-k", "a_scan_follows"),
+    ),
+    "steps of time of the backward in 32 bits": Fault(
+        "own_steps.cuh",
+        "unsigned(tile.position(first)) * (unsigned long long)time;",
+        "unsigned(tile.position(first)) * unsigned(time);",
+        (SPARSE, "-k", "a_backward_follows"),
+    ),
+    "steps of batch entries of the backward in 32 bits": Fault(
+        "own_steps.cuh",
+        "char* at = x.data + unsigned(tile.batch) * x.batch +",
+        "char* at = x.data + unsigned(tile.batch) * unsigned(x.batch) +",
+        (SPARSE, "-k", "a_backward_follows"),
+    ),
+    "steps of states of parts in 32 bits": Fault(
+        "parts.cuh",
+        "parts.B_data + state * parts.B.state + position * parts.B.time",
+        "parts.B_data + state * unsigned(parts.B.state) + position * parts.B.time",
+        (SPARSE, "-k", "a_backward_follows"),
+    ),
+    "steps of a written row in 32 bits": Fault(
+        "backward_rows.cuh",
+        "x.data + batch * x.batch + (long long)(place.channel + c) * x.channel +",
+        "x.data + batch * x.batch + (place.channel + c) * int(x.channel) +",
+        (SPARSE, "-k", "a_backward_follows"),
+    ),
+    "saved states in 32 bits": Fault(
+        "scan_forward.cu",
+        "(end / CHUNK - 1) * p.saved.time +",
+        "int((end / CHUNK - 1) * p.saved.time) +",
+        (SPARSE, "-k", "a_backward_follows"),
+    ),
+    "seq_idx read as if it were dense": Fault(
+        "rows.cuh",
+        "tile.position(step) * seq_idx.time;",
+        "tile.position(step) * 4;",
+        (SPARSE, "-k", "a_scan_follows"),
+    ),
+    "threads of a step in 32 bits": Fault(
+        "scan_step.cu",
+        "const long long thread = (long long)blockIdx.x * blockDim.x + threadIdx.x;",
+        "const int thread = blockIdx.x * blockDim.x + threadIdx.x;",
+        (SPARSE, "-k", "step_counts"),
+    ),
+    "steps of the state of a step in 32 bits": Fault(
+        "scan_step.cu",
+        "p.state.data + b * p.state.batch + d * p.state.channel;",
+        "p.state.data + int(b * p.state.batch) + d * p.state.channel;",
+        (SPARSE, "-k", "a_step_follows"),
+    ),
+    "numbers of a sum in 32 bits": Fault(
+        "sum_parts.cu",
+        "const long long i = blockIdx.x % blocks * blockDim.x + threadIdx.x;",
+        "const int i = blockIdx.x % blocks * blockDim.x + threadIdx.x;",
+        (SPARSE, "-k", "sums_count"),
+    ),
+    "parts of a sum in 32 bits": Fault(
+        "sum_parts.cu",
+        "from += x.part)",
+        "from += int(x.part))",
+        (SPARSE, "-k", "sums_count or a_backward_follows"),
+    ),
+    "a tail that is not masked": Fault(
+        "sequences.cuh",
+        "if (row < tile.channels && unsigned(position) < unsigned(tile.length))",
+        "if (row < tile.channels && unsigned(position) <= unsigned(tile.length))",
+        (SANITIZERS, "-m", "asan", "-k", "check_along_time"),
+    ),
+    "a barrier too few": Fault(
+        "scan_forward.cu",
+        "__syncthreads();  // nobody reads the B and C of before",
+        "// nobody reads the B and C of before",
+        (ORDERS, SCANS, "-k", "order"),
+    ),
+    "a restart that is forgotten": Fault(
+        "rows.cuh",
+        "long long before = number(own.step - (tile.first + own.step > 0));",
+        "long long before = number(own.step);",
+        (SCANS, "-k", "packed or sequences or seq"),
+    ),
+    "a gradient that is not added": Fault(
+        "parts.cuh",
+        "part = adds ? add(part, sums[i]) : sums[i];",
+        "part = sums[i];",
+        (BACKWARD, "-k", "walk"),
+    ),
+}
+
+
+def plant(fault, folder):
+    """Put a fault into the kernels of a copy."""
+    path = folder / KERNELS / fault.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(fault.right) != 1:
+        raise ValueError(f"{fault.file} must have this line once: {fault.right}")
+    path.write_text(text.replace(fault.right, fault.wrong), encoding="utf-8")
+
+
+def copy_to(folder):
+    """The project without what it does not need."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+
+
+def tests_pass(folder, arguments):
+    """Whether the tests pass in a copy; None: there are none, or pytest could not run."""
+    environment = os.environ | {"PYTHONPATH": str(folder), "HYPOTHESIS_PROFILE": "ci"}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    # A wrong address may end the process: that is noticed too.
+    return {0: True, 1: False}.get(done.returncode, False if done.returncode < 0 else None)
+
+
+def verdict(fault):
+    """What the tests made of a fault."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        copy_to(folder)
+        before = tests_pass(folder, fault.tests)
+        if not before:
+            return "its tests fail without it" if before is False else "it has no tests"
+        plant(fault, folder)
+        after = tests_pass(folder, fault.tests)
+        return {True: "NOT NOTICED", False: "noticed", None: "pytest did not run"}[after]
+
+
+def main(argv=None):
+    """Plant faults one after the other; 1 if one was not noticed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="?", default="*", help="a pattern")
+    parser.add_argument("--list", action="store_true")
+    options = parser.parse_args(argv)
+    wanted = {x: v for x, v in FAULTS.items() if fnmatch.fnmatch(x, options.names)}
+    missed = 0
+    for name, fault in wanted.items():
+        print(f"{name:<50} {fault.file:<18}", end=" ", flush=True)
+        start = time.monotonic()
+        found = "" if options.list else verdict(fault)
+        missed += found not in ("", "noticed")
+        print(found, "" if options.list else f"{time.monotonic() - start:.0f} s", flush=True)
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
