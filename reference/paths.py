@@ -62,6 +62,111 @@ def atrous(height, width, step=2):
     return path(routes, height, width)
 
 
+def snake(height, width):
+    """Rows, left to right and right to left in turns, columns so too, and both backward."""
+    row, column = [], []
+    for i in range(height):
+        for j in range(width) if i % 2 == 0 else reversed(range(width)):
+            row.append(i * width + j)
+    for j in range(width):
+        for i in range(height) if j % 2 == 0 else reversed(range(height)):
+            column.append(i * width + j)
+    return path([row, column, row[::-1], column[::-1]], height, width)
+
+
+def zigzag(height, width):
+    """Up to the right until the edge, one pixel along it, down to the left, and so on; and back."""
+    route, i, j, up = [], 0, 0, True
+    while len(route) < height * width:
+        route.append(i * width + j)
+        ahead = (i - 1, j + 1) if up else (i + 1, j - 1)
+        if 0 <= ahead[0] < height and 0 <= ahead[1] < width:
+            i, j = ahead
+        elif up:
+            i, j = (i, j + 1) if j + 1 < width else (i + 1, j)
+            up = False
+        else:
+            i, j = (i + 1, j) if i + 1 < height else (i, j + 1)
+            up = True
+    return path([route, route[::-1]], height, width)
+
+
+def diagonal(height, width):
+    """Diagonals down to the left, then down to the right, and both backward."""
+    left, right = [], []
+    for s in range(height + width - 1):
+        for i in range(height):
+            if 0 <= s - i < width:
+                left.append(i * width + s - i)
+                right.append(i * width + width - 1 - (s - i))
+    # To the right from the top right corner on is to the left, mirrored.
+    return path([left, right, left[::-1], right[::-1]], height, width)
+
+
+def spiral(height, width):
+    """Ahead until the edge or a visited pixel, then a turn to the right; and back."""
+    route, i, j, di, dj = [], 0, 0, 0, 1
+    while len(route) < height * width:
+        route.append(i * width + j)
+        ahead = pixel_inside(i + di, j + dj, height, width)
+        if ahead < 0 or ahead in route:
+            di, dj = dj, -di
+        i, j = i + di, j + dj
+    return path([route, route[::-1]], height, width)
+
+
+def z_order(height, width):
+    """Quarters of a square of a power of two, and so in each quarter; and back (Morton 1966)."""
+    route = []
+
+    def visit(top, left, side):
+        if side == 1:
+            if top < height and left < width:
+                route.append(top * width + left)
+            return
+        for down in (0, side // 2):
+            for right in (0, side // 2):
+                visit(top + down, left + right, side // 2)
+
+    visit(0, 0, power_of_two(max(height, width)))
+    return path([route, route[::-1]], height, width)
+
+
+def hilbert(height, width):
+    """The curve of Hilbert by its four symmetric parts, without what is outside; and back."""
+    route = []
+
+    def visit(i, j, along, across, side):
+        """From (i, j) to the other end of the side `along`; vectors of length 1 as (di, dj)."""
+        if side == 1:
+            if i < height and j < width:
+                route.append(i * width + j)
+            return
+        (ai, aj), (ci, cj), half = along, across, side // 2
+        # The corner (i, j) is that pixel of the square from which both vectors lead inside.
+        far_i, far_j = i + (side - 1) * ai, j + (side - 1) * aj
+        visit(i, j, across, along, half)
+        visit(i + half * ci, j + half * cj, along, across, half)
+        visit(i + half * (ci + ai), j + half * (cj + aj), along, across, half)
+        visit(far_i + (half - 1) * ci, far_j + (half - 1) * cj, (-ci, -cj), (-ai, -aj), half)
+
+    visit(0, 0, (1, 0), (0, 1), power_of_two(max(height, width)))
+    return path([route, route[::-1]], height, width)
+
+
+def power_of_two(n):
+    """The smallest that is at least n."""
+    side = 1
+    while side < n:
+        side *= 2
+    return side
+
+
+def pixel_inside(i, j, height, width):
+    """The number of pixel (i, j), -1 on each side of the map."""
+    return pixel(i, j, height, width) if i >= 0 and j >= 0 else -1
+
+
 def of(height, width, *names, joined=False):
     """Routes by name: "h", "v", "w<size>", with "_flip" for the same backward."""
     routes = []

@@ -3,13 +3,15 @@
 from . import deferred
 from .arrays.find import is_tensor, is_traced
 from .ops import gather as ops
+from .ops import given_path as given
 from .ops import scan2d as ops2d
 from .ops.scan import framework_for, request
+from .paths import Path
 
 __all__ = ["gather", "scan2d", "scatter"]
 
 
-def gather(x, path, *, backend=None):
+def gather(x, path, *, size=None, backend=None):
     """The pixels of maps in the order in which the routes of a path visit them.
 
     With p = path.table (k, l), where -1 is padding, and pixel p in row i and column j,
@@ -21,8 +23,11 @@ def gather(x, path, *, backend=None):
     x : array, (b, d, h, w), or (b, k, d, h, w) with a map for each route
         float16, bfloat16, float32, float64, complex64, complex128 or integers of 8 to 64 bits, of
         NumPy, torch, JAX or another library with DLPack; any strides.
-    path : selscan.paths.Path
-        k routes of l steps over maps of h x w pixels. Whether they are joined makes no difference.
+    path : selscan.paths.Path, str, callable or table (k, l)
+        k routes of l steps over maps of h x w pixels, as in `scan2d`. Whether they are joined makes
+        no difference.
+    size : (int, int), optional
+        Height and width of the maps, where path is no Path and x is not (b, d, h, w).
     backend
         As in `scan`.
 
@@ -36,7 +41,7 @@ def gather(x, path, *, backend=None):
     ValueError
         A map that is not of the path's size, or not one for each of its routes.
     TypeError
-        A dtype that is not supported, not an array, not a Path.
+        A dtype that is not supported, not an array, no path.
     BackendUnavailable
         The array is on a device that no backend serves.
 
@@ -55,12 +60,13 @@ def gather(x, path, *, backend=None):
     array([[10, 11, 13, 14, 12,  0, 15,  0],
            [ 0, 15,  0, 12, 14, 13, 11, 10]])
     """
+    path = _path("gather", path, "x", x, ("(b, d, h, w)", (4,)), size)
     if is_tensor(x):
         return deferred.gather_of_tensors(x, path, backend)
     return _move("gather", x, path, True, backend)
 
 
-def scatter(y, path, merge=True, *, backend=None):
+def scatter(y, path, merge=True, *, size=None, backend=None):
     """Sequences back in place on the map: the adjoint of `gather`.
 
     With p = path.table (k, l), where -1 is padding, and pixel p in row i and column j,
@@ -73,10 +79,13 @@ def scatter(y, path, merge=True, *, backend=None):
     ----------
     y : array, (b, k, d, l)
         Dtypes, libraries and strides as in `gather`.
-    path : selscan.paths.Path
-        k routes of l steps over maps of h x w pixels. Whether they are joined makes no difference.
+    path : selscan.paths.Path, str, callable or table (k, l)
+        k routes of l steps over maps of h x w pixels, as in `scan2d`. Whether they are joined makes
+        no difference.
     merge : bool
         Whether the routes are added up.
+    size : (int, int), optional
+        Height and width of the maps; needed where path is no Path.
     backend
         As in `scan`.
 
@@ -90,7 +99,7 @@ def scatter(y, path, merge=True, *, backend=None):
     ValueError
         Sequences that are not as long, or not as many, as the path's routes.
     TypeError
-        A dtype that is not supported, not an array, not a Path.
+        A dtype that is not supported, not an array, no path.
     BackendUnavailable
         The array is on a device that no backend serves.
 
@@ -108,6 +117,7 @@ def scatter(y, path, merge=True, *, backend=None):
     array([[[[41, 32],
              [23, 14]]]])
     """
+    path = _path("scatter", path, "y", y, ("", ()), size)
     merge = True if merge is None else merge
     if is_tensor(y):
         return deferred.scatter_of_tensors(y, path, merge, backend)
@@ -152,10 +162,13 @@ def scan2d(
         Input and output coefficients; real, or complex where A is.
     D : array, (k, d), optional
         Skip connection.
-    path : selscan.paths.Path
-        k routes of l steps over maps of h x w pixels. If it is joined, its routes are scanned as
-        one sequence, without a reset in between: A, D, delta_bias, delta, B and C have 1 for k, and
-        k * l for l.
+    path : selscan.paths.Path, str, callable or table (k, l)
+        k routes of l steps over maps of h x w pixels: a Path; the name of a maker, as ``"cross"``,
+        or of a route, as ``"w7_flip"``, or a list of names; a function of height and width that
+        gives a path; a table of pixel numbers as a list or an array, or a single row (l,) of it.
+        A table on another device is copied to the host at each call.
+        If a Path is joined, its routes are scanned as one sequence, without a reset in between: A,
+        D, delta_bias, delta, B and C have 1 for k, and k * l for l.
     delta_bias : array, (k, d), optional
         Added to delta, before the softplus.
     delta_softplus : bool
@@ -175,7 +188,7 @@ def scan2d(
     ValueError
         Shapes, devices or options that do not fit.
     TypeError
-        A dtype that is not supported, not an array, not a Path, or arrays of two frameworks.
+        A dtype that is not supported, not an array, no path, or arrays of two frameworks.
     BackendUnavailable
         The arrays are on a device that no backend serves.
 
@@ -200,6 +213,7 @@ def scan2d(
     >>> selscan.scan2d(u, delta, A, B, C, path=path).shape
     (2, 6, 8, 8)
     """
+    path = _path("scan2d", path, "u", u, ("(b, d, h, w) or (b, k, d, h, w)", (4, 5)))
     inputs = (u, delta, A, B, C, D, delta_bias)
     delta_softplus = False if delta_softplus is None else delta_softplus
     merge = True if merge is None else merge
@@ -214,6 +228,16 @@ def scan2d(
     asked = request("scan2d", framework, inputs, options, backend, "scan2d", ops2d.ARGUMENTS)
     y, _ = ops2d.forward(asked, inputs)
     return framework.hand_out(u, (y,))[0]
+
+
+def _path(function, path, name, array, axes, size=None):
+    """The Path of what was given as one."""
+    if not isinstance(path, Path):
+        size = given.size_of(function, name, array, axes, size)
+        return given.path_over(function, path, size)
+    if size is not None:
+        given.check_size(function, path, size)
+    return path
 
 
 def _move(function, array, path, merge, backend):

@@ -116,6 +116,7 @@ SECTIONS = {
     ],
     "Maps and paths": [
         Group(bad_maps.MAPS, ValueError, ("scan2d",), BOTH),
+        Group(bad_maps.TABLES, ValueError, ("scan2d",)),
         Group(bad_maps.PATHS, TypeError, ("scan2d",)),
     ],
     "The state of a step": [
@@ -130,6 +131,9 @@ SECTIONS = {
         Group(bad_moves.TENSORS, TypeError, MOVES, TORCH, names=("x", "y")),
         Group(bad_moves.NOT_ARRAYS, TypeError, MOVES),
         Group(bad_moves.PATHS, TypeError, MOVES, BOTH),
+        Group(bad_moves.SIZES, ValueError, MOVES),
+        Group(bad_moves.SIZES_OF_MAPS, ValueError, ("gather",), BOTH),
+        Group(bad_moves.SIZES_OF_SEQUENCES, ValueError, ("scatter",), BOTH),
         Group(bad_moves.FLAGS, TypeError, ("scatter",), BOTH),
     ],
 }

@@ -4,6 +4,9 @@ Given are keyword arguments of scan2d. In them the name of an argument stands fo
 it, where b, d, n = 2, 4, 3 and the path is bidirectional(5, 6), with k, l = 2, 30.
 """
 
+from selscan.paths import MAKERS
+
+PATH = "a selscan.paths.Path, the name of one, a function of the size, or a table (k, l)"
 U = "(b, d, h, w) or (b, k, d, h, w) with k = 2"
 DELTA = "(b, k, d, h, w) = (2, 2, 4, 5, 6) or (b, k, d, l) = (2, 2, 4, 30)"
 B = "(b, k, n, h, w) = (2, 2, 3, 5, 6) or (b, k, n, l) = (2, 2, 3, 30)"
@@ -17,6 +20,11 @@ BROADCAST = "Broadcast it first; that takes no memory."
 MAPS = [
     ("u=u[0]", f"u must be {U}; got (4, 5, 6). Is the batch axis missing?"),
     ("u=ones(())", f"u must be {U}; got ()."),
+    (
+        'u=ones((4, 30)), path="cross"',
+        "u must be (b, d, h, w) or (b, k, d, h, w), where path is no selscan.paths.Path; got (4, "
+        "30).",
+    ),
     ("u=ones((2, 4, 30))", f"u must be {U}; got (2, 4, 30). Is it (b, d, h * w)?"),
     ("u=ones((2, 3, 4, 5, 6))", f"u must be {U}; got (2, 3, 4, 5, 6). {TWO}"),
     (
@@ -72,16 +80,54 @@ MAPS = [
     ),
     ("delta_bias=D[:1]", f"delta_bias must be (k, d) = (2, 4); got (1, 4). {BROADCAST}"),
 ]
+# For scan2d, gather and scatter, where path is no Path; the size is 5 x 6: ValueError.
+TABLES = [
+    (
+        'path="croos"',
+        f"path must be {PATH}; got 'croos' (str). Names are {', '.join(MAKERS)}, and those of "
+        "routes, as in Path.of.",
+    ),
+    (
+        'path="window"',
+        f"path must be {PATH}; got 'window' (str). Pass lambda h, w: paths.window(h, w, ...), or "
+        "the names of its routes.",
+    ),
+    (
+        'path=["h", "vertical"]',
+        "path must be a list of routes by name, as in Path.of, or a table (k, l); got 'vertical' "
+        "(str) in one.",
+    ),
+    ("path=[]", f"path must be {PATH}; got an empty list."),
+    (
+        "path=[[0, 1], [2]]",
+        "path must be routes of one length; got 2 in route 0, 1 in route 1. Fill the shorter ones "
+        "up with -1.",
+    ),
+    (
+        "path=[[0, 1, 2], [0, 30, 1]]",
+        "path must be -1 for padding or a pixel number from 0 to 29 everywhere; got 30 in route 1, "
+        "step 1.",
+    ),
+    (
+        "path=np.array([4, 7, 4])",
+        "path must be routes that visit a pixel at most once; got pixel 4 twice in route 0, at "
+        "steps 0 and 2.",
+    ),
+    (
+        "path=lambda h, w: paths.cross(w, h)",
+        "path must be a function that gives one over 5 x 6 pixels; got one over 6 x 5 from it.",
+    ),
+]
 # For scan2d: TypeError.
 PATHS = [
-    ("path=None", "path must be a selscan.paths.Path; got None."),
-    ('path="cross"', "path must be a selscan.paths.Path; got 'cross' (str)."),
+    ("path=None", f"path must be {PATH}; got None."),
+    ("path=5", f"path must be {PATH}; got 5 (int)."),
+    ("path=path.table + 0.5", "path must be a table of integers; got one of float64."),
     (
-        "path=path.table",
-        "path must be a selscan.paths.Path; got a numpy.ndarray. Make one of a table: "
-        "selscan.paths.Path(table, height, width).",
+        "path=lambda h, w: paths.cross",
+        "path must be a function that gives a selscan.paths.Path or a table; got a function from "
+        "it.",
     ),
-    ("path=paths.cross", "path must be a selscan.paths.Path; got a function."),
     ("merge=1", "merge must be True or False; got 1 (int)."),
     ("D=1j * D", f"D must be float16, bfloat16, float32 or float64; got complex64. {REAL_ONLY}"),
 ]

@@ -4,11 +4,12 @@ Each row: what is given (as in bad_shapes.py), the message. In them b, d, h, w =
 path has k = 4 routes of l = 15 steps.
 """
 
+from bad_maps import PATH
+
 MAP = "(b, d, h, w) or (b, k, d, h, w) with k = 4, h = 3, w = 5 as path has them"
 SEQUENCE = "(b, k, d, l) with k = 4, l = 15 as path has them"
 NUMBERS = "of float16, bfloat16, float32, float64, complex64, complex128 or integers"
 ARRAY = "a NumPy array, a torch tensor, a JAX array or another one with DLPack"
-PATH = "path must be a selscan.paths.Path"
 
 # For gather.
 MAPS = [
@@ -91,13 +92,26 @@ NOT_ARRAYS = [
     )
 ]
 PATHS = [
-    ("path=None", f"{PATH}; got None."),
-    ('path="cross"', f"{PATH}; got 'cross' (str)."),
-    ("path=selscan.paths.cross", f"{PATH}; got a function."),
+    ("path=None, size=(3, 5)", f"path must be {PATH}; got None."),
+    ("path=5, size=(3, 5)", f"path must be {PATH}; got 5 (int)."),
+    ("path=[[0.5]], size=(3, 5)", "path must be a table of integers; got one of float64."),
+    ('path="cross", size=3', "size must be (height, width); got 3 (int)."),
+]
+SIZES = [
+    ("size=(5, 3)", "size must be that of path, (3, 5); got (5, 3)."),
+    ('path="v", size=(0, 5)', "height must be an integer from 1 to 2147483647; got 0 (int)."),
+]
+SIZES_OF_MAPS = [
     (
-        "path=np.zeros((1, 1), int)",
-        f"{PATH}; got a numpy.ndarray. Make one of a table: "
-        "selscan.paths.Path(table, height, width).",
+        'path="cross", x=x[None]',
+        "x must be (b, d, h, w), where path is no selscan.paths.Path; got (1, 2, 6, 3, 5). Or pass "
+        "size=(height, width).",
+    ),
+]
+SIZES_OF_SEQUENCES = [
+    (
+        'path="cross"',
+        "size must be (height, width), where path is no selscan.paths.Path; got None.",
     ),
 ]
 FLAGS = [

@@ -57,13 +57,17 @@ CASES = {
         lambda: models.create("vim_tiny", pretrained=True),
         r"create: pretrained must be a path or a state dict; got True \(bool\). No weights come",
     ),
-    "a path in the place of its maker": (
-        lambda: nn.Mixer2d(16, paths.cross(8, 8)),
-        r"Mixer2d: path must be a function of height and width, .*cross; got a selscan.Path",
+    "no path": (
+        lambda: nn.Mixer2d(16, None),
+        r"Mixer2d: path must be a selscan.paths.Path, the name of one, .*; got None",
+    ),
+    "a path over maps of another size": (
+        lambda: nn.Mixer2d(16, paths.cross(8, 8))(torch.zeros(1, 4, 4, 16)),
+        r"scan2d: path must be one over 4 x 4 pixels like u; got one over 8 x 8",
     ),
     "a maker of something else": (
         lambda: nn.Mixer2d(16, max),
-        r"Mixer2d: path must give a selscan.paths.Path; got 8 \(int\)",
+        r"Mixer2d: path must be a selscan.paths.Path, the name of one, .*; got 8 \(int\)",
     ),
     "channels first": (
         lambda: nn.Mixer2d(16)(torch.zeros(1, 16, 8, 8)),

@@ -257,13 +257,13 @@ def test_an_entry_is_checked_before_it_becomes_int32(dtype, entry):
 
 @pytest.mark.parametrize("table", [[[3, 1, 3]], [[0, 1, 2], [1, 3, 3]], [[3, -1, 3], [3, 3, 3]]])
 def test_a_route_that_visits_a_pixel_twice_is_refused(table):
-    route = 1 if table[0] == [0, 1, 2] else 0
+    route, steps = (1, (1, 2)) if table[0] == [0, 1, 2] else (0, (0, 2))
 
     message = refused(ValueError, Path, np.array(table), 2, 3)
 
     assert message == (
         "Path: table must be routes that visit a pixel at most once; "
-        f"got pixel 3 twice in route {route}."
+        f"got pixel 3 twice in route {route}, at steps {steps[0]} and {steps[1]}."
     )
 
 

@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from .. import paths
 from ..messages import describe, fail
+from ..ops.given_path import are_names, path_over, table_of
 from ..paths import Path
 from .checks import (
     check_choice,
@@ -26,9 +27,7 @@ class MapMixer(S6Maps):
     `mix`, from (b, channels, h, w) to (b, h, w, channels), is left to the classes below.
     """
 
-    def __init__(
-        self, dim, groups, d_state, ratio, conv_bias, gate, in_parts=False, dt_rank="auto"
-    ):
+    def __init__(self, dim, groups, d_state, ratio, conv_bias, gate, dt_rank="auto"):
         function = type(self).__name__
         for name, value in (("dim", dim), ("d_state", d_state)):
             check_count(function, name, value)
@@ -36,7 +35,7 @@ class MapMixer(S6Maps):
             check_switch(function, name, value)
         channels = checked_width(function, "ratio", ratio, dim)
         rank = checked_rank(function, dt_rank, dim)
-        super().__init__(channels, groups, d_state, rank, in_parts)
+        super().__init__(channels, groups, d_state, rank)
         self.gate = gate
         self.out_norm = nn.LayerNorm(channels)
         self.in_proj = nn.Linear(dim, channels * (2 if gate else 1), bias=False)
@@ -76,9 +75,10 @@ class Mixer2d(MapMixer):
     ----------
     dim : int
         Channels of the input and the output.
-    path : callable
-        From the height and width of a map to a `selscan.paths.Path`, which has the same number of
-        routes for maps of all sizes.
+    path : callable, str, selscan.paths.Path or table (k, l)
+        As `selscan.scan2d` takes it: a function of the height and width of a map, which gives the
+        same number of routes for maps of all sizes, or the name of one; a Path, for maps of its
+        size alone, or a table.
     d_state : int
         States of the scan.
     dt_rank : int or "auto"
@@ -120,26 +120,28 @@ class Mixer2d(MapMixer):
         gate=True,
         combine=None,
     ):
-        if not callable(path):
-            expected = "a function of height and width, such as selscan.paths.cross"
-            raise TypeError(f"Mixer2d: path must be {expected}; got {describe(path)}.")
-        like = path(8, 8)  # as those of other sizes
-        if not isinstance(like, Path):
-            raise TypeError(f"Mixer2d: path must give a selscan.paths.Path; got {describe(like)}.")
+        groups = groups_of("Mixer2d", path)
         if combine is not None and not isinstance(combine, nn.Module):
             expected = "None or a torch.nn.Module"
             raise TypeError(f"Mixer2d: combine must be {expected}; got {describe(combine)}.")
-        groups = 1 if like.joined else like.routes
-        in_parts = not like.joined and like.length < 8 * 8
-        super().__init__(dim, groups, d_state, ratio, conv_bias, gate, in_parts, dt_rank)
+        super().__init__(dim, groups, d_state, ratio, conv_bias, gate, dt_rank)
         self.path = path
         if combine is not None:
             self.multi_scan = combine
 
     def mix(self, x):
         x, combine = F.silu(self.conv2d(x)), getattr(self, "multi_scan", None)
-        y = self.scan_for_norm(x, self.path(*size_of(x)), merge=combine is None)
+        path = path_over("Mixer2d", self.path, size_of(x))
+        y = self.scan_for_norm(x, path, merge=combine is None)
         return self.out_norm(y if combine is None else combine(y))
+
+
+def groups_of(function, path):
+    """Groups of parameters that a path asks for, which may be one for maps of any size."""
+    if not (isinstance(path, Path | str) or callable(path) or are_names(path)):
+        return len(table_of(function, path))
+    like = path_over(function, path, (8, 8))  # as those of other sizes
+    return 1 if like.joined else like.routes
 
 
 class MultiScaleMixer2d(MapMixer):

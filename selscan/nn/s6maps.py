@@ -31,8 +31,6 @@ class S6Maps(nn.Module):
         n.
     rank : int
         Width of the bottleneck of delta.
-    in_parts : bool
-        Whether each route visits a part of the map only, and takes delta, B and C from there.
 
     Attributes
     ----------
@@ -41,10 +39,10 @@ class S6Maps(nn.Module):
         by `selscan.scan` and scattered, as the papers' implementations do.
     """
 
-    def __init__(self, channels, groups, d_state, rank, in_parts=False):
+    def __init__(self, channels, groups, d_state, rank):
         super().__init__()
         self.sizes = rank, d_state, d_state
-        self.in_parts, self.fused = in_parts, True
+        self.fused = True
         bound = channels**-0.5  # as nn.Linear begins
         x_proj = torch.empty(groups, sum(self.sizes), channels).uniform_(-bound, bound)
         self.x_proj_weight = nn.Parameter(x_proj)
@@ -62,7 +60,8 @@ class S6Maps(nn.Module):
         return along(x, path, groups, merge, out_dtype)
 
     def _scan_in_place(self, x, path, groups, merge, out_dtype):
-        if self.in_parts:
+        # Routes that visit a part of the map each take delta, B and C from there.
+        if not path.joined and path.length < path.height * path.width:
             delta, B, C = self._of_routes(gather(x, path), groups)
         else:
             delta, B, C = self._of_map(x, groups)

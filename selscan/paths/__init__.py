@@ -8,8 +8,22 @@ array([[0, 1, 2, 3, 4, 5],
        [5, 2, 4, 1, 3, 0]], dtype=int32)
 """
 
+from .curves import diagonal, hilbert, snake, spiral, z_order, zigzag
 from .makers import MAKERS as MAKERS
 from .makers import atrous, bidirectional, cross, unidirectional, window
 from .path import Path
 
-__all__ = ["Path", "atrous", "bidirectional", "cross", "unidirectional", "window"]
+__all__ = [
+    "Path",
+    "atrous",
+    "bidirectional",
+    "cross",
+    "diagonal",
+    "hilbert",
+    "snake",
+    "spiral",
+    "unidirectional",
+    "window",
+    "z_order",
+    "zigzag",
+]

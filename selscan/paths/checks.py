@@ -93,33 +93,33 @@ def padded_area(height, width, size):
     return -(-height // size) * -(-width // size) * size**2
 
 
-def checked_table(function, table, height, width):
+def checked_table(function, table, height, width, name="table"):
     """The table, int32 and read-only, and its inverse (k, height * width)."""
     expected = "a NumPy array of integers"
     if not isinstance(table, np.ndarray) or isinstance(table, np.ma.MaskedArray):
         hint = " Pass numpy.asarray(table)." if isinstance(table, list | tuple) else ""
-        raise TypeError(f"{function}: table must be {expected}; got {describe(table)}.{hint}")
+        raise TypeError(f"{function}: {name} must be {expected}; got {describe(table)}.{hint}")
     if table.dtype.kind not in "iu":
-        raise TypeError(f"{function}: table must be {expected}; got one of {table.dtype}.")
+        raise TypeError(f"{function}: {name} must be {expected}; got one of {table.dtype}.")
     if table.ndim != 2 or 0 in table.shape:
         hint = " Pass table[None] for a single route." if table.ndim == 1 else ""
-        fail(function, "table", "(k, l) with k and l of at least 1", table.shape, hint)
+        fail(function, name, "(k, l) with k and l of at least 1", table.shape, hint)
     if table.size > LARGEST:
-        fail(function, "table", f"(k, l) with k * l of at most {LARGEST}", table.shape)
+        fail(function, name, f"(k, l) with k * l of at most {LARGEST}", table.shape)
     pixels = height * width
     if len(table) * pixels > LARGEST:
         expected = f"(k, l) with k * height * width of at most {LARGEST}"
-        fail(function, "table", expected, f"{table.shape} over {height} x {width} pixels")
+        fail(function, name, expected, f"{table.shape} over {height} x {width} pixels")
     wrong = (table < -1) | (table >= pixels)
     if wrong.any():
         k, l = np.argwhere(wrong)[0]
         expected = f"-1 for padding or a pixel number from 0 to {pixels - 1} everywhere"
-        fail(function, "table", expected, f"{table[k, l]} in route {k}, step {l}")
+        fail(function, name, expected, f"{table[k, l]} in route {k}, step {l}")
     table = np.array(table, np.int32, order="C", copy=True, subok=False)
-    return freeze(table), freeze(inverted(function, table, pixels))
+    return freeze(table), freeze(inverted(function, table, pixels, name))
 
 
-def inverted(function, table, pixels):
+def inverted(function, table, pixels, name):
     """The position (k, pixels) of each pixel in each route, -1 where it is not visited."""
     steps = np.arange(table.shape[1], dtype=np.int32)
     # Padding, -1, goes to one column more at the end.
@@ -130,7 +130,9 @@ def inverted(function, table, pixels):
     if lost.any():
         k, l = np.argwhere(lost)[0]
         expected = "routes that visit a pixel at most once"
-        fail(function, "table", expected, f"pixel {table[k, l]} twice in route {k}")
+        again = inverse[k, table[k, l]]
+        got = f"pixel {table[k, l]} twice in route {k}, at steps {l} and {again}"
+        fail(function, name, expected, got)
     return np.ascontiguousarray(inverse[:, :pixels])
 
 

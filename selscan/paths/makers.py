@@ -1,9 +1,10 @@
-"""The paths of the papers, one function each; `MAKERS` has them by name.
+"""Paths by what they are called, one function each; `MAKERS` has them by name.
 
 A maker takes height and width, and perhaps a size. It returns the same object again for the same
 arguments, as long as that is among the last few that were asked for.
 """
 
+from . import curves
 from .checks import checked_size, checked_step, checked_tile
 from .constant import kept
 from .orders import atrous_table
@@ -148,4 +149,8 @@ def window(height, width, size):
     return path_of(height, width, (f"w{size}", f"w{size}_flip"))
 
 
-MAKERS = {maker.__name__: maker for maker in (unidirectional, bidirectional, cross, atrous, window)}
+_ALL = (
+    unidirectional, bidirectional, cross, atrous, window,
+    curves.snake, curves.zigzag, curves.diagonal, curves.spiral, curves.hilbert, curves.z_order,
+)  # fmt: skip
+MAKERS = {maker.__name__: maker for maker in _ALL}

@@ -17,6 +17,8 @@ from .orders import table_of
 from .runs import find_runs
 from .text import parse, text_of
 
+_LARGEST_PICTURE = 1 << 13  # steps
+
 
 # Compared by content, not by the generated methods: arrays have no single truth value.
 @dataclass(frozen=True, eq=False, repr=False)
@@ -193,6 +195,10 @@ class Path:
         from .drawing import draw  # here, since few programs draw, and all import this file
 
         return draw(self.table, self.height, self.width, self.joined)
+
+    def _repr_svg_(self):
+        """The picture in a notebook; none of a path so large that nobody could see its arrows."""
+        return self.draw() if self.table.size <= _LARGEST_PICTURE else None
 
     def __repr__(self):
         k, l = self.table.shape

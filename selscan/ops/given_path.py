@@ -1,0 +1,145 @@
+"""What may be given as a path: a Path, a name, a function of the size, or a table of pixel numbers.
+
+All but a Path are made one for the size of the maps: of equal tables the same object, as long as it
+is kept. To torch.compile names, functions and lists are constants.
+"""
+
+import numpy as np
+
+from ..arrays.find import is_tensor
+from ..messages import describe, fail, foreign
+from ..paths import MAKERS, Path
+from ..paths.checks import ROUTE, checked_size, checked_table
+from ..paths.constant import constant, kept
+
+EXPECTED = "a selscan.paths.Path, the name of one, a function of the size, or a table (k, l)"
+
+
+def path_over(function, path, size):
+    """The Path of what was given, over maps of (height, width)."""
+    if isinstance(path, Path):
+        return path
+    size = checked_size(function, *size)  # a number to torch.compile, too
+    if isinstance(path, str | list | tuple) or callable(path):
+        return made(function, path, *size)
+    return of_table(function, table_of(function, path), *size)
+
+
+@constant
+def made(function, path, height, width):
+    """Of a name, a function or a list."""
+    if isinstance(path, str):
+        return named(function, path, height, width)
+    if isinstance(path, list | tuple):
+        return listed(function, path, height, width)
+    found = path(height, width)
+    if callable(found) or isinstance(found, str):
+        expected = "a function that gives a selscan.paths.Path or a table"
+        raise TypeError(f"{function}: path must be {expected}; got {describe(found)} from it.")
+    found = path_over(function, found, (height, width))
+    if (found.height, found.width) != (height, width):
+        got = f"one over {found.height} x {found.width} from it"
+        fail(function, "path", f"a function that gives one over {height} x {width} pixels", got)
+    return found
+
+
+def named(function, name, height, width):
+    """The path of a maker, or that of a single route."""
+    if name in MAKERS:
+        try:
+            return MAKERS[name](height, width)
+        except TypeError:  # it takes more than the size
+            hint = f" Pass lambda h, w: paths.{name}(h, w, ...), or the names of its routes."
+            fail(function, "path", EXPECTED, describe(name), hint)
+    if not ROUTE.fullmatch(name):
+        hint = f" Names are {', '.join(MAKERS)}, and those of routes, as in Path.of."
+        fail(function, "path", EXPECTED, describe(name), hint)
+    return Path.of(height, width, name)
+
+
+def listed(function, rows, height, width):
+    """The path of routes by name, or of a table as lists."""
+    if not are_names(rows):
+        return of_table(function, table_of(function, rows), height, width)
+    for name in rows:
+        if not (isinstance(name, str) and ROUTE.fullmatch(name)):
+            expected = "a list of routes by name, as in Path.of, or a table (k, l)"
+            fail(function, "path", expected, f"{describe(name)} in one")
+    return Path.of(height, width, *rows)
+
+
+def are_names(path):
+    """Whether a path is a list of names, and not of numbers."""
+    return isinstance(path, list | tuple) and any(isinstance(row, str) for row in path)
+
+
+def table_of(function, path):
+    """A table (k, l) of integers, copied if it is on another device."""
+    if isinstance(path, list | tuple):
+        path = array_of_lists(function, path)
+    elif is_tensor(path):
+        path = path.detach().cpu()
+    elif hasattr(path, "get") and hasattr(path, "__cuda_array_interface__"):
+        path = path.get()  # CuPy
+    if not hasattr(path, "__array__") or isinstance(path, np.ma.MaskedArray):
+        raise TypeError(f"{function}: path must be {EXPECTED}; got {describe(path)}.")
+    table = np.asarray(path)
+    if table.dtype.kind not in "iu":
+        raise TypeError(f"{function}: path must be a table of integers; got one of {table.dtype}.")
+    return table[None] if table.ndim == 1 else table
+
+
+def array_of_lists(function, rows):
+    """An array of rows that are equally long."""
+    if not rows:
+        fail(function, "path", EXPECTED, "an empty list")
+    lengths = [len(row) if isinstance(row, list | tuple) else -1 for row in rows]
+    if len(set(lengths)) > 1:
+        other = next(i for i, length in enumerate(lengths) if length != lengths[0])
+        got = f"{lengths[0]} in route 0, {lengths[other]} in route {other}"
+        got = got.replace("-1 in", "none in")
+        fail(function, "path", "routes of one length", got, " Fill the shorter ones up with -1.")
+    return np.asarray(rows)
+
+
+def of_table(function, table, height, width):
+    """The Path of a table (k, l) of integers."""
+    return _of_table(function, table.tobytes(), table.shape, table.dtype, height, width)
+
+
+@kept
+def _of_table(function, numbers, shape, dtype, height, width):
+    table = np.frombuffer(numbers, dtype).reshape(shape)
+    checked_table(function, table, height, width, "path")  # under the name that it was given by
+    return Path(table, height, width)
+
+
+def size_of(function, name, array, axes, size=None):
+    """The size of maps: the argument `size`, or that of an array whose last axes are a map's.
+
+    `axes` are the shapes that it may have: as a text, and their numbers of axes, none if its shape
+    does not tell.
+    """
+    if size is not None:
+        if not isinstance(size, list | tuple) or len(size) != 2:
+            raise TypeError(f"{function}: size must be (height, width); got {describe(size)}.")
+        return size
+    text, numbers = axes
+    if not numbers:
+        fail(function, "size", "(height, width), where path is no selscan.paths.Path", "None")
+    shape = getattr(array, "shape", None)
+    if not isinstance(shape, tuple):
+        raise foreign(function, name, array, None)
+    if len(shape) not in numbers:
+        expected = f"{text}, where path is no selscan.paths.Path"
+        hint = "" if function.startswith("scan") else " Or pass size=(height, width)."
+        fail(function, name, expected, tuple(shape), hint)
+    return shape[-2:]
+
+
+def check_size(function, path, size):
+    """A size beside a Path, which has one."""
+    size = size_of(function, "size", None, None, size)
+    if tuple(size) != (path.height, path.width):
+        expected = f"that of path, ({path.height}, {path.width})"
+        fail(function, "size", expected, str(tuple(size)))
