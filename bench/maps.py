@@ -11,14 +11,17 @@ import torch
 
 import selscan
 from bench.peers.eager import scan_loop_step
-from selscan.paths import MAKERS, Path
+from selscan.paths import MAKERS, MAKERS_3D, Path
 
 NAMES = ("u", "delta", "A", "B", "C", "D", "delta_bias")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A stage: u is (batch, dim, side, side); `routes` are names for Path.of, or a maker's."""
+    """A stage: u is (batch, dim, side, side); `routes` are names for Path.of, or a maker's.
+
+    With a depth u is (batch, dim, depth, side, side).
+    """
 
     name: str
     batch: int
@@ -27,10 +30,13 @@ class Case:
     d_state: int
     routes: tuple
     joined: bool = False
+    depth: int | None = None
 
     def path(self):
         """The Path."""
         first, *rest = self.routes
+        if self.depth is not None:
+            return MAKERS_3D[first](self.depth, self.side, self.side, *rest)
         if first in MAKERS:
             return MAKERS[first](self.side, self.side, *rest)
         return Path.of(self.side, self.side, *self.routes, joined=self.joined)
@@ -60,6 +66,8 @@ CASES = {
         *stages("efficient", (96,), 16, ("atrous", 2), (312,), batch=1),
         *stages("msv", WIDTHS, 1, ("h_flip", "v", "v_flip"), (28, 14, 7, 4), joined=True),
         *stages("msv", (192,), 1, ("h_flip", "v", "v_flip"), (156,), batch=1, joined=True),
+        *stages("video", (384,), 16, ("spatiotemporal",), (14,), batch=1, depth=8),
+        *stages("volume", (96, 192), 16, ("tri_orientated",), (32, 16), batch=1, depth=16),
     )
 }
 
@@ -68,7 +76,7 @@ def make_inputs(case, in_order):
     """Tensors by name that want gradients, and dy."""
     path, rng = case.path(), np.random.default_rng(0)
     k, l = (1, path.table.size) if path.joined else path.table.shape
-    size, b, d, n = (case.side, case.side), case.batch, case.dim, case.d_state
+    size, b, d, n = path.size, case.batch, case.dim, case.d_state
     last = (l,) if in_order else size
 
     def normal(*shape):
@@ -93,8 +101,9 @@ def make_inputs(case, in_order):
 
 
 def fused(path, **inputs):
-    """selscan.scan2d."""
-    return selscan.scan2d(**inputs, path=path, delta_softplus=True)
+    """selscan.scan2d or scan3d."""
+    scan = selscan.scan2d if path.depth is None else selscan.scan3d
+    return scan(**inputs, path=path, delta_softplus=True)
 
 
 def unfused(path, order=None, scan=None, **inputs):
@@ -122,9 +131,10 @@ class Own:
     def gather(self, x):
         """(b, d, h, w) or (b, k, d, h, w) -> (b, k, d, l), or (b, 1, d, k l) of joined routes."""
         path = self.path
-        if x.shape[-2:] != (path.height, path.width) or x.dim() < 4:
+        sides = len(path.size)
+        if x.shape[-sides:] != path.size or x.dim() < 2 + sides:
             return x  # in order already
-        if path.joined and x.dim() == 5:  # routes share it
+        if path.joined and x.dim() == 3 + sides:  # routes share it
             x = x[:, 0]
         ordered = selscan.gather(x, path)
         return ordered.transpose(1, 2).flatten(2)[:, None] if path.joined else ordered
@@ -140,17 +150,18 @@ class Torch:
     """The same by torch: strided copies for rows and columns, indices otherwise."""
 
     def __init__(self, path):
-        self.path, self.size = path, (path.height, path.width)
-        self.is_cross = path == MAKERS["cross"](*self.size)
+        self.path, self.size = path, path.size
+        self.is_cross = path.depth is None and path == MAKERS["cross"](*self.size)
         self.padding = torch.from_numpy(path.table < 0) if (path.table < 0).any() else None
 
     def gather(self, x):
         """(b, d, h, w) or (b, k, d, h, w) -> (b, k, d, l), or (b, 1, d, k l) of joined routes."""
-        if x.shape[-2:] != self.size or x.dim() < 4:
+        one = 2 + len(self.size)  # axes
+        if x.shape[2 - one :] != self.size or x.dim() < one:
             return x  # in order already
         path = self.path
-        if x.dim() == 4 or path.joined:  # routes share it
-            routes = [x if x.dim() == 4 else x[:, 0]] * path.routes
+        if x.dim() == one or path.joined:  # routes share it
+            routes = [x if x.dim() == one else x[:, 0]] * path.routes
         else:
             routes = x.unbind(1)
         if self.is_cross:
@@ -169,7 +180,7 @@ class Torch:
 
     def scatter(self, y):
         """The inverse, and the sum over routes."""
-        path, (h, w) = self.path, self.size
+        path, (h, w) = self.path, self.size[-2:]
         if path.joined:
             y = y[:, 0].unflatten(2, path.table.shape).transpose(1, 2)
         if self.is_cross:
@@ -180,7 +191,7 @@ class Torch:
         for route, place in zip(y.unbind(1), index, strict=True):
             found = route.index_select(2, place.clamp(min=0))
             total = total + (found.masked_fill(place < 0, 0) if (place < 0).any() else found)
-        return total.unflatten(2, (h, w))
+        return total.unflatten(2, self.size)
 
 
 # name -> function, are delta, B and C in order?

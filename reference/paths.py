@@ -1,6 +1,7 @@
 """Paths over maps of pixels, and moving arrays along them, as literal loops.
 
-Pixel (i, j) of an h x w map has the number i w + j. A path has k routes of l steps; p[r, t] is the
+Pixel (i, j) of an h x w map has the number i w + j, pixel (p, i, j) of one of t x h x w the number
+(p h + i) w + j. A path has k routes of l steps; p[r, t] is the
 pixel that route r visits at step t, or -1: padding. For x (b, d, h, w), or (b, k, d, h, w) with a
 map for each route,
 
@@ -23,6 +24,12 @@ class Path(NamedTuple):
     height: int
     width: int
     joined: bool = False
+    depth: int | None = None
+
+    @property
+    def size(self):
+        """(height, width), or (depth, height, width)."""
+        return (self.depth, self.height, self.width)[self.depth is None :]
 
 
 def unidirectional(height, width):
@@ -226,6 +233,7 @@ def gather(x, path):
     Parameters
     ----------
     x : array, (b, d, h, w), or (b, k, d, h, w) with a map for each route
+        Of a path with a depth, here and below, (t, h, w) in the place of (h, w).
     path : Path
 
     Returns
@@ -239,12 +247,20 @@ def gather(x, path):
     """
     x = np.asarray(x)
     k, l = path.table.shape
-    gathered = np.zeros((x.shape[0], k, x.shape[-3], l), x.dtype)
+    sides = len(path.size)
+    shared = x.ndim == 2 + sides
+    gathered = np.zeros((x.shape[0], k, x.shape[-1 - sides], l), x.dtype)
     for r, t in np.ndindex(k, l):
         if path.table[r, t] >= 0:
-            i, j = divmod(int(path.table[r, t]), path.width)
-            gathered[:, r, :, t] = x[:, :, i, j] if x.ndim == 4 else x[:, r, :, i, j]
+            place = place_of(int(path.table[r, t]), path)
+            gathered[:, r, :, t] = x[:, :, *place] if shared else x[:, r, :, *place]
     return gathered
+
+
+def place_of(pixel, path):
+    """Row and column of a pixel, or frame, row and column."""
+    row, column = divmod(pixel, path.width)
+    return (row, column) if path.depth is None else (*divmod(row, path.height), column)
 
 
 # Infinities that cancel are NaN, without a warning.
@@ -271,9 +287,8 @@ def scatter(y, path, merge=True):
     """
     y = np.asarray(y)
     b, k, d, l = y.shape
-    placed = np.zeros((b, k, d, path.height, path.width), y.dtype)
+    placed = np.zeros((b, k, d, *path.size), y.dtype)
     for r, t in np.ndindex(k, l):
         if path.table[r, t] >= 0:
-            i, j = divmod(int(path.table[r, t]), path.width)
-            placed[:, r, :, i, j] = y[:, r, :, t]
+            placed[:, r, :, *place_of(int(path.table[r, t]), path)] = y[:, r, :, t]
     return placed.sum(axis=1, dtype=y.dtype) if merge else placed

@@ -44,6 +44,7 @@ def scan2d(u, delta, A, B, C, D=None, *, path, delta_bias=None, delta_softplus=F
     Parameters
     ----------
     u : array, (b, d, h, w), or (b, k, d, h, w) with a map for each route
+        Of a path with a depth, here and below, (t, h, w) in the place of (h, w).
     delta : array, (b, k, d, h, w), or in the order of the routes (b, k, d, l)
     A : array, (k, d, n), real or complex
     B, C : array, (b, k, n, h, w) or (b, k, n, l)
@@ -65,7 +66,7 @@ def scan2d(u, delta, A, B, C, D=None, *, path, delta_bias=None, delta_softplus=F
     >>> scan2d(one[:, 0], one, np.zeros((2, 1, 1)), one, one, path=bidirectional(1, 3))
     array([[[[4., 4., 4.]]]])
     """
-    u, delta, B, C = (in_order(x, path) for x in (as_maps(u), delta, B, C))
+    u, delta, B, C = (in_order(x, path) for x in (as_maps(u, path), delta, B, C))
     routes = arguments(u, delta, A, B, C, D, delta_bias, path)
     y = [scan(**route, delta_softplus=delta_softplus) for route in routes]
     return scatter(parted(np.stack(y, axis=1), path), path, merge)
@@ -97,7 +98,7 @@ def scan2d_backward(
     >>> scan2d_backward(one[:, 0], one[:, 0], one, A, one, one, path=path).u
     array([[[[3., 2., 1.]]]])
     """
-    maps = {"u": as_maps(u), "delta": delta, "B": B, "C": C}
+    maps = {"u": as_maps(u, path), "delta": delta, "B": B, "C": C}
     routes = arguments(
         A=A,
         D=D,
@@ -105,7 +106,7 @@ def scan2d_backward(
         path=path,
         **{name: in_order(x, path) for name, x in maps.items()},
     )
-    dy = in_order(as_maps(dy), path)
+    dy = in_order(as_maps(dy, path), path)
     grads = [
         scan_backward(dy[:, r], **route, delta_softplus=delta_softplus)
         for r, route in enumerate(routes)
@@ -141,10 +142,10 @@ def arguments(u, delta, A, B, C, D, delta_bias, path):
         }
 
 
-def as_maps(u):
+def as_maps(u, path):
     """u, or dy, with an axis for the route: of length 1 where all have the same map."""
     u = np.asarray(u)
-    return u[:, None] if u.ndim == 4 else u
+    return u[:, None] if u.ndim == 2 + len(path.size) else u
 
 
 def in_order(x, path):

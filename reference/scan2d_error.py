@@ -26,7 +26,7 @@ def scan2d_error_bound(u, delta, A, B, C, D=None, *, path, delta_bias=None, merg
     -------
     E : array like y
     """
-    u, delta, B, C = (in_order(x, path) for x in (as_maps(u), delta, B, C))
+    u, delta, B, C = (in_order(x, path) for x in (as_maps(u, path), delta, B, C))
     routes = list(arguments(u, delta, A, B, C, D, delta_bias, path))
     bounds = [
         scan_error_bound(**route, **options) + 2 * len(path.table) * abs(scan(**route, **options))
@@ -51,7 +51,7 @@ def scan2d_backward_error_bound(
     Scan2dGrads
         An array like each gradient, real; None where there is none.
     """
-    maps = {"u": as_maps(u), "delta": delta, "B": B, "C": C}
+    maps = {"u": as_maps(u, path), "delta": delta, "B": B, "C": C}
     routes = arguments(
         A=A,
         D=D,
@@ -59,7 +59,7 @@ def scan2d_backward_error_bound(
         path=path,
         **{name: in_order(x, path) for name, x in maps.items()},
     )
-    dy, more = in_order(as_maps(dy), path), 2 * len(path.table)
+    dy, more = in_order(as_maps(dy, path), path), 2 * len(path.table)
     bounds, grads = [], []
     for r, route in enumerate(routes):
         bounds.append(scan_backward_error_bound(dy[:, r], **route, **options))

@@ -12,7 +12,7 @@ import importlib
 
 from . import paths as paths
 from .api import BackendInfo, ScanGrads, list_backends, scan, scan_backward, scan_step, use
-from .api_paths import gather, scan2d, scatter
+from .api_paths import gather, scan2d, scan3d, scatter
 from .errors import BackendUnavailable
 
 __version__ = "0.1.0.dev0"
@@ -26,6 +26,7 @@ __all__ = [
     "patch",
     "scan",
     "scan2d",
+    "scan3d",
     "scan_backward",
     "scan_step",
     "scatter",

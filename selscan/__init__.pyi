@@ -12,6 +12,7 @@ from .api import scan_backward as scan_backward
 from .api import scan_step as scan_step
 from .api_paths import gather as gather
 from .api_paths import scan2d as scan2d
+from .api_paths import scan3d as scan3d
 from .api_paths import scatter as scatter
 from .backends import BackendInfo as BackendInfo
 from .compat import patch as patch

@@ -8,7 +8,7 @@ from .ops import scan2d as ops2d
 from .ops.scan import framework_for, request
 from .paths import Path
 
-__all__ = ["gather", "scan2d", "scatter"]
+__all__ = ["gather", "scan2d", "scan3d", "scatter"]
 
 
 def gather(x, path, *, size=None, backend=None):
@@ -21,13 +21,15 @@ def gather(x, path, *, size=None, backend=None):
     Parameters
     ----------
     x : array, (b, d, h, w), or (b, k, d, h, w) with a map for each route
+        With a path over maps with a depth t, here and below t, h, w in place of h, w.
         float16, bfloat16, float32, float64, complex64, complex128 or integers of 8 to 64 bits, of
         NumPy, torch, JAX or another library with DLPack; any strides.
     path : selscan.paths.Path, str, callable or table (k, l)
         k routes of l steps over maps of h x w pixels, as in `scan2d`. Whether they are joined makes
         no difference.
-    size : (int, int), optional
-        Height and width of the maps, where path is no Path and x is not (b, d, h, w).
+    size : (int, int) or (int, int, int), optional
+        Height and width, or depth, height and width of the maps, where path is no Path and x is
+        not (b, d, h, w).
     backend
         As in `scan`.
 
@@ -60,7 +62,7 @@ def gather(x, path, *, size=None, backend=None):
     array([[10, 11, 13, 14, 12,  0, 15,  0],
            [ 0, 15,  0, 12, 14, 13, 11, 10]])
     """
-    path = _path("gather", path, "x", x, ("(b, d, h, w)", (4,)), size)
+    path = _path("gather", path, "x", x, ("(b, d, h, w)", (4,), 2), size)
     if is_tensor(x):
         return deferred.gather_of_tensors(x, path, backend)
     return _move("gather", x, path, True, backend)
@@ -84,15 +86,15 @@ def scatter(y, path, merge=True, *, size=None, backend=None):
         no difference.
     merge : bool
         Whether the routes are added up.
-    size : (int, int), optional
-        Height and width of the maps; needed where path is no Path.
+    size : (int, int) or (int, int, int), optional
+        Height and width, or depth, height and width of the maps; needed where path is no Path.
     backend
         As in `scan`.
 
     Returns
     -------
     x : array, (b, d, h, w), or (b, k, d, h, w) with ``merge=False``, dtype of y
-        A new array in C order.
+        A new array in C order; t, h, w in place of h, w where the path has a depth t.
 
     Raises
     ------
@@ -117,7 +119,7 @@ def scatter(y, path, merge=True, *, size=None, backend=None):
     array([[[[41, 32],
              [23, 14]]]])
     """
-    path = _path("scatter", path, "y", y, ("", ()), size)
+    path = _path("scatter", path, "y", y, ("", (), 2), size)
     merge = True if merge is None else merge
     if is_tensor(y):
         return deferred.scatter_of_tensors(y, path, merge, backend)
@@ -213,8 +215,86 @@ def scan2d(
     >>> selscan.scan2d(u, delta, A, B, C, path=path).shape
     (2, 6, 8, 8)
     """
-    path = _path("scan2d", path, "u", u, ("(b, d, h, w) or (b, k, d, h, w)", (4, 5)))
     inputs = (u, delta, A, B, C, D, delta_bias)
+    return _scan(2, inputs, path, delta_softplus, merge, out_dtype, backend)
+
+
+def scan3d(
+    u,
+    delta,
+    A,
+    B,
+    C,
+    D=None,
+    *,
+    path,
+    delta_bias=None,
+    delta_softplus=False,
+    merge=True,
+    out_dtype=None,
+    backend=None,
+):
+    """`scan2d` of maps with a depth: videos, whose depth is time, and volumes.
+
+    Parameters
+    ----------
+    u : array, (b, d, t, h, w), or (b, k, d, t, h, w) with a map for each route
+        Input.
+    delta : array, (b, k, d, t, h, w), or in the order of the routes (b, k, d, l)
+        Step size.
+    A : array, (k, d, n)
+        Decay rates.
+    B, C : array, (b, k, n, t, h, w) or (b, k, n, l)
+        Input and output coefficients.
+    D, delta_bias : array, (k, d), optional
+        Skip connection; what is added to delta, before the softplus.
+    path : selscan.paths.Path, str, callable or table (k, l)
+        k routes of l steps over maps of t x h x w pixels: a Path with a depth, the name of a maker,
+        as ``"cross3d"``, or of routes, as ``["thw", "hwt_flip"]``, a function of depth, height and
+        width, or a table.
+    delta_softplus, merge, out_dtype, backend
+        As in `scan2d`, and so are dtypes, strides and libraries of all arrays.
+
+    Returns
+    -------
+    y : array, (b, d, t, h, w), or (b, k, d, t, h, w) with ``merge=False``
+
+    Raises
+    ------
+    ValueError, TypeError, BackendUnavailable
+        As `scan2d` does.
+
+    Notes
+    -----
+    With `selscan.paths.spatial_first` and its kin the scan is that of VideoMamba (Li et al. 2024),
+    with `selscan.paths.tri_orientated` that of SegMamba (Xing et al. 2024).
+
+    Examples
+    --------
+    >>> import numpy as np, selscan
+    >>> rng = np.random.default_rng(0)
+    >>> u = rng.random((2, 6, 4, 8, 8), dtype=np.float32)
+    >>> delta = rng.random((2, 3, 6, 4, 8, 8), dtype=np.float32)
+    >>> A = -rng.random((3, 6, 16), dtype=np.float32)
+    >>> B, C = rng.random((2, 2, 3, 16, 4, 8, 8), dtype=np.float32)
+    >>> selscan.scan3d(u, delta, A, B, C, path="tri_orientated").shape
+    (2, 6, 4, 8, 8)
+    """
+    inputs = (u, delta, A, B, C, D, delta_bias)
+    return _scan(3, inputs, path, delta_softplus, merge, out_dtype, backend)
+
+
+_MAPS = {
+    2: ("(b, d, h, w) or (b, k, d, h, w)", (4, 5), 2),
+    3: ("(b, d, t, h, w) or (b, k, d, t, h, w)", (5, 6), 3),
+}
+
+
+def _scan(sides, inputs, path, delta_softplus, merge, out_dtype, backend):
+    """Of maps with so many axes."""
+    u, function = inputs[0], f"scan{sides}d"
+    path = _path(function, path, "u", u, _MAPS[sides])
+    given.check_sides(function, path, sides)
     delta_softplus = False if delta_softplus is None else delta_softplus
     merge = True if merge is None else merge
     if is_tensor(u):
@@ -222,10 +302,10 @@ def scan2d(
         return deferred.scan2d_of_tensors(inputs, path, *options)
     if is_traced(u, inputs):
         return deferred.scan2d_of_tracers(inputs, path, delta_softplus, merge, out_dtype, backend)
-    framework = framework_for("scan2d", u, "u")
-    options = ops2d.switches("scan2d", path, delta_softplus, merge, out_dtype, framework)
-    inputs = framework.borrow("scan2d", ops2d.ARGUMENTS, inputs)
-    asked = request("scan2d", framework, inputs, options, backend, "scan2d", ops2d.ARGUMENTS)
+    framework = framework_for(function, u, "u")
+    options = ops2d.switches(function, path, delta_softplus, merge, out_dtype, framework)
+    inputs = framework.borrow(function, ops2d.ARGUMENTS, inputs)
+    asked = request(function, framework, inputs, options, backend, "scan2d", ops2d.ARGUMENTS)
     y, _ = ops2d.forward(asked, inputs)
     return framework.hand_out(u, (y,))[0]
 

@@ -2,12 +2,21 @@ from typing import Any, overload
 
 from numpy.typing import NDArray
 
-from .paths import Path
+from .paths import AnyPath
 from .types import Array, BackendName, Like, Switch
 
-def gather(x: Like, path: Path, *, backend: BackendName | None = None) -> Like: ...
+_Size = tuple[int, ...] | list[int]
+
+def gather(
+    x: Like, path: AnyPath, *, size: _Size | None = None, backend: BackendName | None = None
+) -> Like: ...
 def scatter(
-    y: Like, path: Path, merge: Switch = True, *, backend: BackendName | None = None
+    y: Like,
+    path: AnyPath,
+    merge: Switch = True,
+    *,
+    size: _Size | None = None,
+    backend: BackendName | None = None,
 ) -> Like: ...
 @overload
 def scan2d(
@@ -18,7 +27,7 @@ def scan2d(
     C: Array,
     D: Array | None = None,
     *,
-    path: Path,
+    path: AnyPath,
     delta_bias: Array | None = None,
     delta_softplus: Switch = False,
     merge: Switch = True,
@@ -34,7 +43,39 @@ def scan2d(
     C: Array,
     D: Array | None = None,
     *,
-    path: Path,
+    path: AnyPath,
+    delta_bias: Array | None = None,
+    delta_softplus: Switch = False,
+    merge: Switch = True,
+    out_dtype: Any = None,
+    backend: BackendName | None = None,
+) -> Like: ...
+@overload
+def scan3d(
+    u: NDArray[Any],
+    delta: Array,
+    A: Array,
+    B: Array,
+    C: Array,
+    D: Array | None = None,
+    *,
+    path: AnyPath,
+    delta_bias: Array | None = None,
+    delta_softplus: Switch = False,
+    merge: Switch = True,
+    out_dtype: Any = None,
+    backend: BackendName | None = None,
+) -> NDArray[Any]: ...
+@overload
+def scan3d(
+    u: Like,
+    delta: Array,
+    A: Array,
+    B: Array,
+    C: Array,
+    D: Array | None = None,
+    *,
+    path: AnyPath,
     delta_bias: Array | None = None,
     delta_softplus: Switch = False,
     merge: Switch = True,

@@ -41,6 +41,10 @@ MAPS = [
         "path must be one over 4 x 30 pixels like u; got one over 5 x 6. Is u in the order of the "
         "routes? Pass the map.",
     ),
+    (
+        "path=paths.cross3d(2, 5, 6)",
+        "path must be one over maps (height, width); got one over 2 x 5 x 6. Call selscan.scan3d.",
+    ),
     ("path=paths.cross(5, 6)", "A must be (k, d, n) with k, d = (4, 4); got (2, 4, 3). " + FOUR),
     (JOINED, f"A must be (k, d, n) with k, d = (1, 4); got (2, 4, 3). {ONE_SET}"),
     (

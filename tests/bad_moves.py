@@ -27,6 +27,11 @@ MAPS = [
     ("x=ones((2, 2, 6, 3, 5))", f"x must be {MAP}; got (2, 2, 6, 3, 5)."),
     ("x=ones((1, 2, 4, 6, 3, 5))", f"x must be {MAP}; got (1, 2, 4, 6, 3, 5)."),
     (
+        "path=selscan.paths.cross3d(2, 3, 5)",
+        "x must be (b, d, t, h, w) or (b, k, d, t, h, w) with k = 6, t = 2, h = 3, w = 5 as path "
+        "has them; got (2, 6, 3, 5).",
+    ),
+    (
         "path=selscan.paths.cross(4, 4)",
         "x must be (b, d, h, w) or (b, k, d, h, w) with k = 4, h = 4, w = 4 as path has them; got "
         "(2, 6, 3, 5).",
@@ -95,7 +100,10 @@ PATHS = [
     ("path=None, size=(3, 5)", f"path must be {PATH}; got None."),
     ("path=5, size=(3, 5)", f"path must be {PATH}; got 5 (int)."),
     ("path=[[0.5]], size=(3, 5)", "path must be a table of integers; got one of float64."),
-    ('path="cross", size=3', "size must be (height, width); got 3 (int)."),
+    (
+        'path="cross", size=3',
+        "size must be (height, width) or (depth, height, width); got 3 (int).",
+    ),
 ]
 SIZES = [
     ("size=(5, 3)", "size must be that of path, (3, 5); got (5, 3)."),
@@ -105,13 +113,14 @@ SIZES_OF_MAPS = [
     (
         'path="cross", x=x[None]',
         "x must be (b, d, h, w), where path is no selscan.paths.Path; got (1, 2, 6, 3, 5). Or pass "
-        "size=(height, width).",
+        "size=(height, width) or (depth, height, width).",
     ),
 ]
 SIZES_OF_SEQUENCES = [
     (
         'path="cross"',
-        "size must be (height, width), where path is no selscan.paths.Path; got None.",
+        "size must be (height, width) or (depth, height, width), where path is no "
+        "selscan.paths.Path; got None.",
     ),
 ]
 FLAGS = [

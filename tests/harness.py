@@ -57,7 +57,7 @@ class Backend(NamedTuple):
 
     def scan2d(self, **problem):
         """y."""
-        return self._call(lambda **x: (selscan.scan2d(**x),), problem)[0]
+        return self._call(lambda path, **x: (scan_of(path)(path=path, **x),), problem)[0]
 
     def scan2d_backward(self, dy, **problem):
         """Gradients in the order of the inputs: by torch, or as its operator has them."""
@@ -78,15 +78,21 @@ class Backend(NamedTuple):
         return tuple(map(to_numpy, results))
 
 
+def scan_of(path):
+    """scan2d, or scan3d for a path with a depth."""
+    return getattr(selscan, scan2d.name_of(path))
+
+
 def scan2d_gradients(dy, path, backend, delta_softplus, merge, **arrays):
     """The gradients of scan2d, for which only torch has a public function."""
     given = [arrays.get(name) for name in scan2d.ARGUMENTS]
     if hasattr(dy, "requires_grad"):
         return _torch_gradients(dy, given, path, backend, delta_softplus, merge)
-    options = scan2d.switches("scan2d", path, delta_softplus, merge)
+    function = scan2d.name_of(path)
+    options = scan2d.switches(function, path, delta_softplus, merge)
     framework = scan.framework_for("scan2d", dy, "dy")
     request = scan.request(
-        "scan2d", framework, given, options, backend, "scan2d_backward", scan2d.ARGUMENTS
+        function, framework, given, options, backend, "scan2d_backward", scan2d.ARGUMENTS
     )
     return scan2d.backward(request, given, dy)
 
@@ -97,7 +103,7 @@ def _torch_gradients(dy, given, path, backend, delta_softplus, merge):
     leaves = [x if x is None else x.detach().requires_grad_() for x in given]
     *first, bias = leaves
     options = {"delta_softplus": delta_softplus, "merge": merge, "backend": backend}
-    y = selscan.scan2d(*first, delta_bias=bias, path=path, out_dtype=dy.dtype, **options)
+    y = scan_of(path)(*first, delta_bias=bias, path=path, out_dtype=dy.dtype, **options)
     wanted = [x for x in leaves if x is not None]
     found = iter(torch.autograd.grad(y, wanted, dy))
     return tuple(x if x is None else next(found) for x in leaves)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from path_strategies import paths as small_paths
 from strategies import COMPLEX, DTYPES, HALF, REAL, Drawn
 
-from selscan.paths import MAKERS, Path
+from selscan.paths import MAKERS, MAKERS_3D, Path
 
 MAPS, LAST = "maps", "channels last"
 # How u, delta, B and C lie in memory.
@@ -27,6 +27,10 @@ PATHS = {
     "partial": Path(np.array([[7, 3, -1, 4, 11], [-1, 3, 0, 1, 2], [8, -1, 9, 7, -1]]), 3, 4),
     "partial, joined": Path(np.array([[7, 3, -1], [3, 0, 1], [8, -1, 7]]), 3, 4, joined=True),
     "a pixel after both": Path(np.array([[1, -1], [0, 1], [0, -1]]), 1, 2),
+    "cross3d": MAKERS_3D["cross3d"](3, 4, 5),
+    "windows in 3-D": MAKERS_3D["window3d"](3, 4, 5, 2),
+    "joined, 3-D": Path.of(2, 5, "thw_flip", "hwt", joined=True, depth=3),
+    "partial, 3-D": Path(np.array([[7, 3, -1, 23, 11], [-1, 17, 0, 1, 2]]), 3, 4, depth=2),
     "nothing but padding": Path(np.array([[0, 1, 2], [-1, -1, -1]]), 1, 3),
 }
 
@@ -51,7 +55,7 @@ def make_map_problem(
     rng = np.random.default_rng(seed)
     k, l = path.table.shape
     k, l = (1, k * l) if path.joined else (k, l)
-    hw, is_complex = (path.height, path.width), dtype.startswith("complex")
+    hw, is_complex = path.size, dtype.startswith("complex")
 
     def numbers(*shape, of_complex=False):
         x = rng.normal(size=shape)
@@ -69,7 +73,7 @@ def make_map_problem(
     }
     arrays |= {x: rng.random((k, d)) for x in ("D", "delta_bias") if x in given}
     arrays = {x: v.astype(_dtype_of(x, v, dtype, rng)) for x, v in arrays.items()}
-    arrays |= {x: _in_memory(arrays[x], form) for x, form in forms.items()}
+    arrays |= {x: _in_memory(arrays[x], form, path) for x, form in forms.items()}
     options = {"path": path, "delta_softplus": delta_softplus, "merge": merge}
     return arrays | options | ({} if out_dtype is None else {"out_dtype": out_dtype})
 
@@ -84,10 +88,10 @@ def _dtype_of(name, values, dtype, rng):
     return np.dtype("float32" if dtype in HALF and name == "A" else dtype)
 
 
-def _in_memory(x, form):
+def _in_memory(x, form, path):
     """The same numbers in another place."""
     if form == LAST:
-        axis = -3 if x.ndim + (x.shape[-1] == 0) > 3 else 1
+        axis = -1 - len(path.size)
         return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, axis, -1)), -1, axis)
     if form == "sliced":
         wide = np.zeros((*x.shape[:-2], x.shape[-2] + 1, 2 * x.shape[-1] + 3), x.dtype)
@@ -100,10 +104,10 @@ def _in_memory(x, form):
 def with_dy(problem, seed=1):
     """The problem of the gradient: with dy in y's dtype, u's where that would be wider."""
     path, u = problem["path"], problem["u"]
-    b, d = u.shape[0], u.shape[-3]
+    b, d = u.shape[0], u.shape[-1 - len(path.size)]
     routes = () if problem["merge"] else (path.routes,)
     dtype = problem.get("out_dtype", "float64")
-    dy = np.random.default_rng(seed).normal(size=(b, *routes, d, path.height, path.width))
+    dy = np.random.default_rng(seed).normal(size=(b, *routes, d, *path.size))
     dy = dy.astype(u.dtype if dtype == "float64" else dtype)
     return {"dy": dy} | {x: v for x, v in problem.items() if x != "out_dtype"}
 
@@ -135,5 +139,5 @@ def map_problems(draw, *, over=None, **fixed):
     problem = Drawn(make_map_problem(path, **chosen))
     text = ", ".join(f"{x}={v!r}" for x, v in chosen.items())
     problem.text = f"Path(np.array({path.table.tolist()}), {path.height}, {path.width}, "
-    problem.text += f"{path.joined}), {text}"
+    problem.text += f"{path.joined}, {path.depth}), {text}"
     return problem

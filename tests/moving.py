@@ -26,7 +26,7 @@ def numbers(shape, dtype="float32", seed=0):
 def maps(path, dtype="float32", b=2, d=3, per_route=False):
     """x for a path."""
     routes = (path.routes,) if per_route else ()
-    return numbers((b, *routes, d, path.height, path.width), dtype)
+    return numbers((b, *routes, d, *path.size), dtype)
 
 
 def sequences(path, dtype="float32", b=2, d=3):

@@ -5,9 +5,10 @@ import inspect
 import numpy as np
 from hypothesis import strategies as st
 
-from selscan.paths import MAKERS, Path
+from selscan.paths import MAKERS, MAKERS_3D, Path
 
 SIZES = st.integers(1, 17)
+SIZES_3D = st.integers(1, 9)
 
 
 def extra(maker):
@@ -19,6 +20,13 @@ def extra(maker):
 def made_by(draw, name, sizes=SIZES):
     """The arguments of a maker; windows and steps may be larger than the map."""
     return draw(sizes), draw(sizes), *(draw(sizes) for _ in extra(MAKERS[name]))
+
+
+@st.composite
+def made_in_3d(draw, name, sizes=SIZES_3D):
+    """The arguments of a maker of paths over maps with a depth."""
+    more = [2, 3] if name == "window3d" else []
+    return *(draw(sizes) for _ in range(3)), *([draw(st.sampled_from(more))] if more else [])
 
 
 @st.composite
@@ -48,5 +56,8 @@ def paths(draw):
     if draw(st.booleans()):
         name = draw(st.sampled_from(sorted(MAKERS)))
         return MAKERS[name](*draw(made_by(name, st.integers(1, 4))))
+    if draw(st.booleans()):
+        name = draw(st.sampled_from(sorted(MAKERS_3D)))
+        return MAKERS_3D[name](*draw(made_in_3d(name, st.integers(1, 3))))
     table, pixels = draw(tables())
     return Path(table, 1, pixels, draw(st.booleans()))

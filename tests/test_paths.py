@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from path_strategies import SIZES, extra, made_by, paths, tables
+from path_strategies import SIZES, extra, made_by, made_in_3d, paths, tables
 
 import reference.paths
+import reference.paths3d
 import selscan.paths
-from selscan.paths import MAKERS, Path
+from selscan.paths import MAKERS, MAKERS_3D, Path
 
 GOLDEN = dict(np.load(File(__file__).parent / "golden/scan_orders.npz"))
 # VMamba has four routes in each of these; the others are routes of LocalMamba by name.
@@ -106,6 +107,40 @@ def test_each_route_visits_every_pixel_once(name, data):
     assert_array_equal(visited, np.tile(np.arange(path.height * path.width), (path.routes, 1)))
 
 
+@pytest.mark.parametrize("name", MAKERS_3D)
+@given(data=st.data())
+def test_a_maker_in_3d_and_its_twin_agree_and_visit_each_pixel_once(name, data):
+    size = data.draw(made_in_3d(name))
+
+    path = MAKERS_3D[name](*size)
+
+    twin = getattr(reference.paths3d, name)(*size)
+    assert path.size == twin.size == size[:3]
+    assert_array_equal(path.table, twin.table)
+    visited = [np.sort(route[route >= 0]) for route in path.table]
+    assert_array_equal(visited, np.tile(np.arange(path.pixels), (path.routes, 1)))
+
+
+def moves(path):
+    """Steps from pixel to pixel along each axis, of all routes."""
+    places = np.stack(np.unravel_index(path.table, path.size), axis=-1)
+    return abs(np.diff(places, axis=1)).sum(axis=-1)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (8, 8), (16, 16), (2, 2, 2), (4, 4, 4), (8, 8, 8)])
+def test_the_curve_of_hilbert_goes_from_neighbour_to_neighbour(size):
+    maker = selscan.paths.hilbert if len(size) == 2 else selscan.paths.hilbert3d
+
+    assert (moves(maker(*size)) == 1).all()
+
+
+@pytest.mark.parametrize("size", [(5, 7), (1, 4), (3, 4, 5), (2, 3, 1)])
+def test_a_snake_goes_from_neighbour_to_neighbour(size):
+    maker = selscan.paths.snake if len(size) == 2 else selscan.paths.snake3d
+
+    assert (moves(maker(*size)) == 1).all()
+
+
 @given(made_by("atrous"))
 def test_atrous_routes_visit_every_pixel_once_together(sizes):
     path = selscan.paths.atrous(*sizes)
@@ -139,7 +174,7 @@ def test_scatter_reads_the_inverse(drawn):
 def test_gather_and_scatter_are_adjoint(path, merge, seed):
     rng = np.random.default_rng(seed)
     k = () if merge else (path.routes,)
-    x = rng.integers(-9, 9, (2, *k, 3, path.height, path.width))
+    x = rng.integers(-9, 9, (2, *k, 3, *path.size))
     y = rng.integers(-9, 9, (2, path.routes, 3, path.length))
 
     gathered, scattered = reference.gather(x, path), reference.scatter(y, path, merge)
@@ -191,6 +226,7 @@ OTHERS = {
     "order": Path(CROSS.table[::-1], 2, 3),
     "routes": Path(CROSS.table[:2], 2, 3),
     "length": Path(CROSS.table[:, :5], 2, 3),
+    "depth": Path(CROSS.table, 2, 3, depth=1),
 }
 
 
@@ -249,6 +285,10 @@ def test_replace_joins_the_routes():
     [
         (selscan.paths.cross(5, 7), "<Path: 4 routes of 35 steps over 5 x 7 pixels>"),
         (selscan.paths.unidirectional(1, 1), "<Path: 1 route of 1 step over 1 x 1 pixels>"),
+        (
+            Path.of(4, 5, "hwt", depth=3),
+            "<Path: 1 route of 60 steps over 3 x 4 x 5 pixels>",
+        ),
         (
             Path.of(4, 4, "v", "w3", joined=True),
             "<Path: 2 routes of 36 steps over 4 x 4 pixels, joined>",

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from path_strategies import extra, paths
 
-from selscan.paths import MAKERS, Path, cross
-from selscan.paths.drawing import CELL
+from selscan.paths import MAKERS, MAKERS_3D, Path, cross
+from selscan.paths.drawing import CELL, GAP
 
 PAGE = File(__file__).parents[1] / "docs/paths.md"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -29,16 +29,18 @@ def all_of(element, kind):
     return [child for child in element.iter() if child.get("class") == kind]
 
 
-def pixel_at(x, y, width):
-    """The pixel that a point lies in."""
-    return int(y // CELL) * width + int(x // CELL)
+def pixel_at(x, y, path):
+    """The pixel that a point lies in; frames stand side by side."""
+    frame, left = divmod(x, CELL * path.width + GAP)
+    row = int(frame) * path.height + int(y // CELL)
+    return row * path.width + int(left // CELL)
 
 
-def moves(panel, width):
+def moves(panel, path):
     """The arrows as (pixel, pixel, dashed), from where the line begins to where it ends."""
     for arrow in all_of(panel, "arrow"):
         x0, y0, x1, y1 = re.findall(r"-?[\d.]+", arrow.get("d"))[:4]
-        pixels = [pixel_at(float(x), float(y), width) for x, y in ((x0, y0), (x1, y1))]
+        pixels = [pixel_at(float(x), float(y), path) for x, y in ((x0, y0), (x1, y1))]
         yield *pixels, "stroke-dasharray" in arrow.attrib
 
 
@@ -54,7 +56,7 @@ def expected_moves(route):
 
 @given(paths())
 def test_the_arrows_are_the_moves_of_each_route_in_order(path):
-    drawn = [list(moves(panel, path.width)) for panel in panels(path)]
+    drawn = [list(moves(panel, path)) for panel in panels(path)]
 
     assert drawn == [list(expected_moves(route)) for route in path.table.tolist()]
 
@@ -62,7 +64,7 @@ def test_the_arrows_are_the_moves_of_each_route_in_order(path):
 @given(paths())
 def test_a_dot_marks_the_first_pixel_of_each_route(path):
     dots = [
-        [pixel_at(float(dot.get("cx")), float(dot.get("cy")), path.width) for dot in found]
+        [pixel_at(float(dot.get("cx")), float(dot.get("cy")), path) for dot in found]
         for found in (all_of(panel, "start") for panel in panels(path))
     ]
 
@@ -96,7 +98,7 @@ def test_shades_go_from_light_to_dark_along_a_sequence(joined):
 
 @given(paths())
 def test_equal_paths_have_equal_pictures(path):
-    again = Path(path.table, path.height, path.width, path.joined)
+    again = Path(path.table, path.height, path.width, path.joined, path.depth)
 
     assert again.draw() == path.draw()
 
@@ -147,7 +149,7 @@ def test_the_pictures_of_the_page_are_what_draw_gives():
     assert {file.stem: file.read_text(encoding="utf-8") for file in files} == drawn
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", MAKERS | MAKERS_3D)
 def test_the_page_shows_each_maker(name):
     page = PAGE.read_text(encoding="utf-8")
 

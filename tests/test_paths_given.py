@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from path_strategies import paths
 
 import selscan
-from selscan.paths import Path, cross, hilbert, window
+from selscan.paths import Path, cross, cross3d, hilbert, hilbert3d, window
 
 torch = pytest.importorskip("torch")
 X = np.arange(2 * 3 * 5 * 7.0).reshape(2, 3, 5, 7)
@@ -53,10 +53,11 @@ def test_what_stands_for_a_path_is_scanned_as_it_is(path):
 
 @given(paths())
 def test_any_table_is_a_path(path):
-    x = np.arange(path.height * path.width).reshape(1, 1, path.height, path.width)
+    x = np.arange(path.pixels).reshape(1, 1, *path.size)
 
     for table in (path.table, path.table.tolist()):
-        assert_array_equal(selscan.gather(x, table), selscan.gather(x, path))
+        found = selscan.gather(x, table, size=path.size)
+        assert_array_equal(found, selscan.gather(x, path))
 
 
 def test_a_row_is_a_path_of_one_route():
@@ -109,6 +110,48 @@ def test_a_mixer_takes_anything_as_a_path(path):
     assert y.shape == x.shape
     unfused = selscan.nn.set_fused(mixer, False)(x)
     torch.testing.assert_close(y, unfused, rtol=1e-4, atol=1e-5)
+
+
+IN_3D = {
+    "name": "cross3d",
+    "names": ["thw", "twh", "hwt", "thw_flip", "twh_flip", "hwt_flip"],
+    "maker": cross3d,
+    "function of a table": lambda t, h, w: cross3d(t, h, w).table,
+    "lists": cross3d(2, 3, 4).table.tolist(),
+}
+
+
+@pytest.mark.parametrize("path", IN_3D.values(), ids=IN_3D)
+def test_what_stands_for_a_path_in_3d_is_scanned_as_it_is(path):
+    rng = np.random.default_rng(0)
+    u = np.arange(48.0).reshape(1, 2, 2, 3, 4)
+    delta, A = rng.random((1, 6, 2, 2, 3, 4)), -rng.random((6, 2, 2))
+    B, C = rng.random((2, 1, 6, 2, 2, 3, 4))
+
+    y = selscan.scan3d(u, delta, A, B, C, path=path)
+
+    assert_array_equal(y, selscan.scan3d(u, delta, A, B, C, path=cross3d(2, 3, 4)))
+    gathered = selscan.gather(u, path, size=(2, 3, 4))
+    assert_array_equal(selscan.scatter(gathered, path, size=(2, 3, 4)), 6 * u)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [cross3d, "tri_orientated", lambda t, h, w: np.arange(1, t * h * w, 2), hilbert3d(3, 2, 4)],
+    ids=["maker", "name", "partial", "Path"],
+)
+@pytest.mark.parametrize("gate", [True, False])
+def test_a_mixer_of_volumes_is_gather_scan_and_scatter(path, gate):
+    torch.manual_seed(0)
+    mixer = selscan.nn.Mixer3d(4, path, d_state=2, gate=gate)
+    x = torch.randn(1, 3, 2, 4, 4, requires_grad=True)
+
+    fused = torch.autograd.grad(mixer(x).square().sum(), [x, *mixer.parameters()])
+    other = selscan.nn.set_fused(mixer, False)
+    apart = torch.autograd.grad(other(x).square().sum(), [x, *mixer.parameters()])
+
+    assert mixer(x).shape == x.shape
+    torch.testing.assert_close(fused, apart, rtol=1e-3, atol=1e-4)
 
 
 def test_a_notebook_shows_the_picture_of_a_path_that_is_not_huge():

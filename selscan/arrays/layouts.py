@@ -20,11 +20,12 @@ class Axes(NamedTuple):
     t: int | None  # steps, or columns of a map
     r: int | None = None  # routes
     h: int | None = None  # rows of a map
+    p: int | None = None  # frames of a map with a depth
     is_shared: bool = False  # a map that several routes share
 
     def stacked(self):
         """Those of such arrays stacked in front, one for each batch element."""
-        moved = (None if axis is None else axis + 1 for axis in self[1:6])
+        moved = (None if axis is None else axis + 1 for axis in self[1:7])
         return Axes(0, *moved, self.is_shared)
 
     @property

@@ -25,7 +25,8 @@ class Call(NamedTuple):
 
 def move(request, array):
     """The result of a request that was checked."""
-    merge = array.ndim == 4 if request.function == "gather" else request.merge
+    shared = array.ndim == 2 + len(request.path.size)  # one map for all routes
+    merge = shared if request.function == "gather" else request.merge
     call = Call(request.function, request.backend, request.path, merge)
     return differentiable(call)(*reverse_only(call.function, [array]))
 
@@ -45,7 +46,7 @@ def differentiable(call):
 
     def places(array):
         if call.function == "gather":
-            return [Place(0, array.ndim - 3)], [Place(0, 2)]
+            return [Place(0, array.ndim - 1 - len(call.path.size))], [Place(0, 2)]
         return [Place(0, 2)], [Place(0, 1 if call.merge else 2)]
 
     def channels(array):

@@ -41,9 +41,10 @@ def scan_step_of_tracers(state, inputs, delta_softplus, backend):
 
 def scan2d_of_tracers(inputs, path, delta_softplus, merge, out_dtype, backend):
     """y."""
-    options = ops2d.switches("scan2d", path, delta_softplus, merge, out_dtype, FRAMEWORK)
+    function = ops2d.name_of(path)
+    options = ops2d.switches(function, path, delta_softplus, merge, out_dtype, FRAMEWORK)
     given = options, backend, "scan2d_backward", ops2d.ARGUMENTS
-    request = ops.request("scan2d", FRAMEWORK, inputs, *given)
+    request = ops.request(function, FRAMEWORK, inputs, *given)
     ops2d.check_forward(request)
     return scan2d.scan2d(request, inputs)
 

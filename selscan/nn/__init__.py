@@ -8,10 +8,10 @@ from ..messages import not_installed
 
 try:
     from .mamba1d import BiMamba, Mamba
-    from .mixer2d import Mixer2d, MultiScaleMixer2d
+    from .mixer2d import Mixer2d, Mixer3d, MultiScaleMixer2d
     from .routes import LocalMamba
     from .s6maps import set_fused
 except ModuleNotFoundError as error:
     raise not_installed(error, "torch", "selscan.nn", "torch") from None
 
-__all__ = ["BiMamba", "LocalMamba", "Mamba", "Mixer2d", "MultiScaleMixer2d", "set_fused"]
+__all__ = ["BiMamba", "LocalMamba", "Mamba", "Mixer2d", "Mixer3d", "MultiScaleMixer2d", "set_fused"]

@@ -1,11 +1,11 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.distributed import ProcessGroup
 
-from ..paths import Path
+from ..paths import AnyPath
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
@@ -70,7 +70,21 @@ class Mixer2d(_MapMixer):
     def __init__(
         self,
         dim: int,
-        path: Callable[[int, int], Path] = ...,
+        path: AnyPath = ...,
+        *,
+        d_state: int = 16,
+        dt_rank: int | Literal["auto"] = "auto",
+        ratio: float = 2.0,
+        conv_bias: bool = True,
+        gate: bool = True,
+        combine: nn.Module | None = None,
+    ) -> None: ...
+
+class Mixer3d(_MapMixer):
+    def __init__(
+        self,
+        dim: int,
+        path: AnyPath = ...,
         *,
         d_state: int = 16,
         dt_rank: int | Literal["auto"] = "auto",

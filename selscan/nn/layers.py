@@ -124,9 +124,9 @@ def drop_path_rates(rate, depths):
     return [[rates.pop(0) for _ in range(depth)] for depth in depths]
 
 
-def size_of(x):
-    """Height and width of a map (..., h, w) as numbers, on which paths depend.
+def size_of(x, sides=2):
+    """The last axes of a map, (..., h, w), as numbers, on which paths depend.
 
     torch.compile then takes them for constants, and so does torch.jit.trace, which has tensors.
     """
-    return tuple(operator.index(side) for side in x.shape[-2:])
+    return tuple(operator.index(side) for side in x.shape[-sides:])

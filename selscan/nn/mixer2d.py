@@ -24,8 +24,11 @@ FIRST, SECOND = slice(0, 1), slice(1, 2)  # groups of parameters
 class MapMixer(S6Maps):
     """What goes around the scans: projections, a convolution, a norm and a gate.
 
-    `mix`, from (b, channels, h, w) to (b, h, w, channels), is left to the classes below.
+    `mix`, from (b, channels, h, w) to (b, h, w, channels), is left to the classes below; maps with
+    a depth have (t, h, w) in the place of (h, w).
     """
+
+    sides = 2  # axes of a map
 
     def __init__(self, dim, groups, d_state, ratio, conv_bias, gate, dt_rank="auto"):
         function = type(self).__name__
@@ -39,17 +42,19 @@ class MapMixer(S6Maps):
         self.gate = gate
         self.out_norm = nn.LayerNorm(channels)
         self.in_proj = nn.Linear(dim, channels * (2 if gate else 1), bias=False)
-        self.conv2d = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=conv_bias)
+        convolution = nn.Conv2d if self.sides == 2 else nn.Conv3d
+        conv = convolution(channels, channels, 3, padding=1, groups=channels, bias=conv_bias)
+        setattr(self, f"conv{self.sides}d", conv)
         self.out_proj = nn.Linear(channels, dim, bias=False)
 
     def forward(self, x):  # (b, h, w, dim)
         check_tensor("forward", "x", x)
-        if x.dim() != 4 or x.shape[3] != self.in_proj.in_features:
-            expected = f"(b, h, w, {self.in_proj.in_features})"
+        if x.dim() != 2 + self.sides or x.shape[-1] != self.in_proj.in_features:
+            expected = f"(b, {'t, ' * (self.sides == 3)}h, w, {self.in_proj.in_features})"
             fail("forward", "x", expected, tuple(x.shape), " Are the channels first?")
         x = self.in_proj(x)
         x, z = x.chunk(2, dim=-1) if self.gate else (x, None)
-        y = self.mix(x.permute(0, 3, 1, 2))
+        y = self.mix(x.movedim(-1, 1))
         return self.out_proj(y if z is None else y * F.silu(z))
 
     def scan_for_norm(self, x, path, groups=slice(None), merge=True):
@@ -58,10 +63,32 @@ class MapMixer(S6Maps):
         That dtype is float32 under autocast, in which the official code returns scans, too.
         """
         y = self.scan(x, path, groups, merge, self.out_norm.weight.dtype)
-        return y.movedim(-3, -1)
+        return y.movedim(-1 - self.sides, -1)
 
 
-class Mixer2d(MapMixer):
+class PathMixer(MapMixer):
+    """A mixer along any path: what `Mixer2d` and `Mixer3d` have in common."""
+
+    def __init__(self, dim, path, d_state, dt_rank, ratio, conv_bias, gate, combine):
+        function = type(self).__name__
+        groups = groups_of(function, path, (8,) * self.sides)  # as those of other sizes
+        if combine is not None and not isinstance(combine, nn.Module):
+            expected = "None or a torch.nn.Module"
+            raise TypeError(f"{function}: combine must be {expected}; got {describe(combine)}.")
+        super().__init__(dim, groups, d_state, ratio, conv_bias, gate, dt_rank)
+        self.path = path
+        if combine is not None:
+            self.multi_scan = combine
+
+    def mix(self, x):
+        conv = getattr(self, f"conv{self.sides}d")
+        x, combine = F.silu(conv(x)), getattr(self, "multi_scan", None)
+        path = path_over(type(self).__name__, self.path, size_of(x, self.sides))
+        y = self.scan_for_norm(x, path, merge=combine is None)
+        return self.out_norm(y if combine is None else combine(y))
+
+
+class Mixer2d(PathMixer):
     """SS2D of VMamba (Liu et al. 2024), along any path.
 
         x, z = in_proj(input)
@@ -120,27 +147,63 @@ class Mixer2d(MapMixer):
         gate=True,
         combine=None,
     ):
-        groups = groups_of("Mixer2d", path)
-        if combine is not None and not isinstance(combine, nn.Module):
-            expected = "None or a torch.nn.Module"
-            raise TypeError(f"Mixer2d: combine must be {expected}; got {describe(combine)}.")
-        super().__init__(dim, groups, d_state, ratio, conv_bias, gate, dt_rank)
-        self.path = path
-        if combine is not None:
-            self.multi_scan = combine
-
-    def mix(self, x):
-        x, combine = F.silu(self.conv2d(x)), getattr(self, "multi_scan", None)
-        path = path_over("Mixer2d", self.path, size_of(x))
-        y = self.scan_for_norm(x, path, merge=combine is None)
-        return self.out_norm(y if combine is None else combine(y))
+        super().__init__(dim, path, d_state, dt_rank, ratio, conv_bias, gate, combine)
 
 
-def groups_of(function, path):
+class Mixer3d(PathMixer):
+    """`Mixer2d` for maps with a depth, videos and volumes: (b, t, h, w, dim).
+
+        x, z = in_proj(input)
+        y = out_norm(scan(silu(conv3d(x))))
+        output = out_proj(y * silu(z))
+
+    Parameters
+    ----------
+    dim : int
+        Channels of the input and the output.
+    path : callable, str, selscan.paths.Path or table (k, l)
+        As `selscan.scan3d` takes it: a function of depth, height and width, which gives the same
+        number of routes for maps of all sizes, or the name of one; a Path, for maps of its size
+        alone, or a table.
+    d_state, dt_rank, ratio, conv_bias, gate, combine
+        As in `Mixer2d`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An option out of its range, or of another kind.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from selscan import nn
+    >>> mixer = nn.Mixer3d(16, path="tri_orientated", d_state=4)
+    >>> mixer(torch.zeros(2, 4, 5, 7, 16)).shape
+    torch.Size([2, 4, 5, 7, 16])
+    """
+
+    sides = 3
+
+    def __init__(
+        self,
+        dim,
+        path=paths.cross3d,
+        *,
+        d_state=16,
+        dt_rank="auto",
+        ratio=2.0,
+        conv_bias=True,
+        gate=True,
+        combine=None,
+    ):
+        super().__init__(dim, path, d_state, dt_rank, ratio, conv_bias, gate, combine)
+
+
+def groups_of(function, path, size):
     """Groups of parameters that a path asks for, which may be one for maps of any size."""
     if not (isinstance(path, Path | str) or callable(path) or are_names(path)):
         return len(table_of(function, path))
-    like = path_over(function, path, (8, 8))  # as those of other sizes
+    like = path_over(function, path, size)
     return 1 if like.joined else like.routes
 
 

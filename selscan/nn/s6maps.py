@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..api import scan
-from ..api_paths import gather, scan2d, scatter
+from ..api_paths import gather, scan2d, scan3d, scatter
 from ..messages import describe
 from .branch import decay
 from .checks import check_switch
@@ -54,20 +54,22 @@ class S6Maps(nn.Module):
     def scan(self, x, path, groups=slice(None), merge=True, out_dtype=None):
         """The scan of a map (b, d, h, w), with all groups of parameters or some of them.
 
-        Returns (b, d, h, w), or (b, routes, d, h, w) with ``merge=False``.
+        Returns (b, d, h, w), or (b, routes, d, h, w) with ``merge=False``. A map with a depth has
+        (t, h, w) in the place of (h, w).
         """
         along = self._scan_in_place if self.fused else self._scan_sequences
         return along(x, path, groups, merge, out_dtype)
 
     def _scan_in_place(self, x, path, groups, merge, out_dtype):
         # Routes that visit a part of the map each take delta, B and C from there.
-        if not path.joined and path.length < path.height * path.width:
+        if not path.joined and path.length < path.pixels:
             delta, B, C = self._of_routes(gather(x, path), groups)
         else:
             delta, B, C = self._of_map(x, groups)
         A, D, bias = self._constants(groups)
         options = {"delta_bias": bias, "delta_softplus": True, "out_dtype": out_dtype}
-        return scan2d(x, delta, A, B, C, D, path=path, merge=merge, **options)
+        scan_maps = scan2d if path.depth is None else scan3d
+        return scan_maps(x, delta, A, B, C, D, path=path, merge=merge, **options)
 
     def _scan_sequences(self, x, path, groups, merge, out_dtype):
         u = gather(x, path)
@@ -85,11 +87,14 @@ class S6Maps(nn.Module):
         return scatter(y, path, merge)
 
     def _of_map(self, x, groups):
-        """delta (b, k, d, h, w), B and C (b, k, n, h, w) from x (b, d, h, w), channels last."""
+        """delta (b, k, d, h, w), B and C (b, k, n, h, w) from x (b, d, h, w), channels last.
+
+        As everywhere here, of a map with a depth (t, h, w) in the place of (h, w).
+        """
         weight = self.x_proj_weight[groups]  # (k, rank + 2 n, d)
-        rows = F.linear(x.permute(0, 2, 3, 1), weight.flatten(0, 1)).unflatten(-1, weight.shape[:2])
-        dt, B, C = rows.permute(0, 3, 4, 1, 2).split(self.sizes, dim=2)
-        return torch.einsum("bkrhw,kdr->bkdhw", dt, self.dt_projs_weight[groups]), B, C
+        rows = F.linear(x.movedim(1, -1), weight.flatten(0, 1)).unflatten(-1, weight.shape[:2])
+        dt, B, C = rows.movedim((-2, -1), (1, 2)).split(self.sizes, dim=2)
+        return torch.einsum("bkr...,kdr->bkd...", dt, self.dt_projs_weight[groups]), B, C
 
     def _of_routes(self, u, groups):
         """delta (b, k, d, l), B and C (b, k, n, l) from u (b, k, d, l)."""

@@ -2,6 +2,7 @@
 
 from ..arrays.layouts import Axes, Layout, dense_steps
 from ..messages import fail
+from ..paths.checks import times
 from . import hints
 from .contract import Problem, check_size
 from .dtypes import COMPLEX, arithmetic, check_dtype, check_dtypes
@@ -39,20 +40,28 @@ def check(function, layouts, path, softplus=False, wide=False, device="cpu"):
 
 def _check_u(function, shape, path):
     """b and d."""
-    k, h, w = path.routes, path.height, path.width
-    if len(shape) not in (4, 5) or (len(shape) == 5 and shape[1] != k):
-        hint = f" The path has {k} routes." if len(shape) == 5 else ""
-        if len(shape) == 3:
-            hint = " Is it (b, d, h * w)?" if shape[2] == h * w else hints.NO_BATCH
-        fail(function, "u", f"(b, d, h, w) or (b, k, d, h, w) with k = {k}", shape, hint)
-    if shape[-2:] != (h, w):
-        got, hint = f"one over {h} x {w}", ""
-        if len(shape) == 4 and shape[1:3] == (h, w):
+    k, size, letters = path.routes, path.size, letters_of(path)
+    one = 2 + len(size)  # axes, if routes share a map
+    if len(shape) not in (one, one + 1) or (len(shape) == one + 1 and shape[1] != k):
+        hint = f" The path has {k} routes." if len(shape) == one + 1 else ""
+        if len(shape) == 3 and shape[2] == path.pixels:
+            hint = f" Is it (b, d, {letters.replace(',', ' *')})?"
+        elif len(shape) == one - 1:
+            hint = hints.NO_BATCH
+        fail(function, "u", f"(b, d, {letters}) or (b, k, d, {letters}) with k = {k}", shape, hint)
+    if shape[-len(size) :] != size:
+        got, hint = f"one over {times(size)}", ""
+        if len(shape) == one and shape[1:-1] == size:
             hint = " Are the channels of u last? Pass it with the axes moved."
         elif len(shape) == 4 and shape[1::2] == (k, path.length):
             hint = " Is u in the order of the routes? Pass the map."
-        fail(function, "path", f"one over {shape[-2]} x {shape[-1]} pixels like u", got, hint)
-    return shape[0], shape[-3]
+        fail(function, "path", f"one over {times(shape[-len(size) :])} pixels like u", got, hint)
+    return shape[0], shape[-1 - len(size)]
+
+
+def letters_of(path):
+    """The axes of a map in messages."""
+    return "h, w" if path.depth is None else "t, h, w"
 
 
 def _sequences(path):
@@ -79,9 +88,10 @@ def _check_parameters(function, layouts, path, dim):
 def _check_steps(function, name, shape, path, batch, letter, rows):
     """delta, B or C, with so many rows of that letter."""
     k, l = _sequences(path)
-    maps, ordered = (batch, k, rows, path.height, path.width), (batch, k, rows, l)
+    maps, ordered = (batch, k, rows, *path.size), (batch, k, rows, l)
     if shape not in (maps, ordered):
-        expected = f"(b, k, {letter}, h, w) = {maps} or (b, k, {letter}, l) = {ordered}"
+        expected = f"(b, k, {letter}, {letters_of(path)}) = {maps} or (b, k, {letter}, l) = "
+        expected += str(ordered)
         hint = _hint(path, shape, maps, 1, letter) or _hint(path, shape, ordered, 1, letter)
         fail(function, name, expected, shape, hint)
 
@@ -105,29 +115,38 @@ def axes_of(name, ndim, path):
     shared, several = path.joined, path.routes > 1
     route = None if shared else 1
     if name == "u":
-        return maps_axes(ndim, several)
+        return maps_axes(ndim, path)
     if name in ("A", "D", "delta_bias"):
         return Axes(None, 1, 2 if name == "A" else None, None, None if shared else 0)
     d, n = (2, None) if name == "delta" else (None, 2)
     if ndim == 4:
         return Axes(0, d, n, 3, route)
-    return Axes(0, d, n, 4, route, 3, shared and several)
+    axes = Axes(0, d, n, None, route, is_shared=shared and several)
+    return _with_pixels(axes, ndim, path)
 
 
-def maps_axes(ndim, several):
+def maps_axes(ndim, path):
     """Of u, y and their gradients."""
-    return Axes(0, 2, None, 4, 1, 3) if ndim == 5 else Axes(0, 1, None, 3, None, 2, several)
+    if ndim > 2 + len(path.size):
+        return _with_pixels(Axes(0, 2, None, None, 1), ndim, path)
+    return _with_pixels(Axes(0, 1, None, None, is_shared=path.routes > 1), ndim, path)
+
+
+def _with_pixels(axes, ndim, path):
+    """The last axes are those of a map."""
+    return axes._replace(t=ndim - 1, h=ndim - 2, p=None if path.depth is None else ndim - 3)
 
 
 def output_layout(u, path, merge):
     """The Layout of y, of u's dtype; in memory channels are last where those of u are."""
-    if (len(u.shape) == 4) == merge:
+    sides = len(path.size)
+    if (len(u.shape) == 2 + sides) == merge:
         return u
-    b, *_, d, h, w = u.shape
-    shape = (b, d, h, w) if merge else (b, path.routes, d, h, w)
+    b, d, *size = u.shape[0], u.shape[-1 - sides], *u.shape[-sides:]
+    shape = (b, d, *size) if merge else (b, path.routes, d, *size)
     order = list(range(len(shape)))
-    if u.steps[-3] < u.steps[-1]:
-        order.append(order.pop(-3))
+    if u.steps[-1 - sides] < u.steps[-1]:
+        order.append(order.pop(-1 - sides))
     return Layout(shape, dense_steps(shape, order, 1), u.dtype)
 
 

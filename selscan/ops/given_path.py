@@ -8,64 +8,78 @@ import numpy as np
 
 from ..arrays.find import is_tensor
 from ..messages import describe, fail, foreign
-from ..paths import MAKERS, Path
-from ..paths.checks import ROUTE, checked_size, checked_table
+from ..paths import MAKERS, MAKERS_3D, Path
+from ..paths.checks import ROUTE, ROUTE_3D, checked_size, checked_table, times
 from ..paths.constant import constant, kept
 
+SIZES = "(height, width) or (depth, height, width)"
 EXPECTED = "a selscan.paths.Path, the name of one, a function of the size, or a table (k, l)"
 
 
 def path_over(function, path, size):
-    """The Path of what was given, over maps of (height, width)."""
+    """The Path of what was given, over maps of (height, width) or (depth, height, width)."""
     if isinstance(path, Path):
         return path
     size = checked_size(function, *size)  # a number to torch.compile, too
     if isinstance(path, str | list | tuple) or callable(path):
         return made(function, path, *size)
-    return of_table(function, table_of(function, path), *size)
+    return of_table(function, table_of(function, path), size)
 
 
 @constant
-def made(function, path, height, width):
+def made(function, path, *size):
     """Of a name, a function or a list."""
     if isinstance(path, str):
-        return named(function, path, height, width)
+        return named(function, path, size)
     if isinstance(path, list | tuple):
-        return listed(function, path, height, width)
-    found = path(height, width)
+        return listed(function, path, size)
+    found = path(*size)
     if callable(found) or isinstance(found, str):
         expected = "a function that gives a selscan.paths.Path or a table"
         raise TypeError(f"{function}: path must be {expected}; got {describe(found)} from it.")
-    found = path_over(function, found, (height, width))
-    if (found.height, found.width) != (height, width):
-        got = f"one over {found.height} x {found.width} from it"
-        fail(function, "path", f"a function that gives one over {height} x {width} pixels", got)
+    found = path_over(function, found, size)
+    if found.size != size:
+        expected = f"a function that gives one over {times(size)} pixels"
+        fail(function, "path", expected, f"one over {times(found.size)} from it")
     return found
 
 
-def named(function, name, height, width):
+def named(function, name, size):
     """The path of a maker, or that of a single route."""
-    if name in MAKERS:
+    makers = MAKERS if len(size) == 2 else MAKERS_3D
+    if name in makers:
         try:
-            return MAKERS[name](height, width)
+            return makers[name](*size)
         except TypeError:  # it takes more than the size
-            hint = f" Pass lambda h, w: paths.{name}(h, w, ...), or the names of its routes."
+            sides = "h, w" if len(size) == 2 else "t, h, w"
+            hint = f" Pass lambda {sides}: paths.{name}({sides}, ...), or the names of its routes."
             fail(function, "path", EXPECTED, describe(name), hint)
-    if not ROUTE.fullmatch(name):
-        hint = f" Names are {', '.join(MAKERS)}, and those of routes, as in Path.of."
+    if not is_route(name, size):
+        hint = f" Names are {', '.join(makers)}, and those of routes, as in Path.of."
         fail(function, "path", EXPECTED, describe(name), hint)
-    return Path.of(height, width, name)
+    return of_routes([name], size)
 
 
-def listed(function, rows, height, width):
+def is_route(name, size):
+    """Whether routes over maps of a size have this name."""
+    return isinstance(name, str) and (ROUTE if len(size) == 2 else ROUTE_3D).fullmatch(name)
+
+
+def of_routes(names, size):
+    """`Path.of`."""
+    *depth, height, width = size
+    return Path.of(height, width, *names, depth=depth[0] if depth else None)
+
+
+def listed(function, rows, size):
     """The path of routes by name, or of a table as lists."""
     if not are_names(rows):
-        return of_table(function, table_of(function, rows), height, width)
+        return of_table(function, table_of(function, rows), size)
     for name in rows:
-        if not (isinstance(name, str) and ROUTE.fullmatch(name)):
+        if not is_route(name, size):
             expected = "a list of routes by name, as in Path.of, or a table (k, l)"
             fail(function, "path", expected, f"{describe(name)} in one")
-    return Path.of(height, width, *rows)
+    return of_routes(rows, size)
 
 
 def are_names(path):
@@ -102,44 +116,52 @@ def array_of_lists(function, rows):
     return np.asarray(rows)
 
 
-def of_table(function, table, height, width):
+def of_table(function, table, size):
     """The Path of a table (k, l) of integers."""
-    return _of_table(function, table.tobytes(), table.shape, table.dtype, height, width)
+    return _of_table(function, table.tobytes(), table.shape, table.dtype, size)
 
 
 @kept
-def _of_table(function, numbers, shape, dtype, height, width):
+def _of_table(function, numbers, shape, dtype, size):
     table = np.frombuffer(numbers, dtype).reshape(shape)
-    checked_table(function, table, height, width, "path")  # under the name that it was given by
-    return Path(table, height, width)
+    checked_table(function, table, size, "path")  # under the name that it was given by
+    *depth, height, width = size
+    return Path(table, height, width, False, *depth)
 
 
 def size_of(function, name, array, axes, size=None):
     """The size of maps: the argument `size`, or that of an array whose last axes are a map's.
 
-    `axes` are the shapes that it may have: as a text, and their numbers of axes, none if its shape
-    does not tell.
+    `axes` are the shapes that it may have, as a text, their numbers of axes, none if its shape does
+    not tell, and how many of them are a map's.
     """
     if size is not None:
-        if not isinstance(size, list | tuple) or len(size) != 2:
-            raise TypeError(f"{function}: size must be (height, width); got {describe(size)}.")
+        if not isinstance(size, list | tuple) or len(size) not in (2, 3):
+            raise TypeError(f"{function}: size must be {SIZES}; got {describe(size)}.")
         return size
-    text, numbers = axes
+    text, numbers, sides = axes
     if not numbers:
-        fail(function, "size", "(height, width), where path is no selscan.paths.Path", "None")
+        fail(function, "size", f"{SIZES}, where path is no selscan.paths.Path", "None")
     shape = getattr(array, "shape", None)
     if not isinstance(shape, tuple):
         raise foreign(function, name, array, None)
     if len(shape) not in numbers:
         expected = f"{text}, where path is no selscan.paths.Path"
-        hint = "" if function.startswith("scan") else " Or pass size=(height, width)."
+        hint = "" if function.startswith("scan") else f" Or pass size={SIZES}."
         fail(function, name, expected, tuple(shape), hint)
-    return shape[-2:]
+    return shape[-sides:]
+
+
+def check_sides(function, path, sides):
+    """A Path over maps of as many axes as a function scans."""
+    if len(path.size) != sides:
+        axes = "(height, width)" if sides == 2 else "(depth, height, width)"
+        hint = f" Call selscan.scan{len(path.size)}d."
+        fail(function, "path", f"one over maps {axes}", f"one over {times(path.size)}", hint)
 
 
 def check_size(function, path, size):
     """A size beside a Path, which has one."""
     size = size_of(function, "size", None, None, size)
-    if tuple(size) != (path.height, path.width):
-        expected = f"that of path, ({path.height}, {path.width})"
-        fail(function, "size", expected, str(tuple(size)))
+    if tuple(size) != path.size:
+        fail(function, "size", f"that of path, {path.size}", str(tuple(size)))

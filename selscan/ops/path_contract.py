@@ -7,15 +7,17 @@ from ..arrays.numpy import DTYPES, INTEGERS
 from ..messages import describe, fail
 from ..paths import Path
 from .contract import check_size
+from .contract2d import letters_of
 
 _EXPECTED = f"of {', '.join(DTYPES)} or integers"
 _HOW = " Make one of a table: selscan.paths.Path(table, height, width)."
 
 
 class Moved(NamedTuple):
-    """A checked call. Steps in bytes along batch, route, channel, row and column of what comes in.
+    """A checked call. Steps in bytes along batch, route, channel, frame, row, column of the source.
 
-    The step along routes is 0 where all of them read one map; a sequence is a map of one row.
+    The step along routes is 0 where all of them read one map, that along frames where a map has no
+    depth; a sequence is a map of one row.
     """
 
     kernel: str  # "gather", "place" (routes apart) or "merge" (their sum)
@@ -52,17 +54,20 @@ def check_dtype(function, name, dtype):
 def check_gather(x, path):
     """The Moved of a gather of x (a Layout)."""
     check_dtype("gather", "x", x.dtype)
-    routes, size = path.routes, (path.height, path.width)
-    shape = x.shape
-    if len(shape) not in (4, 5) or shape[-2:] != size or (len(shape) == 5 and shape[1] != routes):
-        expected = (
-            f"(b, d, h, w) or (b, k, d, h, w) with k = {routes}, h = {size[0]}, w = {size[1]} as "
-            "path has them"
-        )
-        fail("gather", "x", expected, shape, _map_hint(shape, size))
-    batch, dim = shape[0], shape[-3]
+    routes, size, shape = path.routes, path.size, x.shape
+    sides = len(size)
+    per_route = len(shape) == 3 + sides
+    fits = len(shape) == 2 + sides or (per_route and shape[1] == routes)
+    if not fits or shape[-sides:] != size:
+        letters = letters_of(path)
+        named = ", ".join(map("{} = {}".format, letters.split(", "), size))
+        expected = f"(b, d, {letters}) or (b, k, d, {letters}) with k = {routes}, {named} as path "
+        fail("gather", "x", f"{expected}has them", shape, _map_hint(shape, size))
+    batch, dim = shape[0], shape[-1 - sides]
     check_size("gather", "b * k * d * l", batch, dim, *_largest(path))
-    steps = x.steps if len(shape) == 5 else (x.steps[0], 0, *x.steps[1:])
+    steps = x.steps if per_route else (x.steps[0], 0, *x.steps[1:])
+    if sides == 2:
+        steps = (*steps[:3], 0, *steps[3:])
     result = batch, routes, dim, path.length
     return Moved("gather", path, batch, dim, x.dtype, steps, result)
 
@@ -77,24 +82,27 @@ def check_scatter(y, path, merge):
         fail("scatter", "y", expected, shape, _sequence_hint(shape, routes, length))
     batch, _, dim, _ = shape
     check_size("scatter", "b * k * d * l", batch, dim, *_largest(path))
-    steps = (*y.steps[:3], 0, y.steps[3])
-    result = (batch, *(() if merge else (routes,)), dim, path.height, path.width)
+    steps = (*y.steps[:3], 0, 0, y.steps[3])
+    result = (batch, *(() if merge else (routes,)), dim, *path.size)
     return Moved("merge" if merge else "place", path, batch, dim, y.dtype, steps, result)
 
 
 def _largest(path):
     """Routes, and their steps or the pixels of a map for each."""
-    return path.routes, max(path.length, path.height * path.width)
+    return path.routes, max(path.length, path.pixels)
 
 
 def _map_hint(shape, size):
-    if shape[1:3] == size and len(shape) == 4:
-        return " Is it (b, h, w, d)?"
-    if shape[-2:] == size:
-        return " Is the batch axis missing?" if len(shape) == 3 else ""
-    if shape[-2:] == size[::-1]:
+    sides = len(size)
+    if len(shape) == 2 + sides and shape[1:-1] == size:
+        return f" Is it (b, {'t, ' * (sides == 3)}h, w, d)?"
+    if shape[-sides:] == size:
+        return " Is the batch axis missing?" if len(shape) == 1 + sides else ""
+    if shape[-2:] == size[:-3:-1]:
         return " Are height and width of path swapped?"
-    return " Is it (b, d, h * w)?" if shape[2:] == (math.prod(size),) else ""
+    if shape[2:] != (math.prod(size),):
+        return ""
+    return f" Is it (b, d, {'t * ' * (sides == 3)}h * w)?"
 
 
 def _sequence_hint(shape, routes, length):

@@ -33,6 +33,11 @@ class Switches(NamedTuple):
     wide: bool = False  # float64 arithmetic whatever the dtypes
 
 
+def name_of(path):
+    """The public function for a path."""
+    return f"scan{len(path.size)}d"
+
+
 def switches(function, path, delta_softplus, merge, out_dtype=None, framework=None):
     """Check and bundle the options; `framework` knows what out_dtype means."""
     check_path(function, path)
@@ -59,7 +64,7 @@ def prepare_forward(request, keep_states, want_y):
     layouts, problem, y = check_forward(request)
     given = tuple((i, n) for i, n in enumerate(ARGUMENTS) if n in layouts)
     operands = {name: (layouts[name], problem.axes[name]) for _, name in given}
-    axes = contract2d.maps_axes(len(y.layout.shape), problem.routes > 1)
+    axes = contract2d.maps_axes(len(y.layout.shape), problem.path)
     written = sinks.results(operands, [("y", y, axes)] if want_y else [])
     states = states_output(request, problem) if keep_states else None
     if problem.empty:
@@ -104,7 +109,7 @@ def check_backward(request, incoming):
 def prepare_backward(request, incoming):
     layouts, dy, problem, gradients = check_backward(request, incoming)
     operands = {name: (x, problem.axes[name]) for name, x in layouts.items()}
-    operands["dy"] = dy, contract2d.maps_axes(len(dy.shape), problem.routes > 1)
+    operands["dy"] = dy, contract2d.maps_axes(len(dy.shape), problem.path)
     return backward_call(request, problem, (*ARGUMENTS, *UPSTREAM), operands, gradients)
 
 

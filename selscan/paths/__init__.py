@@ -11,6 +11,18 @@ array([[0, 1, 2, 3, 4, 5],
 from .curves import diagonal, hilbert, snake, spiral, z_order, zigzag
 from .makers import MAKERS as MAKERS
 from .makers import atrous, bidirectional, cross, unidirectional, window
+from .makers3d import MAKERS_3D as MAKERS_3D
+from .makers3d import (
+    cross3d,
+    hilbert3d,
+    snake3d,
+    spatial_first,
+    spatiotemporal,
+    temporal_first,
+    tri_orientated,
+    window3d,
+    z_order3d,
+)
 from .path import Path
 
 __all__ = [
@@ -18,12 +30,21 @@ __all__ = [
     "atrous",
     "bidirectional",
     "cross",
+    "cross3d",
     "diagonal",
     "hilbert",
+    "hilbert3d",
     "snake",
+    "snake3d",
+    "spatial_first",
+    "spatiotemporal",
     "spiral",
+    "temporal_first",
+    "tri_orientated",
     "unidirectional",
     "window",
+    "window3d",
     "z_order",
+    "z_order3d",
     "zigzag",
 ]

@@ -1,5 +1,6 @@
 """What a path must look like: every check on sizes, names and tables."""
 
+import math
 import operator
 import re
 
@@ -13,6 +14,9 @@ from .orders import window_size
 LARGEST = 2**31 - 1
 
 ROUTE = re.compile(r"(h|v|w[1-9][0-9]{0,9})(_flip)?")
+# Of maps with a depth: the axes from the slowest to the fastest, or windows.
+ROUTE_3D = re.compile(r"(thw|twh|htw|hwt|wth|wht|w[1-9][0-9]{0,9})(_flip)?")
+NAMES = {2: "'h', 'v', 'w7' or 'w7_flip'", 3: "'thw', 'hwt', 'w4' or 'w4_flip'"}
 
 
 def checked_integer(function, name, value):
@@ -28,13 +32,18 @@ def checked_integer(function, name, value):
     return value
 
 
-def checked_size(function, height, width):
-    """Height and width as ints."""
-    height = checked_integer(function, "height", height)
-    width = checked_integer(function, "width", width)
-    if height * width > LARGEST:
-        fail(function, "height * width", f"at most {LARGEST}", f"{height} * {width}")
-    return height, width
+def checked_size(function, *size):
+    """Height and width, or depth, height and width, as ints."""
+    names = ("depth", "height", "width")[-len(size) :]
+    size = tuple([checked_integer(function, *given) for given in zip(names, size, strict=True)])
+    if math.prod(size) > LARGEST:
+        fail(function, " * ".join(names), f"at most {LARGEST}", " * ".join(map(str, size)))
+    return size
+
+
+def times(size):
+    """A size in a message."""
+    return " x ".join(map(str, size))
 
 
 def checked_flag(function, name, value):
@@ -51,19 +60,19 @@ def checked_text(function, text):
     return text
 
 
-def checked_tile(function, name, height, width, value, copies):
+def checked_tile(function, name, size, value, copies):
     """The size of windows or the step of an atrous path, for a table with so many padded maps."""
     value = checked_integer(function, name, value)
-    entries = copies * padded_area(height, width, value)
+    entries = copies * padded_area(size, value)
     if entries > LARGEST:
         expected = f"small enough for a table of at most {LARGEST} entries"
-        fail(function, name, expected, f"{value}, which pads {height} x {width} to {entries}")
+        fail(function, name, expected, f"{value}, which pads {times(size)} to {entries}")
     return value
 
 
 def checked_step(height, width, value):
     """The step of an atrous path."""
-    value = checked_tile("atrous", "step", height, width, value, 1)
+    value = checked_tile("atrous", "step", (height, width), value, 1)
     if value**2 * height * width > LARGEST:
         expected = f"small enough for step**2 * height * width of at most {LARGEST}"
         fail("atrous", "step", expected, f"{value} for {height} x {width}")
@@ -71,30 +80,31 @@ def checked_step(height, width, value):
 
 
 @constant
-def check_routes(function, height, width, routes):
+def check_routes(function, size, routes):
     """Names of routes."""
-    expected = "names such as 'h', 'v', 'w7' or 'w7_flip', at least one"
+    expected = f"names such as {NAMES[len(size)]}, at least one"
+    pattern = ROUTE if len(size) == 2 else ROUTE_3D
     if not routes:
         fail(function, "routes", expected, "none")
     for name in routes:
         if not isinstance(name, str):
             hint = " Pass each name by itself." if isinstance(name, list | tuple) else ""
             raise TypeError(f"{function}: routes must be {expected}; got {describe(name)}.{hint}")
-        if not ROUTE.fullmatch(name):
+        if not pattern.fullmatch(name):
             fail(function, "routes", expected, describe(name))
-    length = max(padded_area(height, width, window_size(name)) for name in routes)
+    length = max(padded_area(size, window_size(name)) for name in routes)
     if len(routes) * length > LARGEST:
         expected = f"few and short enough for a table of at most {LARGEST} entries"
         fail(function, "routes", expected, f"{len(routes)} of up to {length} steps")
 
 
-def padded_area(height, width, size):
-    """Pixels of the map after padding to multiples of size."""
-    return -(-height // size) * -(-width // size) * size**2
+def padded_area(size, multiple):
+    """Pixels of the map after padding its sides to multiples."""
+    return math.prod(-(-side // multiple) * multiple for side in size)
 
 
-def checked_table(function, table, height, width, name="table"):
-    """The table, int32 and read-only, and its inverse (k, height * width)."""
+def checked_table(function, table, size, name="table"):
+    """The table, int32 and read-only, and its inverse (k, pixels)."""
     expected = "a NumPy array of integers"
     if not isinstance(table, np.ndarray) or isinstance(table, np.ma.MaskedArray):
         hint = " Pass numpy.asarray(table)." if isinstance(table, list | tuple) else ""
@@ -106,10 +116,11 @@ def checked_table(function, table, height, width, name="table"):
         fail(function, name, "(k, l) with k and l of at least 1", table.shape, hint)
     if table.size > LARGEST:
         fail(function, name, f"(k, l) with k * l of at most {LARGEST}", table.shape)
-    pixels = height * width
+    pixels = math.prod(size)
     if len(table) * pixels > LARGEST:
-        expected = f"(k, l) with k * height * width of at most {LARGEST}"
-        fail(function, name, expected, f"{table.shape} over {height} x {width} pixels")
+        sides = " * ".join(("depth", "height", "width")[-len(size) :])
+        expected = f"(k, l) with k * {sides} of at most {LARGEST}"
+        fail(function, name, expected, f"{table.shape} over {times(size)} pixels")
     wrong = (table < -1) | (table >= pixels)
     if wrong.any():
         k, l = np.argwhere(wrong)[0]

@@ -19,10 +19,13 @@ def sorted_by(*keys):
     return np.lexsort([key.ravel() for key in reversed(keys)]).astype(np.int32)
 
 
-def snake_order(height, width):
-    """Along rows, and along columns, one line to and the next one fro."""
-    numbers = numbers_of(height, width)
-    return np.stack([to_and_fro(numbers), to_and_fro(numbers.T)])
+def snake_order(*size):
+    """Along rows, along columns, and along the depth, one line to and the next one fro."""
+    numbers = numbers_of(*size)
+    along = [numbers.swapaxes(axis, -1) for axis in range(-1, -1 - len(size), -1)]
+    if len(size) == 3:  # by pixels in the order of rows
+        along[2] = numbers.transpose(1, 2, 0)
+    return np.stack([to_and_fro(lines) for lines in along])
 
 
 def to_and_fro(numbers):

@@ -5,7 +5,7 @@ import numpy as np
 from . import curve_orders
 from .checks import checked_size
 from .constant import kept
-from .path import Path
+from .path import path_over
 
 
 def snake(height, width):
@@ -166,7 +166,7 @@ def z_order(height, width):
 
 
 @kept
-def there_and_back(name, height, width):
+def there_and_back(name, *size):
     """A route for each order of a curve, and each of them backward."""
-    orders = np.atleast_2d(getattr(curve_orders, f"{name}_order")(height, width))
-    return Path(np.concatenate([orders, orders[:, ::-1]]), height, width)
+    orders = np.atleast_2d(getattr(curve_orders, f"{name}_order")(*size))
+    return path_over(np.concatenate([orders, orders[:, ::-1]]), size)

@@ -1,8 +1,9 @@
 """Pictures of paths: one panel for each route, as SVG, without any library.
 
-A panel shows the map, an arrow for each move from a visited pixel to the next, and a bar: the
-sequence that is scanned, one cell a step. Colours go from light to dark along the sequence; where
-it is padding, the bar is empty and the arrow across it is dashed. All lengths are in SVG units.
+A panel shows the map, of one with a depth its frames side by side, an arrow for each move from a
+visited pixel to the next, and a bar: the sequence that is scanned, one cell a step. Colours go from
+light to dark along the sequence; where it is padding, the bar is empty and the arrow across it is
+dashed. All lengths are in SVG units.
 """
 
 import itertools
@@ -12,7 +13,7 @@ CELL = 24  # a pixel of the map
 GAP = 16  # around panels
 TITLE, BAR = 20, 8  # heights above and below the map
 NARROWEST = 108  # a panel, so that its title fits
-IN_A_ROW = 4  # panels
+IN_A_ROW = {2: 4, 3: 2}  # panels, by the axes of a map
 INSET, BARB = 5, 4  # how far arrows keep from the middle of a pixel, and the size of their heads
 
 # In 12 steps: a shade has all its arrows in one group.
@@ -21,31 +22,34 @@ FIRST, LAST = (253, 150, 45), (45, 25, 110)
 PAPER, GRID, TEXT = "#ffffff", "#d8dce3", "#444a55"
 
 
-def draw(table, height, width, joined):
-    """The text of an SVG file that shows the routes of a path."""
+def draw(table, size, joined):
+    """The text of an SVG file that shows the routes of a path over maps of a size."""
     k, l = table.shape
-    rows = -(-k // IN_A_ROW)
-    across = max(CELL * width, NARROWEST) + GAP
+    *depth, height, width = size
+    frames, in_a_row = math.prod(depth), IN_A_ROW[len(size)]
+    rows = -(-k // in_a_row)
+    wide = max(frames * (CELL * width + GAP) - GAP, NARROWEST)
+    across = wide + GAP
     down = TITLE + CELL * height + GAP + BAR + GAP
-    w, h = GAP + across * min(k, IN_A_ROW), GAP + down * rows
-    text = f"A path of {k} x {l} steps over {height} x {width} pixels"
+    w, h = GAP + across * min(k, in_a_row), GAP + down * rows
+    text = f"A path of {k} x {l} steps over {' x '.join(map(str, size))} pixels"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" viewBox="0 0 {w} {h}"',
         f' role="img" font-family="sans-serif" font-size="11" fill="none">\n<title>{text}</title>',
         f'\n<rect width="{w}" height="{h}" rx="6" fill="{PAPER}"/>\n',
     ]
     for route, pixels in enumerate(table.tolist()):
-        x, y = GAP + across * (route % IN_A_ROW), GAP + down * (route // IN_A_ROW)
+        x, y = GAP + across * (route % in_a_row), GAP + down * (route // in_a_row)
         # The shades of joined routes go on from one panel to the next.
         shades = shades_of(k * l, route * l, l) if joined else shades_of(l, 0, l)
         parts += [
             f'<g class="route" transform="translate({x} {y})">\n',
             *title(route, joined),
             f'<g transform="translate(0 {TITLE})">\n',
-            *grid(height, width),
-            *arrows(pixels, width, shades),
+            *grid(frames, height, width),
+            *arrows(pixels, height, width, shades),
             "</g>\n",
-            *bar(pixels, shades, max(CELL * width, NARROWEST), TITLE + CELL * height + GAP),
+            *bar(pixels, shades, wide, TITLE + CELL * height + GAP),
             "</g>\n",
         ]
     return "".join([*parts, "</svg>\n"])
@@ -68,17 +72,21 @@ def title(route, joined):
     yield f'<text y="10" fill="{TEXT}">{text}</text>\n'
 
 
-def grid(height, width):
+def grid(frames, height, width):
     """The pixels of the map."""
-    right, bottom = CELL * width, CELL * height
-    lines = [f"M0 {y}H{right}" for y in range(0, bottom + 1, CELL)]
-    lines += [f"M{x} 0V{bottom}" for x in range(0, right + 1, CELL)]
+    bottom, lines = CELL * height, []
+    for left in range(0, frames * (CELL * width + GAP), CELL * width + GAP):
+        right = left + CELL * width
+        lines += [f"M{left} {y}H{right}" for y in range(0, bottom + 1, CELL)]
+        lines += [f"M{x} 0V{bottom}" for x in range(left, right + 1, CELL)]
     yield f'<path class="grid" stroke="{GRID}" d="{"".join(lines)}"/>\n'
 
 
-def arrows(pixels, width, shades):
+def arrows(pixels, height, width, shades):
     """A dot on the first pixel, and an arrow from each visited pixel to the next one."""
-    visits = [(step, centre(pixel, width)) for step, pixel in enumerate(pixels) if pixel >= 0]
+    visits = [
+        (step, centre(pixel, height, width)) for step, pixel in enumerate(pixels) if pixel >= 0
+    ]
     for step, (x, y) in visits[:1]:
         yield f'<circle class="start" cx="{x}" cy="{y}" r="4" fill="{colour(shades[step])}"/>\n'
     moves = list(itertools.pairwise(visits))
@@ -94,10 +102,12 @@ def arrows(pixels, width, shades):
         yield "</g>\n"
 
 
-def centre(pixel, width):
+def centre(pixel, height, width):
     """The middle of a pixel."""
     row, column = divmod(pixel, width)
-    return CELL * column + CELL // 2, CELL * row + CELL // 2
+    frame, row = divmod(row, height)
+    left = frame * (CELL * width + GAP)
+    return left + CELL * column + CELL // 2, CELL * row + CELL // 2
 
 
 def arrow(x0, y0, x1, y1):

@@ -30,7 +30,7 @@ def unidirectional(height, width):
     >>> paths.unidirectional(2, 3).table
     array([[0, 1, 2, 3, 4, 5]], dtype=int32)
     """
-    return path_of(*checked_size("unidirectional", height, width), ("h",))
+    return path_of(checked_size("unidirectional", height, width), ("h",))
 
 
 def bidirectional(height, width):
@@ -53,7 +53,7 @@ def bidirectional(height, width):
     array([[0, 1, 2, 3],
            [3, 2, 1, 0]], dtype=int32)
     """
-    return path_of(*checked_size("bidirectional", height, width), ("h", "h_flip"))
+    return path_of(checked_size("bidirectional", height, width), ("h", "h_flip"))
 
 
 def cross(height, width):
@@ -78,7 +78,7 @@ def cross(height, width):
            [3, 2, 1, 0],
            [3, 1, 2, 0]], dtype=int32)
     """
-    return path_of(*checked_size("cross", height, width), ("h", "v", "h_flip", "v_flip"))
+    return path_of(checked_size("cross", height, width), ("h", "v", "h_flip", "v_flip"))
 
 
 def atrous(height, width, step=2):
@@ -144,9 +144,9 @@ def window(height, width, size):
     array([[ 0,  1,  3,  4,  2, -1,  5, -1],
            [-1,  5, -1,  2,  4,  3,  1,  0]], dtype=int32)
     """
-    height, width = checked_size("window", height, width)
-    size = checked_tile("window", "size", height, width, size, 2)
-    return path_of(height, width, (f"w{size}", f"w{size}_flip"))
+    sides = checked_size("window", height, width)
+    size = checked_tile("window", "size", sides, size, 2)
+    return path_of(sides, (f"w{size}", f"w{size}_flip"))
 
 
 _ALL = (

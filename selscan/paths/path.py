@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..messages import describe, fail
-from .checks import check_routes, checked_flag, checked_size, checked_table, checked_text
+from .checks import check_routes, checked_flag, checked_size, checked_table, checked_text, times
 from .constant import kept
 from .orders import table_of
 from .runs import find_runs
@@ -34,12 +34,17 @@ class Path:
         Size of the map.
     joined : bool
         Whether the routes are one sequence, scanned one after the other without a reset.
+    depth : int, optional
+        Of a map (depth, height, width), a video or a volume. Pixel (p * height + i) * width + j is
+        in row i and column j of frame p.
 
     Attributes
     ----------
     table : numpy.ndarray, (k, l), int32
         A read-only copy, C-contiguous.
-    inverse : numpy.ndarray, (k, height * width), int32
+    size : tuple
+        (height, width), or (depth, height, width).
+    inverse : numpy.ndarray, (k, pixels of the map), int32
         The position of each pixel in each route, -1 where the route does not visit it; read-only.
     text : str
         The path as text, which `Path.from_text` reads: it stands for the path in a graph of
@@ -68,20 +73,24 @@ class Path:
     height: int
     width: int
     joined: bool = False
+    depth: int | None = None
+    size: tuple = field(init=False)  # (height, width) or (depth, height, width)
     inverse: np.ndarray = field(init=False)
     text: str = field(init=False)
 
     def __post_init__(self):
-        height, width = checked_size("Path", self.height, self.width)
+        given = (self.depth, self.height, self.width)
+        size = checked_size("Path", *given[self.depth is None :])
         joined = checked_flag("Path", "joined", self.joined)
-        table, inverse = checked_table("Path", self.table, height, width)
-        text = text_of(table, height, width, joined)
+        table, inverse = checked_table("Path", self.table, size)
+        *depth, height, width = size
         # Straight into the dictionary, since the fields of a frozen dataclass cannot be assigned.
         vars(self).update(table=table, height=height, width=width, joined=joined)
-        vars(self).update(inverse=inverse, text=text)
+        vars(self).update(depth=depth[0] if depth else None, inverse=inverse)
+        vars(self).update(text=text_of(table, size, joined), size=size)
 
     @staticmethod
-    def of(height, width, *routes, joined=False):
+    def of(height, width, *routes, joined=False, depth=None):
         """Routes by name.
 
         Parameters
@@ -95,6 +104,10 @@ class Path:
             ``"_flip"`` at the end is that route in reverse, padding included.
         joined : bool
             Whether the routes are one sequence, scanned one after the other without a reset.
+        depth : int, optional
+            Of a map (depth, height, width). Its routes are ``"thw"``, frame by frame and row by
+            row, and the other orders of these three letters, the last one being that of the axis
+            along which neighbours follow each other; and ``"w4"``, windows of 4 x 4 x 4.
 
         Returns
         -------
@@ -116,10 +129,10 @@ class Path:
                [ 0,  3,  1,  4,  2,  5, -1, -1],
                [ 0,  1,  3,  4,  2, -1,  5, -1]], dtype=int32)
         """
-        height, width = checked_size("Path.of", height, width)
+        size = checked_size("Path.of", *(depth, height, width)[depth is None :])
         joined = checked_flag("Path.of", "joined", joined)
-        check_routes("Path.of", height, width, routes)
-        return path_of(height, width, routes, joined)
+        check_routes("Path.of", size, routes)
+        return path_of(size, routes, joined)
 
     @staticmethod
     def from_text(text):
@@ -149,6 +162,11 @@ class Path:
         True
         """
         return path_from(checked_text("Path.from_text", text))
+
+    @property
+    def pixels(self):
+        """The number of pixels of the map."""
+        return self.inverse.shape[1]
 
     @property
     def routes(self):
@@ -194,7 +212,7 @@ class Path:
         """
         from .drawing import draw  # here, since few programs draw, and all import this file
 
-        return draw(self.table, self.height, self.width, self.joined)
+        return draw(self.table, self.size, self.joined)
 
     def _repr_svg_(self):
         """The picture in a notebook; none of a path so large that nobody could see its arrows."""
@@ -204,11 +222,11 @@ class Path:
         k, l = self.table.shape
         text = f"{k} route{'s' * (k > 1)} of {l} step{'s' * (l > 1)} over"
         joined = ", joined" * self.joined
-        return f"<Path: {text} {self.height} x {self.width} pixels{joined}>"
+        return f"<Path: {text} {times(self.size)} pixels{joined}>"
 
     @functools.cached_property
     def _hash(self):
-        return hash((self.height, self.width, self.joined, self.table.tobytes()))
+        return hash((self.size, self.joined, self.table.tobytes()))
 
     # Paths are keys of caches: hashed once, and compared entry by entry only where hashes agree.
     def __hash__(self):
@@ -219,20 +237,26 @@ class Path:
             return NotImplemented
         return self is other or (
             self._hash == other._hash
-            and (self.height, self.width, self.joined) == (other.height, other.width, other.joined)
+            and (self.size, self.joined) == (other.size, other.joined)
             and np.array_equal(self.table, other.table)
         )
 
     # Pickled as the call that makes it: arrays forget in a pickle that they are read-only, and
     # the hash of bytes holds in one process only.
     def __reduce__(self):
-        return Path, (self.table, self.height, self.width, self.joined)
+        return Path, (self.table, self.height, self.width, self.joined, self.depth)
 
 
 @kept
-def path_of(height, width, routes, joined=False):
+def path_of(size, routes, joined=False):
     """`Path.of` for arguments that are checked; the same object as long as it is kept."""
-    return Path(table_of(height, width, routes), height, width, joined)
+    return path_over(table_of(size, routes), size, joined)
+
+
+def path_over(table, size, joined=False):
+    """The Path of a table over maps of a size, (height, width) or (depth, height, width)."""
+    *depth, height, width = size
+    return Path(table, height, width, joined, *depth)
 
 
 @kept

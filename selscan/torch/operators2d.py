@@ -43,8 +43,10 @@ def split(arguments):
 
 @keeping
 def _call(path, softplus, merge, dtype, backend):
-    options = ops.switches("scan2d", Path.from_text(path), softplus, merge, dtype, FRAMEWORK)
-    return Call("scan2d", options, backend)
+    path = Path.from_text(path)
+    function = ops.name_of(path)
+    options = ops.switches(function, path, softplus, merge, dtype, FRAMEWORK)
+    return Call(function, options, backend)
 
 
 def _request(call, inputs, operator):

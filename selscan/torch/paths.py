@@ -67,7 +67,7 @@ class Move(torch.autograd.Function):
     @run_as_it_is
     def setup_context(ctx, inputs, output):
         x, *ctx.options = inputs
-        ctx.shared = x.dim() == 4  # one map for all routes
+        ctx.shared = x.dim() == 2 + len(ctx.options[1].size)  # one map for all routes
 
     @staticmethod
     @run_as_it_is

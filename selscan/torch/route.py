@@ -129,16 +129,17 @@ def scan2d_of_tensors(inputs, path, delta_softplus, merge, out_dtype, backend):
         if isinstance(path, Path) and is_dtype and fitting:
             constants = path.text, delta_softplus, merge, out_dtype, backend
             return operators2d.SCAN2D(*inputs, *constants)
-    options = ops2d.switches("scan2d", path, delta_softplus, merge, out_dtype, FRAMEWORK)
+    function = ops2d.name_of(path)
+    options = ops2d.switches(function, path, delta_softplus, merge, out_dtype, FRAMEWORK)
     if not ordinary(inputs):
-        check_arrays("scan2d", inputs, backend, ops2d.ARGUMENTS)
-        call = operators2d.Call("scan2d", options, backend)
+        check_arrays(function, inputs, backend, ops2d.ARGUMENTS)
+        call = operators2d.Call(function, options, backend)
         if transforming():
             return OperatorScan2d.apply(call, *inputs)[0]
         return operators2d.SCAN2D(*inputs, *call.constants())
     recorded = records(inputs)
     given = options, backend, "scan2d_backward" if recorded else "scan2d", ops2d.ARGUMENTS
-    asked = ops.request("scan2d", FRAMEWORK, inputs, *given)
+    asked = ops.request(function, FRAMEWORK, inputs, *given)
     if recorded:
         return Scan2d.apply(asked, *inputs)
     return ops2d.forward(asked, inputs)[0]

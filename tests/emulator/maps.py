@@ -65,7 +65,7 @@ class Emulated:
 def _request(backend, path, softplus, merge, out_dtype, inputs):
     framework = Poisoned()
     arrays = tuple(inputs.get(name) for name in scan2d.ARGUMENTS)
-    options = scan2d.switches("scan2d", path, softplus, merge, out_dtype, framework)
+    options = scan2d.switches(scan2d.name_of(path), path, softplus, merge, out_dtype, framework)
     found = scan.signatures("scan2d", framework, scan2d.ARGUMENTS, arrays)
     return scan.Request("scan2d", framework, backend, found, options), arrays
 

@@ -40,16 +40,26 @@ def maps(x: NDArray[np.float32], u: Tensor, A: Tensor) -> str:
         print(other.routes, other.length, other.runs.mean_length, other.table.max())
     for maker in (paths.unidirectional, paths.bidirectional, paths.cross):
         assert_type(maker(2, 3), paths.Path)
+    for curve in (paths.snake, paths.zigzag, paths.diagonal, paths.spiral, paths.hilbert):
+        assert_type(curve(2, 3) or paths.z_order(2, 3), paths.Path)
+    for volume in (paths.cross3d, paths.spatial_first, paths.temporal_first, paths.spatiotemporal):
+        assert_type(volume(2, 2, 3) or paths.window3d(2, 2, 3, size=2), paths.Path)
+    for volume in (paths.tri_orientated, paths.snake3d, paths.hilbert3d, paths.z_order3d):
+        assert_type(volume(2, 2, 3), paths.Path)
     path = paths.atrous(4, 4, step=2) or paths.window(4, 4, size=2)
     assert_type(selscan.scatter(selscan.gather(x, path), path), NDArray[np.float32])
     assert_type(selscan.gather(u, path), Tensor)
     assert_type(selscan.scan2d(u, u, A, u, u, path=path, merge=False), Tensor)
+    assert_type(selscan.scan2d(u, u, A, u, u, path="cross"), Tensor)
+    assert_type(selscan.scan3d(u, u, A, u, u, path=paths.cross3d), Tensor)
+    assert_type(selscan.gather(u, [[0, 1], [1, 0]], size=(1, 2)), Tensor)
     return path.draw()
 
 
 def layers(x: Tensor) -> list[str]:
     mixers = [
         nn.Mixer2d(16, path=paths.cross, d_state=1),
+        nn.Mixer3d(16, path="cross3d"),
         nn.MultiScaleMixer2d(16, version=3),
         nn.Mamba(16, expand=2, dtype=torch.float64),
         nn.BiMamba(16, version="v1"),

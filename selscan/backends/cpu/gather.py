@@ -37,12 +37,13 @@ from .simd import as_pointer, itemsize
 def stage(element, args, scratch, b, r, d, count):
     """Where `count` channels from d on have their planes, one after the other in STAGE_STEP."""
     size, rows, columns = itemsize(element), args[at.ROWS], args[at.COLUMNS]
-    step_d, step_h, step_w = args[at.STEP_D], args[at.STEP_H], args[at.STEP_W]
+    step_d, step_p, step_h = args[at.STEP_D], args[at.STEP_P], args[at.STEP_H]
+    step_w = args[at.STEP_W]
     source = args[at.SOURCE] + b * args[at.STEP_B] + r * args[at.STEP_R] + d * step_d
     if not args[at.STAGED]:
         return source
-    for i in range(rows):
-        line, target = source + i * step_h, scratch + i * columns * size
+    for i in range(args[at.FRAMES] * rows):
+        line, target = source + i // rows * step_p + i % rows * step_h, scratch + i * columns * size
         if count > 1:
             turn(element, line, step_w, target, args[at.STAGE_STEP], columns, count, True)
         else:

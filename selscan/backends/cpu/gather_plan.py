@@ -1,7 +1,8 @@
 """From a checked gather or scatter to the argument array of its kernel: pure functions of shapes.
 
 Kernels take one int64 array, with the names below after those of every kernel (layout.py). The
-source is the array that comes in: maps of ROWS x COLUMNS, or sequences, which are maps of one row.
+source is the array that comes in: maps of FRAMES of ROWS x COLUMNS, or sequences, which are maps of
+one row.
 The result is in C order.
 """
 
@@ -23,6 +24,7 @@ from .layout import HEADER
     SUMS,  # and to the sums; 0: they are kept in the result
     K,
     DIM,
+    FRAMES,
     ROWS,
     COLUMNS,
     LENGTH,
@@ -30,6 +32,7 @@ from .layout import HEADER
     STEP_B,  # bytes between neighbours of the source; STEP_R is 0 where all routes read one map
     STEP_R,
     STEP_D,
+    STEP_P,
     STEP_H,
     STEP_W,
     STAGED,  # whether planes are copied to scratch; otherwise they are read where they stand
@@ -39,7 +42,7 @@ from .layout import HEADER
     COVERED,  # every pixel is visited by a fresh route
     PLACES,  # int32, where a merge finds each pixel, or -1, if no two routes meet; 0: they may
     END,
-) = range(HEADER, HEADER + 27)
+) = range(HEADER, HEADER + 29)
 
 # Fields of GROUPS: a run (paths/runs.py) or up to LARGEST equal ones side by side, each one pixel
 # to the right, or where their number is negative to the left, of the one before it.
@@ -75,8 +78,10 @@ class RoutesPlan:
     def __init__(self, moved):
         path, dim, merged = moved.path, moved.dim, moved.kernel == "merge"
         stored, total = ADDED[moved.dtype]
-        rows, columns = (path.height, path.width) if moved.kernel == "gather" else (1, path.length)
-        staged, stage_step = staging(moved.steps, rows, columns, stored.itemsize)
+        frames, rows, columns = 1, 1, path.length
+        if moved.kernel == "gather":
+            frames, rows, columns = path.depth or 1, path.height, path.width
+        staged, stage_step = staging(moved.steps, frames, rows, columns, stored.itemsize)
         block = block_of(moved, staged, stage_step, stored.itemsize)
         blocks = -(-dim // block)
         self.kernel = moved.kernel
@@ -92,15 +97,16 @@ class RoutesPlan:
         sizes = {
             K: path.routes,
             DIM: dim,
+            FRAMES: frames,
             ROWS: rows,
             COLUMNS: columns,
             LENGTH: path.length,
-            PIXELS: path.height * path.width,
+            PIXELS: path.pixels,
             STAGED: staged,
             STAGE_STEP: stage_step,
             BLOCK: block,
             BLOCKS: blocks,
-            **dict(zip((STEP_B, STEP_R, STEP_D, STEP_H, STEP_W), moved.steps, strict=True)),
+            **dict(zip((STEP_B, STEP_R, STEP_D, STEP_P, STEP_H, STEP_W), moved.steps, strict=True)),
         }
         groups, routes, sizes[COVERED] = walks(path, stored.itemsize == total.itemsize)
         if merged:
@@ -197,12 +203,15 @@ def groups_of(runs):
     return groups
 
 
-def staging(steps, rows, columns, size):
+def staging(steps, frames, rows, columns, size):
     """STAGED and STAGE_STEP."""
-    _, _, step_d, step_h, step_w = steps
-    if (columns == 1 or step_w == size) and (rows == 1 or step_h == columns * size):
+    _, _, step_d, *own = steps
+    dense = rows * columns * size, columns * size, size
+    pairs = zip((frames, rows, columns), own, dense, strict=True)
+    if all(n == 1 or step == wanted for n, step, wanted in pairs):
         return False, step_d
-    return True, round_up(rows * columns * size) + LINE  # one more: not all in one set of a cache
+    # One line more: not all in one set of a cache.
+    return True, round_up(frames * rows * columns * size) + LINE
 
 
 def block_of(moved, staged, stage_step, size):

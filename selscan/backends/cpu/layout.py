@@ -2,9 +2,9 @@
 
 Kernels take one int64 array. First comes what all kernels have in common, which threads share out
 (tasks.py), then sizes and addresses (the names below), then the operands,
-eleven slots each: address (0 = not given), dtype code, and the byte steps along batch, channel (or
-group), state, time (or the columns of a map), route and the rows of a map, zero where an operand
-has no such axis. The last three are those of maps (maps.py).
+twelve slots each: address (0 = not given), dtype code, and the byte steps along batch, channel (or
+group), state, time (or the columns of a map), route, and the rows and the frames of a map, zero
+where an operand has no such axis. The last three are those of maps (maps.py).
 """
 
 # of every kernel, those of gather_plan.py too
@@ -46,9 +46,10 @@ has no such axis. The last three are those of maps (maps.py).
     PLANE_SIZE,  # bytes of a plane of one block (maps.py)
     TABLE,  # address of the table of a path, int32
     PADDED,  # some steps have no pixel
-    MAP_ROWS,  # one, of all pixels, where rows follow each other in memory
+    MAP_FRAMES,  # one of one row of all pixels, where these follow each other in memory
+    MAP_ROWS,  # of a frame
     MAP_COLUMNS,
-) = range(HEADER, HEADER + 28)
+) = range(HEADER, HEADER + 29)
 
 # byte offsets of the tiles in the scratch of a worker, forward and backward
 (
@@ -75,9 +76,9 @@ has no such axis. The last three are those of maps (maps.py).
     TILE_PAST,
     TILE_DROW,  # gradients of delta_bias and D of each block
     TILE_SEGMENTS,  # where seq_idx changes within the chunk (segments.py)
-) = range(HEADER + 28, HEADER + 51)
+) = range(HEADER + 29, HEADER + 52)
 
-_OPERANDS = HEADER + 51
+_OPERANDS = HEADER + 52
 (
     ADDRESS,
     DTYPE,
@@ -87,10 +88,11 @@ _OPERANDS = HEADER + 51
     STEP_T,
     STEP_R,
     STEP_H,
+    STEP_P,
     IS_MAP,
     IS_SHARED,
     PLANE,  # byte offset of its planes in the scratch of a worker
-) = range(11)
+) = range(12)
 (
     U,
     DELTA,
@@ -115,5 +117,5 @@ _OPERANDS = HEADER + 51
     DZ,
     DDELTA_BIAS,
     DINITIAL_STATE,
-) = range(_OPERANDS, _OPERANDS + 23 * 11, 11)
-END = DINITIAL_STATE + 11
+) = range(_OPERANDS, _OPERANDS + 23 * 12, 12)
+END = DINITIAL_STATE + 12

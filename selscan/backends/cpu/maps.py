@@ -43,13 +43,20 @@ def pixel_at(args, r, t):
     return read_integer(INT32, args[at.TABLE] + (r * args[at.LENGTH] + t) * _NUMBER)
 
 
+@merge
+def row_offset(args, slot, i):
+    """Bytes from the first row of a map to its i-th one."""
+    rows = args[at.MAP_ROWS]
+    return i // rows * args[slot + at.STEP_P] + i % rows * args[slot + at.STEP_H]
+
+
 @helper
 def load_plane(real, args, slot, source, row_step, rows, plane, row):
     """The map of `rows` channels; `row` is the bytes of a row of the plane."""
     columns = args[at.MAP_COLUMNS]
     step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
-    for i in range(args[at.MAP_ROWS]):
-        start, to = source + i * args[slot + at.STEP_H], plane + i * columns * row
+    for i in range(args[at.MAP_FRAMES] * args[at.MAP_ROWS]):
+        start, to = source + row_offset(args, slot, i), plane + i * columns * row
         call(args[at.LOAD_TILE], (code, start, row_step, step_t, rows, columns, to, row))
 
 
@@ -58,8 +65,8 @@ def store_plane(real, args, slot, plane, row, rows, target, row_step):
     """The inverse of `load_plane`."""
     columns = args[at.MAP_COLUMNS]
     step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
-    for i in range(args[at.MAP_ROWS]):
-        start, source = target + i * args[slot + at.STEP_H], plane + i * columns * row
+    for i in range(args[at.MAP_FRAMES] * args[at.MAP_ROWS]):
+        start, source = target + row_offset(args, slot, i), plane + i * columns * row
         call(args[at.STORE_TILE], (code, source, row, rows, columns, start, row_step, step_t))
 
 
@@ -115,7 +122,7 @@ def store_chunk(real, args, scratch, slot, target, row_step, rows, r, c, offset,
         return
     plane = scratch + args[slot + at.PLANE] + offset
     if begins(args, slot, r, c):
-        for i in range(args[at.MAP_ROWS] * args[at.MAP_COLUMNS]):
+        for i in range(args[at.MAP_FRAMES] * args[at.MAP_ROWS] * args[at.MAP_COLUMNS]):
             store(plane + i * row, splat(real, 0.0))
     for i in range(m):
         pixel = pixel_at(args, r, t + i)

@@ -45,7 +45,7 @@ SLOTS = {
     "dinitial_state": at.DINITIAL_STATE,
     "states": at.STATES,
 }
-_STEPS = (at.STEP_B, at.STEP_D, at.STEP_N, at.STEP_T, at.STEP_R, at.STEP_H)
+_STEPS = (at.STEP_B, at.STEP_D, at.STEP_N, at.STEP_T, at.STEP_R, at.STEP_H, at.STEP_P)
 # Blocks that a task of the forward walks together: they share the tiles of B and C.
 _FORWARD_BLOCKS = 8
 # Blocks that a step takes through its passes together: few enough for the first-level cache.
@@ -109,7 +109,7 @@ class Plan:
         for name, (layout, axes) in operands.items():
             slot = SLOTS[name]
             self.template[slot + at.DTYPE] = CODES[layout.dtype]
-            for step, axis in zip(_STEPS, axes, strict=False):  # of a map, routes and rows too
+            for step, axis in zip(_STEPS, axes, strict=False):  # of a map, more
                 self.template[slot + step] = 0 if axis is None else layout.steps[axis]
         if problem.path is not None:
             add_path(self, problem, operands, SLOTS)

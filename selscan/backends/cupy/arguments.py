@@ -56,7 +56,7 @@ BACKWARD = _struct(
         "span", "staged", "softplus", "reverse", "constant_b", "constant_c",
     ),
 )  # fmt: skip
-_AXES = 5  # of a result that is summed from parts
+_AXES = 6  # of a result that is summed from parts
 SUM = np.dtype(
     [
         ("parts", "u8"), ("result", "u8"), ("part", "i8"), ("steps", "i8", _AXES),

@@ -8,9 +8,8 @@ from .arguments import DTYPES, SIZES
 MAP_OPERAND = np.dtype(
     [
         ("data", "u8"),
-        *((x, "i8") for x in ("batch", "route", "channel", "state", "step", "row")),
-        ("dtype", "i4"),
-        ("ordered", "i4"),
+        *((x, "i8") for x in ("batch", "route", "channel", "state", "step", "row", "frame")),
+        *((x, "i4") for x in ("dtype", "ordered", "height")),
     ],
     align=True,
 )
@@ -42,10 +41,10 @@ BACKWARD = _struct(
 MOVE = np.dtype(
     [
         *((x, "u8") for x in ("source", "result", "list")),
-        *((x, "i8") for x in ("batch", "route", "channel", "column", "row", "size")),
+        *((x, "i8") for x in ("batch", "route", "channel", "column", "row", "frame", "size")),
         *((x, "i4") for x in (
-            "routes", "channels", "width", "chunks", "length", "rows", "channel_blocks", "pitch",
-            "shift",
+            "routes", "channels", "width", "height", "chunks", "length", "rows", "channel_blocks",
+            "pitch", "shift",
         )),
     ],
     align=True,
@@ -95,7 +94,7 @@ def fields_of(problem, layout, axes):
         "dtype": DTYPES.index(layout.dtype),
     }
     if axes.is_map:
-        return fields | map_steps(problem.path, step(axes.h), step(axes.t))
+        return fields | map_steps(problem.path, step(axes.p), step(axes.h), step(axes.t))
     if axes.t is None:
         return fields
     if problem.path.joined:  # the steps of all routes are one axis
@@ -103,11 +102,17 @@ def fields_of(problem, layout, axes):
     return fields | {"step": step(axes.t), "ordered": 1}
 
 
-def map_steps(path, row, column):
-    """Steps of pixels from those of rows and columns."""
-    if path.width == 1:
-        return {"step": row}
-    return {"step": column, "row": row - path.width * column if path.height > 1 else 0}
+def map_steps(path, frame, row, column):
+    """Steps of pixels from those of frames, rows and columns."""
+    depth, height, width = path.depth or 1, path.height, path.width
+    if height == 1:  # frames are rows
+        depth, height, frame, row = 1, depth, 0, frame
+    steps = {"step": row}
+    if width > 1:
+        steps = {"step": column, "row": row - width * column if height > 1 else 0}
+    if depth > 1:
+        steps |= {"frame": frame - height * row, "height": height}
+    return steps
 
 
 def saved_fields(problem):
@@ -204,8 +209,9 @@ class MoveArguments:
     """The struct of move.cu without the addresses of source and result; with that of the list."""
 
     def __init__(self, moved, mapping, table):
-        batch, route, channel, row, column = moved.steps
-        width = plan_moves.source_width(moved)
+        batch, route, channel, frame, row, column = moved.steps
+        width, height = plan_moves.source_width(moved), moved.path.height
+        is_map = moved.kernel == "gather"
         self._template = np.zeros((), MOVE)
         for name, value in {
             "list": table,
@@ -213,11 +219,13 @@ class MoveArguments:
             "route": route,
             "channel": channel,
             "column": column,
-            "row": row - width * column if moved.kernel == "gather" else 0,
+            "row": row - width * column if is_map else 0,
+            "frame": frame - height * row if is_map and moved.path.depth is not None else 0,
             "size": plan_moves.results(moved),
             "routes": moved.path.routes,
             "channels": moved.dim,
             "width": width,
+            "height": height,
             "chunks": plan_moves.chunks(moved, mapping),
             "channel_blocks": plan_moves.channel_blocks(moved, mapping),
             **mapping._asdict(),

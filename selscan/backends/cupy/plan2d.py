@@ -38,7 +38,7 @@ def is_whole(path):
 
 def merges(problem, layout):
     """Whether routes share the pixels of a map with this layout: u, y or their gradients."""
-    return problem.routes > 1 and len(layout.shape) == 4
+    return problem.routes > 1 and len(layout.shape) == 2 + len(problem.path.size)
 
 
 def sum_mode(problem, layout):
@@ -50,7 +50,7 @@ def sum_mode(problem, layout):
 
 def pixels_of(problem):
     """Pixels of a map."""
-    return problem.path.height * problem.path.width
+    return problem.path.pixels
 
 
 def slots_of(problem, mapping):

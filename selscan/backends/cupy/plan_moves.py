@@ -49,7 +49,7 @@ def size_of(moved):
 def results(moved):
     """Steps or pixels of the result, for each channel."""
     path = moved.path
-    return path.length if moved.kernel == "gather" else path.height * path.width
+    return path.length if moved.kernel == "gather" else path.pixels
 
 
 def source_width(moved):
@@ -60,7 +60,7 @@ def source_width(moved):
 def choose(moved, device):
     """The mapping of a move."""
     size, total, dim = size_of(moved), results(moved), moved.dim
-    _, _, channel, _, column = moved.steps
+    channel, column = moved.steps[2], moved.steps[-1]
     if dim > 1 and abs(channel) < abs(column):
         shift = min((dim - 1).bit_length(), (_LINE // STORED[moved.dtype]).bit_length() - 1)
         rows, most = 1 << shift, _CHUNK_BYTES // (size << shift)

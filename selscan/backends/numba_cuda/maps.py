@@ -124,7 +124,8 @@ class Along:
         source = self._by_routes(name)
         if is_map:
             return scatter(source, self._tables.steps, view)
-        return gather(with_axis(source, 3), self._tables.own, view.at(3, 0))
+        source = with_axis(with_axis(source, 3), 3)
+        return gather(source, self._tables.own, view.at(3, 0).at(3, 0))
 
     def _by_routes(self, name):
         """In scratch, as (b, k, rows, l)."""
@@ -133,21 +134,20 @@ class Along:
         return view._replace(shape=shape, steps=steps)
 
     def _operand(self, name):
-        """An operand as (b, k, rows, h, w), and whether it is a map; if not, it has one row.
+        """An operand as (b, k, rows, t, h, w), and whether it is a map; if not, it has one row.
 
         One map for all routes has one route as a result, and as an input the same for each.
         """
         path, (_, axes) = self._problem.path, self._operands[name]
         is_result = name not in ("u", "delta", "B", "C", "dy")
         shared = 1 if is_result and axes.is_map else path.routes
-        view = of_operand(name, self._operands, f"br{_SEQUENCES[name]}ht", r=shared)
+        view = of_operand(name, self._operands, f"br{_SEQUENCES[name]}pht", r=shared)
         if path.joined and not axes.is_map:  # (b, 1, rows, k l)
-            b, _, rows, _, _ = view.shape
+            b, _, rows, *_ = view.shape
             *front, step = view.steps
-            shape = (b, path.routes, rows, 1, path.length)
-            view = view._replace(
-                shape=shape, steps=(front[0], path.length * step, front[2], 0, step)
-            )
+            shape = (b, path.routes, rows, 1, 1, path.length)
+            steps = (front[0], path.length * step, front[2], 0, 0, step)
+            view = view._replace(shape=shape, steps=steps)
         return view, axes.is_map
 
     def views(self, route):

@@ -13,7 +13,8 @@ from .formats import narrow, widen
 def gather(source, table, result):
     """result[b, r, d, t] = source[b, r, d, table[r, t]]; zero where the table has -1, padding.
 
-    `source` is (b, k, d, h, w), the table (k, l), pixel i w + j in row i and column j.
+    `source` is (b, k, d, t, h, w), the table (k, l), pixel (p h + i) w + j in frame p, row i and
+    column j.
     """
     _, routes, rows, length = result.shape
     for i in range(cuda.grid(1), result.size, cuda.gridsize(1)):
@@ -23,30 +24,32 @@ def gather(source, table, result):
         if pixel < 0:
             result[b, r, d, t] = 0
         else:
-            row, column = pixel // source.shape[4], pixel % source.shape[4]
-            result[b, r, d, t] = narrow(widen(source[b, r, d, row, column]), result)
+            height, width = source.shape[4], source.shape[5]
+            frame, row, column = pixel // width // height, pixel // width % height, pixel % width
+            result[b, r, d, t] = narrow(widen(source[b, r, d, frame, row, column]), result)
 
 
 def make_scatter(number):
     """The kernel that sums up in a dtype, a class of NumPy."""
 
     def scatter(source, inverse, result):
-        """result[b, r, d, i, j] = source[b, r, d, t], t the step of route r at this pixel.
+        """result[b, r, d, p, i, j] = source[b, r, d, t], t the step of route r at this pixel.
 
-        Zero where there is none. `source` is (b, k, d, l), `inverse` (k, h w). A result of one
+        Zero where there is none. `source` is (b, k, d, l), `inverse` (k, pixels). A result of one
         route is the sum over all.
         """
-        routes = inverse.shape[0]
-        _, apart, rows, height, width = result.shape
+        routes, pixels = inverse.shape
+        _, apart, rows, _, height, width = result.shape
         for i in range(cuda.grid(1), result.size, cuda.gridsize(1)):
-            pixel, d = i % (height * width), i // (height * width) % rows
-            r, b = i // (height * width) // rows % apart, i // (height * width) // rows // apart
+            pixel, d = i % pixels, i // pixels % rows
+            r, b = i // pixels // rows % apart, i // pixels // rows // apart
             total = number(0)
             for route in range(r, r + 1 if apart > 1 else routes):
                 t = inverse[route, pixel]
                 if t >= 0:
                     total += number(widen(source[b, route, d, t]))
-            result[b, r, d, pixel // width, pixel % width] = narrow(total, result)
+            row, column = pixel // width, pixel % width
+            result[b, r, d, row // height, row % height, column] = narrow(total, result)
 
     return scatter
 

@@ -14,14 +14,14 @@ def move_plan(moved):
     tables = Tables(path, number)
     b, k, d, *last = moved.steps
     if moved.kernel == "gather":
-        shape = (moved.batch, path.routes, moved.dim, path.height, path.width)
+        shape = (moved.batch, path.routes, moved.dim, path.depth or 1, path.height, path.width)
         source = View("source", shape, moved.steps, dtype)
         launch = gather(source, tables.pixels, dense("result", moved.shape, dtype))
     else:
         shape = (moved.batch, path.routes, moved.dim, path.length)
         source = View("source", shape, (b, k, d, last[-1]), dtype)
         routes = 1 if moved.kernel == "merge" else path.routes
-        shape = (moved.batch, routes, moved.dim, path.height, path.width)
+        shape = (moved.batch, routes, moved.dim, path.depth or 1, path.height, path.width)
         launch = scatter(source, tables.steps, dense("result", shape, dtype))
     return Plan(number, (launch,))
 

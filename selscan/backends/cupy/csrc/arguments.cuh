@@ -54,12 +54,14 @@ struct BackwardArguments {
   int constant_b, constant_c;
 };
 
+enum { SUM_AXES = 6 };  // of the gradient of B, a map with a depth for each route
+
 // Sums of parts, a thread for each result.
 struct Sum {
   char *parts, *result;
   long long part;      // bytes between parts, in which the numbers follow one another
-  long long steps[5];  // of the result, bytes; sizes[0] is the slowest of the parts
-  int sizes[5];
+  long long steps[SUM_AXES];  // of the result, bytes; sizes[0] is the slowest of the parts
+  int sizes[SUM_AXES];
   int count;  // of parts; 0: nothing to do
   int parts_dtype, dtype;
 };
@@ -78,8 +80,9 @@ struct MoveArguments {
   const char* list;  // (place, number in the chunk), int32, [route][chunk][length]
   long long batch, route, channel, column;  // bytes between neighbours in the source
   long long row;       // what a new row of the source adds to that: 0 where rows follow one another
+  long long frame;     // and a new frame
   long long size;      // steps or pixels of the result
-  int routes, channels, width;
+  int routes, channels, width, height;
   int chunks, length;  // of the result
   int rows, channel_blocks, pitch;  // channels of a block; numbers from one to the next
   int shift;           // of threads beside one another that take channels
@@ -91,8 +94,10 @@ struct MapOperand {
   long long batch, route, channel, state;
   long long step;  // between neighbours in a row, or from a step of a route to the next
   long long row;   // what a new row adds to that: 0 where rows follow one another
+  long long frame;  // and a new frame
   int dtype;
   int ordered;     // has steps, not pixels
+  int height;      // of a frame
 };
 
 // Where routes add up what they have for a pixel.

@@ -34,6 +34,7 @@ DEVICE void fill(Total* tile, const MoveArguments& p, const Chunk& chunk, int ro
     if (entry.x == PAST || (adds && entry.x < 0)) continue;
     long long offset = entry.x * p.column;
     if (p.row) offset += entry.x / p.width * p.row;
+    if (p.frame) offset += entry.x / p.width / p.height * p.frame;
     const char* at = source + first * p.channel + offset;
     Total* to = tile + first * p.pitch + entry.y;
 #pragma unroll 4

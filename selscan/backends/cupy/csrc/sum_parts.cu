@@ -12,7 +12,7 @@ __global__ void __launch_bounds__(256) sum_parts(const __grid_constant__ SumArgu
   const long long i = blockIdx.x % blocks * blockDim.x + threadIdx.x;
   long long count = 1;
 #pragma unroll
-  for (int axis = 0; axis < 5; ++axis) count *= x.sizes[axis];
+  for (int axis = 0; axis < SUM_AXES; ++axis) count *= x.sizes[axis];
   if (x.count == 0 || i >= count) return;
   const int size = size_of(x.parts_dtype);
   const char* from = x.parts + i * size;
@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(256) sum_parts(const __grid_constant__ SumArgu
   long long rest = i;
   char* to = x.result;
 #pragma unroll
-  for (int axis = 4; axis >= 0; --axis) {
+  for (int axis = SUM_AXES - 1; axis >= 0; --axis) {
     to += rest % x.sizes[axis] * x.steps[axis];
     rest /= x.sizes[axis];
   }
