@@ -80,16 +80,33 @@ def update_one(real, h, a, b, delta, x, d_state):
 
 
 @helper
-def add_outputs(real, h, h_step, c, y, rows, d_state, block):
-    """y += C . h of at most w channels, state by state; `block` has room for w vectors."""
+def add_outputs_of_pair(real, h, h_step, c, y, d_state):
+    """y += C . h of 2 w channels, for as many states as whole vectors have; their number.
+
+    Each sum is a chain of additions that wait for each other: with two there is less to wait for.
+    """
+    w, size = width(real), itemsize(real)
+    first, second = load(real, y), load(real, y + w * size)
+    n = 0
+    while n + w <= d_state:
+        o = n * size
+        first = add_products(real, h + o, h_step, c + o, first)
+        second = add_products(real, h + w * h_step + o, h_step, c + o, second)
+        n += w
+    store(y, first)
+    store(y + w * size, second)
+    return n
+
+
+@helper
+def add_outputs(real, h, h_step, c, y, rows, n, d_state, block):
+    """y += C . h of at most w channels, from state n on; `block` has room for w vectors."""
     w, size = width(real), itemsize(real)
     row = w * size
     total = load(real, y)
-    n = 0
-    if rows == w:
-        while n + w <= d_state:
-            total = add_products(real, h + n * size, h_step, c + n * size, total)
-            n += w
+    while n + w <= d_state and rows == w:
+        total = add_products(real, h + n * size, h_step, c + n * size, total)
+        n += w
     while n < d_state:
         count = min(w, d_state - n)
         transpose_part(real, h + n * size, h_step, rows, count, block, row, 1)
@@ -101,10 +118,14 @@ def add_outputs(real, h, h_step, c, y, rows, d_state, block):
 
 @helper
 def update_channels(real, h, h_step, a, a_step, b, c, delta, x, y, rows, d_state, block):
-    """New states of `rows` channels, and what they add to y, w channels at a time."""
+    """New states of `rows` channels, and what they add to y: a vector of channels at a time.
+
+    Two where their states are few, so that they are still in the first-level cache.
+    """
     w, size = width(real), itemsize(real)
-    for first in range(0, rows, w):
-        end = min(first + w, rows)
+    channels = 2 * w if d_state <= 2 * w else w
+    for first in range(0, rows, channels):
+        end = min(first + channels, rows)
         r = first
         while r + 4 <= end:
             o, hr, ar = r * size, h + r * h_step, a + r * a_step
@@ -114,8 +135,13 @@ def update_channels(real, h, h_step, a, a_step, b, c, delta, x, y, rows, d_state
             o, hr, ar = r * size, h + r * h_step, a + r * a_step
             update_one(real, hr, ar, b, delta + o, x + o, d_state)
             r += 1
-        hr, o = h + first * h_step, first * size
-        add_outputs(real, hr, h_step, c, y + o, end - first, d_state, block)
+        n = ZERO
+        if end - first == 2 * w:
+            n = add_outputs_of_pair(real, h + first * h_step, h_step, c, y + first * size, d_state)
+        if n < d_state:
+            for r in range(first, end, w):
+                hr, o, count = h + r * h_step, r * size, min(w, end - r)
+                add_outputs(real, hr, h_step, c, y + o, count, n, d_state, block)
 
 
 @helper
