@@ -46,6 +46,7 @@ def scan(
     delta_softplus=False,
     initial_state=None,
     return_last_state=False,
+    return_states_at=None,
     reverse=False,
     seq_idx=None,
     layout="bdl",
@@ -87,6 +88,9 @@ def scan(
         State before the first step.
     return_last_state : bool
         Whether the state after the last step is returned as well.
+    return_states_at : sequence of int, optional
+        Steps, from 0 to l - 1, ascending and each once, maybe none: the states after them are
+        returned as well, in the direction of the scan.
     reverse : bool
         Scan from the end; the last state is then the one after position 0.
     seq_idx : array, (b, l), int32 or int64, optional
@@ -107,6 +111,8 @@ def scan(
         Shape and memory order of u; its dtype, or out_dtype.
     last_state : array, (b, d, n), float32, or float64 if any input is; complex where A is
         Only with ``return_last_state=True``.
+    states : array, (b, d, k, n), of the dtype of last_state
+        Only with ``return_states_at``: those after its k steps.
 
     Raises
     ------
@@ -124,9 +130,9 @@ def scan(
     Gu and Dao 2023, eq. 2, with zero-order hold on A and Euler on B. Arithmetic and states are
     float32, float64 if any input is float64 or complex128; a result in fewer bits is rounded once.
     A float16 result above 65504 is infinite: ``out_dtype`` helps. The same inputs give the same
-    bits on the same machine, with any number of threads. torch differentiates through every array,
-    once (no second derivatives), and from the last state, and compiles and exports it
-    (docs/torch.md), and so does JAX (docs/jax.md); for other arrays `scan_backward` is the
+    bits, however they are batched, packed or cut: docs/bits.md has the table. torch differentiates
+    through every array, once (no second derivatives), and from all states, and compiles and exports
+    it (docs/torch.md), and so does JAX (docs/jax.md); for other arrays `scan_backward` is the
     gradient.
 
     Examples
@@ -144,20 +150,22 @@ def scan(
     return_last_state = False if return_last_state is None else return_last_state
     reverse = False if reverse is None else reverse
     if is_tensor(u):
-        options = delta_softplus, reverse, layout, out_dtype, backend
+        options = delta_softplus, reverse, layout, out_dtype, return_states_at, backend
         return deferred.scan_of_tensors(inputs, *options, return_last_state)
     if is_traced(u, inputs):
-        options = delta_softplus, reverse, layout, out_dtype, backend
+        options = delta_softplus, reverse, layout, out_dtype, return_states_at, backend
         return deferred.scan_of_tracers(inputs, *options, return_last_state)
     framework = ops.framework_for("scan", u, "u")
-    options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, framework)
+    given = delta_softplus, reverse, layout, out_dtype, framework, return_states_at
+    options = ops.switches("scan", *given)
     if return_last_state is not True and return_last_state is not False:
         ops.contract.check_flags("scan", return_last_state=return_last_state)
     inputs = framework.borrow("scan", ops.contract.ARGUMENTS, inputs)
     request = ops.request("scan", framework, inputs, options, backend)
-    y, last, _ = ops.forward(request, inputs, want_last=return_last_state)
-    y, last = framework.hand_out(u, (y, last))
-    return (y, last) if return_last_state else y
+    y, last, _, states = ops.forward(request, inputs, want_last=return_last_state)
+    results = [y, last, states] if return_states_at is not None else [y, last]
+    y, *states = framework.hand_out(u, [x for x in results if x is not None])
+    return (y, *states) if states else y
 
 
 def scan_backward(
@@ -172,14 +180,16 @@ def scan_backward(
     delta_bias=None,
     *,
     dlast_state=None,
+    dstates_at=None,
     delta_softplus=False,
     initial_state=None,
+    return_states_at=None,
     reverse=False,
     seq_idx=None,
     layout="bdl",
     backend=None,
 ):
-    """Gradient of `scan`: the vector-Jacobian product with dy, and with dlast_state if given.
+    """Gradient of `scan`: the vector-Jacobian product with dy, and with others that are given.
 
     Parameters
     ----------
@@ -187,9 +197,11 @@ def scan_backward(
         Gradient of what `scan` returned (after the gate, where z is given).
     dlast_state : array, (b, d, n), optional
         Gradient of the last state.
+    dstates_at : array, (b, d, k, n), optional
+        Gradient of the states after the k steps of `return_states_at`.
     u, delta, A, B, C, D, z, delta_bias
         As they were given to `scan`.
-    delta_softplus, initial_state, reverse, seq_idx, layout, backend
+    delta_softplus, initial_state, return_states_at, reverse, seq_idx, layout, backend
         As they were given to `scan`.
 
     Returns
@@ -218,22 +230,22 @@ def scan_backward(
     array([[[3., 2., 1.]]], dtype=float32)
     """
     inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx)
+    upstream = dy, dlast_state, dstates_at
     delta_softplus = False if delta_softplus is None else delta_softplus
     reverse = False if reverse is None else reverse
     if is_tensor(u):
-        options = delta_softplus, reverse, layout, backend
-        grads = deferred.scan_backward_of_tensors(inputs, dy, dlast_state, *options)
-        return ScanGrads(*grads)
-    if is_traced(u, (dy, *inputs, dlast_state)):
-        options = delta_softplus, reverse, layout, backend
-        return ScanGrads(*deferred.scan_backward_of_tracers(inputs, dy, dlast_state, *options))
+        options = delta_softplus, reverse, layout, return_states_at, backend
+        return ScanGrads(*deferred.scan_backward_of_tensors(inputs, upstream, *options))
+    if is_traced(u, (*upstream, *inputs)):
+        options = delta_softplus, reverse, layout, return_states_at, backend
+        return ScanGrads(*deferred.scan_backward_of_tracers(inputs, upstream, *options))
     framework = ops.framework_for("scan_backward", u, "u")
-    options = ops.switches("scan_backward", delta_softplus, reverse, layout)
+    options = ops.backward_switches(delta_softplus, reverse, layout, return_states_at, dstates_at)
     names = (*ops.contract.ARGUMENTS, *ops.UPSTREAM)
-    arrays = framework.borrow("scan_backward", names, (*inputs, dy, dlast_state))
-    *inputs, dy, dlast_state = arrays
+    arrays = framework.borrow("scan_backward", names, (*inputs, *upstream))
+    inputs, upstream = arrays[: len(inputs)], arrays[len(inputs) :]
     request = ops.request("scan_backward", framework, inputs, options, backend, "scan_backward")
-    grads = ops.backward(request, inputs, dy, dlast_state)
+    grads = ops.backward(request, inputs, *upstream)
     return ScanGrads(*framework.hand_out(u, grads))
 
 

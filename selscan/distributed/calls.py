@@ -168,7 +168,7 @@ def _call(inputs, switches, backend, group, mode, wants_last):
     ops.check_arrays(SCAN, FRAMEWORK, contract.ARGUMENTS, inputs)
     _check_plain(SCAN, zip(contract.ARGUMENTS, inputs, strict=True))
     recorded = records(inputs)
-    _, problem, y, _ = ops.check_forward(request(inputs, options, backend, recorded))
+    _, problem, y, *_ = ops.check_forward(request(inputs, options, backend, recorded))
     agreement = agreement_of(group)
     if agreement.size == 1:
         return None

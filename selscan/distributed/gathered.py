@@ -54,7 +54,7 @@ class GatheredScan(Function):
             state = fold(A, pieces[: call.line.place], states)
             goes_on = pieces[call.line.place].goes_on_from(pieces[: call.line.place])
             inputs = local.with_state(inputs, crossed(state, goes_on))
-        y, _, kept = ops.forward(call.request(inputs), inputs, keep_states=call.recorded)
+        y, _, kept, _ = ops.forward(call.request(inputs), inputs, keep_states=call.recorded)
         if call.recorded:
             ctx.call, ctx.steps = call, steps
             all_edges = None if edges is None else torch.stack(all_edges)

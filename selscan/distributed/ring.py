@@ -37,7 +37,7 @@ class RingScan(Function):
             part = piece.parts(call.problem, inputs)
             part, goes_on, before, edges = received(call, link, i, part)
             request = call.request(part)
-            found, state, kept = ops.forward(
+            found, state, kept, _ = ops.forward(
                 request, part, keep_states=call.recorded, want_last=True
             )
             link.send([state, *edges], i, before + call.problem.length)

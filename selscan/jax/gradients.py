@@ -9,7 +9,7 @@ from .operations import backward, forward
 
 
 def scan(call, arrays, want_last=False):
-    """[y] or [y, last state], differentiable once, in reverse mode."""
+    """[y], and the states that are wanted, differentiable once, in reverse mode."""
     return _scan(call, want_last)(*reverse_only(call.function, alike(arrays)))
 
 
@@ -20,14 +20,17 @@ def _scan(call, want_last):
         return forward(call, False, want_last)(*arrays)
 
     def keep(*arrays):
-        *results, states = forward(call, True, want_last)(*arrays)
+        states, *results = forward(call, True, want_last)(*arrays)
         return results, (arrays, states)
 
     def pull_back(saved, incoming):
         # JAX's gradient of a complex number is the conjugate of what `scan_backward` returns.
         arrays, states = saved
-        dy, *dlast_state = incoming
-        found = gradients(call, arrays, states, dy, *(x.conj() for x in dlast_state))
+        dy, *others = incoming
+        others = [x.conj() for x in others]
+        dlast_state = others.pop(0) if want_last else None
+        dstates_at = others.pop() if others else None
+        found = gradients(call, arrays, states, dy, dlast_state, dstates_at)
         return tuple(found[name].conj() if name in found else None for name in call.names)
 
     scan.defvjp(keep, pull_back)
@@ -37,16 +40,18 @@ def _scan(call, want_last):
 def scan_backward(call, arrays, *incoming):
     """The gradients, by name."""
     arrays = reverse_only(call.function, alike(arrays))
-    [states] = forward(call, True, False, False)(*arrays)
+    states, *_ = forward(call, True, False, False)(*arrays)
     return gradients(call, arrays, states, *incoming)
 
 
 def gradients(call, arrays, states, *incoming):
     """By name, of the shapes and dtypes of the inputs, as `scan_backward` defines them.
 
-    `incoming` are dy and, if there is one, dlast_state.
+    `incoming` are dy and, None where there is none, others.
     """
-    found = backward(call, len(incoming) == 2)(*arrays, states, *incoming)
+    given = tuple(x is not None for x in incoming[1:])
+    incoming = [x for x in incoming if x is not None]
+    found = backward(call, given)(*arrays, states, *incoming)
     inputs, results = dict(zip(call.names, arrays, strict=True)), {}
     for name, gradient in zip(call.differentiable(), found, strict=True):
         if gradient.ndim > inputs[name].ndim:  # one for each batch element

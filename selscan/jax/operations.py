@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from ..backends.cpu import xla
 from ..ops import scan as ops
-from ..ops.contract import ARGUMENTS, STATE_AXES
+from ..ops.contract import ARGUMENTS, STATE_AXES, STATES_AT_AXES
 from ..paths.keeping import keeping
 from . import calls
 from .arrays import FRAMEWORK
@@ -56,8 +56,14 @@ class Call(NamedTuple):
     def prepare_forward(self, request, keep_states, want_last, want_y):
         return ops.prepare_forward(request, keep_states, want_last, want_y)
 
-    def prepare_backward(self, request, dy, dlast_state=None):
-        return ops.prepare_backward(request, FRAMEWORK.signatures((dy, dlast_state)))
+    def prepare_backward(self, request, dy, dlast_state=None, dstates_at=None):
+        upstream = dy, dlast_state, dstates_at
+        return ops.prepare_backward(request, FRAMEWORK.signatures(upstream))
+
+    @property
+    def has_positions(self):
+        """Whether states at some steps are results."""
+        return self.options.positions is not None
 
     def places(self, problem):
         """Of the given arrays."""
@@ -89,7 +95,7 @@ class Call(NamedTuple):
 
 @keeping
 def forward(call, keep_states, want_last, want_y=True):
-    """The operation [y, last state, states], those that are wanted."""
+    """The operation [kept states, y, last state, states at steps], those that are wanted."""
 
     def operation(*arrays):
         inputs = call.inputs(arrays)
@@ -99,19 +105,30 @@ def forward(call, keep_states, want_last, want_y=True):
         lead = [getattr(problem, name) for name in call.states_axes]
         if prepared.plan is None:
             states = [jnp.zeros((*lead, 0), problem.real)] * keep_states
-            results = [_empty(x, inputs) for x in prepared.sinks.all] + states
+            results = states + [_empty(x, inputs) for x in prepared.sinks.all]
+            results += _without_steps(call, prepared)
             return alike([*results, *arrays])[: len(results)]
         results = calls.run(request, prepared, inputs, keep=keep_states)
         if keep_states:
-            results[-1] = results[-1].reshape(*lead, -1)
-        return results
+            results.insert(0, results.pop().reshape(*lead, -1))
+        nothing = _without_steps(call, prepared)
+        return [*results, *alike([*nothing, *arrays])[: len(nothing)]]
 
     def places(*arrays):
         problem = call.problem(arrays)
-        made = [call.place(problem.axes["u"])] * want_y + [call.place(STATE_AXES)] * want_last
-        return call.places(problem), made + [call.states_place(problem)] * keep_states
+        made = [call.states_place(problem)] * keep_states
+        made += [call.place(problem.axes["u"])] * want_y + [call.place(STATE_AXES)] * want_last
+        return call.places(problem), made + [call.place(STATES_AT_AXES)] * call.has_positions
 
     return call.operation(operation, places)
+
+
+def _without_steps(call, prepared):
+    """States at no steps, which are not among the results of a kernel."""
+    if not call.has_positions or call.options.positions:
+        return []
+    shape, _, dtype = prepared.states_at.layout
+    return [jnp.zeros(shape, dtype)]
 
 
 def _empty(sink, inputs):
@@ -122,10 +139,11 @@ def _empty(sink, inputs):
 
 
 @keeping
-def backward(call, has_last):
+def backward(call, given):
     """The operation that gives the gradients of `call.differentiable()`.
 
-    Operands are the inputs, the states, dy and, with `has_last`, dlast_state. The gradient of what
+    Operands are the inputs, the states, dy and, as `given` says, dlast_state and dstates_at. The
+    gradient of what
     has no batch axis is one for each batch element, in the dtype of the arithmetic, because vmap
     may have added to the batch.
     """
@@ -135,6 +153,8 @@ def backward(call, has_last):
         inputs, (states, *incoming) = call.inputs(arrays[:count]), arrays[count:]
         request = call.request(inputs)
         problem = call.check(request)
+        others = iter(incoming[1:])
+        incoming = [incoming[0], *(next(others) if x else None for x in given)]
         prepared = call.prepare_backward(request, *incoming)
         if prepared.plan is None:
             results = [_no_gradient(problem, x, incoming[1:]) for x in call.differentiable()]
@@ -147,7 +167,9 @@ def backward(call, has_last):
     def places(*arrays):
         problem = call.problem(arrays[: len(call.names)])
         made = [call.place(_by_batch(problem.axes[name])) for name in call.differentiable()]
-        incoming = [call.place(problem.axes["u"])] + [call.place(STATE_AXES)] * has_last
+        axes = [STATE_AXES, STATES_AT_AXES][: len(given)]
+        incoming = [call.place(x) for x, is_given in zip(axes, given, strict=True) if is_given]
+        incoming.insert(0, call.place(problem.axes["u"]))
         return [*call.places(problem), call.states_place(problem), *incoming], made
 
     return call.operation(operation, places)
@@ -174,7 +196,7 @@ def _by_element(problem, sink, result):
 def _no_gradient(problem, name, dlast_state):
     """A gradient where there was nothing to scan: the last state was the initial one."""
     shape, _, dtype = problem.layouts[name]
-    if name == "initial_state" and dlast_state:
+    if name == "initial_state" and dlast_state and dlast_state[0] is not None:
         last = dlast_state[0]
         return (last if dtype.startswith("complex") else last.real).astype(dtype)
     if problem.axes[name].b is not None:

@@ -8,27 +8,28 @@ from . import moves, scan, scan2d
 from .arrays import FRAMEWORK
 
 
-def scan_of_tracers(inputs, delta_softplus, reverse, layout, out_dtype, backend, return_last_state):
-    """y, or (y, last state)."""
+def scan_of_tracers(
+    inputs, delta_softplus, reverse, layout, out_dtype, positions, backend, return_last_state
+):
+    """y, or (y, last state), with the states at some steps behind if wanted."""
     ops.contract.check_flags("scan", return_last_state=return_last_state)
-    options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, FRAMEWORK)
+    options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, FRAMEWORK, positions)
     request = ops.request("scan", FRAMEWORK, inputs, options, backend, "scan_backward")
     ops.check_forward(request)
     results = scan.scan(request, inputs, return_last_state)
-    return tuple(results) if return_last_state else results[0]
+    return tuple(results) if len(results) > 1 else results[0]
 
 
-def scan_backward_of_tracers(inputs, dy, dlast_state, delta_softplus, reverse, layout, backend):
+def scan_backward_of_tracers(inputs, upstream, delta_softplus, reverse, layout, positions, backend):
     """Gradients of all given inputs, in the order of contract.ARGUMENTS."""
-    options = ops.switches("scan_backward", delta_softplus, reverse, layout)
+    options = ops.backward_switches(delta_softplus, reverse, layout, positions, upstream[2])
     given = options, backend, "scan_backward"
     request = ops.request("scan_backward", FRAMEWORK, inputs, *given)
-    names, incoming = ops.UPSTREAM, (dy, dlast_state)
-    found = ops.signatures("scan_backward", FRAMEWORK, names, incoming)
+    found = ops.signatures("scan_backward", FRAMEWORK, ops.UPSTREAM, upstream)
     if any(s and FRAMEWORK.is_wide(s) for s in found):
         request = request._replace(options=options._replace(wide=True))
     ops.check_backward(request, found)
-    return scan.scan_backward(request, inputs, dy, dlast_state)
+    return scan.scan_backward(request, inputs, *upstream)
 
 
 def scan_step_of_tracers(state, inputs, delta_softplus, backend):

@@ -17,15 +17,14 @@ from .operations import Call
 
 
 def scan(request, inputs, want_last):
-    """[y] or [y, last state]."""
+    """[y], and the last state and those at the steps of the options, if wanted."""
     return gradients.scan(*prepared(request, inputs), want_last)
 
 
-def scan_backward(request, inputs, dy, dlast_state):
+def scan_backward(request, inputs, dy, dlast_state, dstates_at):
     """Gradients of all inputs, None where not given."""
     call, arrays = prepared(request, inputs)
-    incoming = [dy] if dlast_state is None else [dy, dlast_state]
-    found = gradients.scan_backward(call, arrays, *incoming)
+    found = gradients.scan_backward(call, arrays, dy, dlast_state, dstates_at)
     return tuple(
         found[name].reshape(x.shape) if name in found else None
         for name, x in zip(ops.GRADIENT_OF, inputs, strict=False)

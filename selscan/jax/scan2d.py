@@ -13,6 +13,7 @@ class Call(operations.Call):
     states_axes = ("batch",)
     joins_channels = False
     time = None
+    has_positions = False
 
     def check(self, request):
         return ops.check_forward(request)[1]
@@ -20,7 +21,7 @@ class Call(operations.Call):
     def prepare_forward(self, request, keep_states, want_last, want_y):
         return ops.prepare_forward(request, keep_states, want_y)
 
-    def prepare_backward(self, request, dy):
+    def prepare_backward(self, request, dy, *_):
         return ops.prepare_backward(request, FRAMEWORK.signatures((dy,)))
 
 

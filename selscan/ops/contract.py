@@ -41,6 +41,7 @@ class Problem:
     softplus: bool
     reverse: bool
     device: str  # "cpu", "cuda:0", ...
+    positions: tuple = ()  # steps behind which the state is wanted, ascending
     path: Any = None  # of a scan along one; `length` is that of a route
 
     @property
@@ -55,6 +56,10 @@ class Problem:
     @property
     def state_shape(self):
         return (self.batch, self.dim, self.d_state)
+
+    @property
+    def states_at_shape(self):
+        return (self.batch, self.dim, len(self.positions), self.d_state)
 
     @property
     def state_dtype(self):
@@ -86,7 +91,48 @@ def check_out_dtype(function, name, given):
     return name
 
 
-def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=False, device="cpu"):
+def positions_of(function, given):
+    """`return_states_at` as a tuple of integers; None as it is."""
+    if given is None:
+        return None
+    try:
+        found = tuple(given.tolist() if hasattr(given, "tolist") else given)
+    except TypeError:
+        found = (None,)
+    if isinstance(given, str) or not all(_is_index(x) for x in found):
+        raise TypeError(
+            f"{function}: return_states_at must be a sequence of integers, or None; got "
+            f"{describe(given)}."
+        )
+    return tuple(map(int, found))
+
+
+def _is_index(x):
+    return hasattr(x, "__index__") and not isinstance(x, bool) and getattr(x, "ndim", 0) == 0
+
+
+def _check_positions(function, positions, length):
+    """Steps of a sequence, ascending, each once."""
+    before = -1
+    for x in positions:
+        if not before < x < length:
+            expected = f"steps from 0 to l - 1, ascending and each once, with l = {length}"
+            got = f"{x} behind {before}" if before >= x >= 0 else x
+            hint = " Count from the front." if -length <= x < 0 else ""
+            fail(function, "return_states_at", expected, got, hint)
+        before = x
+
+
+def check(
+    function,
+    layouts,
+    softplus=False,
+    reverse=False,
+    layout="bdl",
+    wide=False,
+    device="cpu",
+    positions=None,
+):
     """Check layouts (name -> Layout) and return the Problem; `wide` asks for float64 arithmetic."""
     check_dtypes(function, layouts)
     sequence = "(b, l, d)" if layout == "bld" else "(b, d, l)"
@@ -114,6 +160,7 @@ def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=F
     row = batch, length
     _check_shape(function, layouts, "seq_idx", f"(b, l) = {row}", row)
     check_size(function, "b * d * l * n", batch, dim, length, d_state)
+    _check_positions(function, positions or (), length)
     return Problem(
         batch=batch,
         dim=dim,
@@ -129,6 +176,7 @@ def check(function, layouts, softplus=False, reverse=False, layout="bdl", wide=F
         softplus=softplus,
         reverse=reverse,
         device=device,
+        positions=positions or (),
     )
 
 
@@ -216,14 +264,18 @@ def _divides(g, dim):
 
 
 def check_gradients(function, gradients, problem):
-    """dy and dlast_state: the shape of the output that they belong to."""
+    """dy, dlast_state and dstates_at: the shape of the output that they belong to."""
+    outputs = {
+        "dy": ("of the shape of u", problem.layouts["u"].shape, hints.gradient),
+        "dlast_state": ("of the shape of last_state", problem.state_shape, hints.state),
+        "dstates_at": ("(b, d, k, n) for k steps", problem.states_at_shape, hints.broadcast),
+    }
     for name, given in gradients.items():
         check_dtype(function, name, given.dtype, problem.is_complex)
-        like = "u" if name == "dy" else "last_state"
-        expected = problem.layouts["u"].shape if name == "dy" else problem.state_shape
+        like, expected, hint = outputs[name]
         if given.shape != expected:
-            hint = (hints.gradient if name == "dy" else hints.state)(given.shape, expected)
-            fail(function, name, f"of the shape of {like}, {expected}", given.shape, hint)
+            text = hint(given.shape, expected)
+            fail(function, name, f"{like}, {expected}", given.shape, text)
 
 
 def check_devices(function, devices):
@@ -261,6 +313,7 @@ def _groups(function, name, layouts, batch, dim, length, d_state, layout):
 
 
 STATE_AXES = Axes(0, 1, 2, None)
+STATES_AT_AXES = Axes(0, 1, 3, None, r=2)
 _MATRIX = Axes(None, 0, 1, None)
 _ROW = Axes(None, 0, None, None)
 _STEP_AXES = {

@@ -5,7 +5,7 @@ REAL = ("float16", "bfloat16", *WIDE)
 COMPLEX = ("complex64", "complex128")
 INTEGER = ("int32", "int64")
 # Real, or complex where A is.
-_WITH_A = ("B", "C", "initial_state", "state", "dlast_state")
+_WITH_A = ("B", "C", "initial_state", "state", "dlast_state", "dstates_at")
 _USUAL = {INTEGER: "int32", COMPLEX: "complex64"}
 
 

@@ -12,10 +12,10 @@ from .. import backends
 from ..arrays.find import framework_of
 from ..arrays.layouts import Output
 from ..messages import fail, foreign
-from . import contract, memory, sinks
+from . import contract, memory, pieces, sinks
 
 GRADIENT_OF = {name: f"d{name}" for name in contract.ARGUMENTS if name != "seq_idx"}
-UPSTREAM = ("dy", "dlast_state")
+UPSTREAM = ("dy", "dlast_state", "dstates_at")
 CACHED_SHAPES = 512
 
 
@@ -27,6 +27,7 @@ class Switches(NamedTuple):
     layout: str
     wide: bool = False  # float64 arithmetic whatever the dtypes
     out_dtype: str | None = None  # of y; None: that of u
+    positions: tuple | None = None  # steps whose states are results
 
 
 class Request(NamedTuple):
@@ -39,7 +40,15 @@ class Request(NamedTuple):
     options: Any
 
 
-def switches(function, delta_softplus, reverse=False, layout="bdl", out_dtype=None, framework=None):
+def switches(
+    function,
+    delta_softplus,
+    reverse=False,
+    layout="bdl",
+    out_dtype=None,
+    framework=None,
+    positions=None,
+):
     """Check and bundle the options; `framework` knows what out_dtype means."""
     contract.check_flags(function, delta_softplus=delta_softplus, reverse=reverse)
     contract.check_layout(function, layout)
@@ -47,7 +56,14 @@ def switches(function, delta_softplus, reverse=False, layout="bdl", out_dtype=No
         name = framework.dtype_name(out_dtype)
         out_dtype = contract.check_out_dtype(function, name, out_dtype)
         framework.check_out_dtype(function, out_dtype)
-    return Switches(delta_softplus, reverse, layout, False, out_dtype)
+    positions = contract.positions_of(function, positions)
+    return Switches(delta_softplus, reverse, layout, False, out_dtype, positions)
+
+
+def backward_switches(delta_softplus, reverse, layout, positions, dstates_at):
+    """The options of a backward: steps that no gradient comes from do not matter."""
+    found = switches("scan_backward", delta_softplus, reverse, layout, positions=positions)
+    return found if dstates_at is not None else found._replace(positions=None)
 
 
 def framework_for(function, array, name):
@@ -67,8 +83,16 @@ def request(
     """
     found = signatures(function, framework, names, inputs)
     device = framework.device(found[0])
-    module = backends.choose(function, operator, backend, device)
+    module = serving(backends.choose(function, operator, backend, device), options)
     return Request(function, framework.on(device), module, found, options)
+
+
+def serving(module, options):
+    """A backend, or one that cuts scans for it where states are wanted and it cannot stop there."""
+    positions = getattr(options, "positions", None)
+    if positions and not getattr(module, "STOPS", False):
+        return pieces.cutting(module)
+    return module
 
 
 def signatures(function, framework, names, arrays):
@@ -106,6 +130,8 @@ class Call(NamedTuple):
     sinks: sinks.Sinks
     states: Output | None = None  # that a forward keeps, or a backward begins from
     scratch: Output | None = None  # that the kernels need besides
+    numbers: dict | None = None  # constants that they need: Outputs of one element by their value
+    states_at: Output | None = None  # without an element, which no kernel writes
 
 
 def run(request, call, arrays, states=None):
@@ -121,19 +147,37 @@ def run(request, call, arrays, states=None):
     if call.scratch is not None:
         scratch = framework.allocate(call.scratch)
         addresses["carries"] = address(scratch)
+    numbers = []  # in use as long as this call takes
+    for value, output in (call.numbers or {}).items():
+        numbers.append(framework.allocate(output))
+        framework.fill(numbers[-1], value)
+        addresses[f"number {value}"] = address(numbers[-1])
     backend.launch(call.plan, addresses, framework.runs_on())
     if pairs:
         call.sinks.sum_up(backend, framework, pairs)
     return results
 
 
+def checked(request, layouts):
+    """The Problem of these layouts."""
+    options, device = request.options, request.framework.device(request.signatures[0])
+    return contract.check(
+        request.function, layouts, *options[:4], device=device, positions=options.positions
+    )
+
+
 def check_forward(request):
-    """The layouts of the inputs, the Problem, y and the last state; sizes may be symbolic."""
+    """The layouts of the inputs, the Problem, y, the last state and those at some steps.
+
+    Sizes may be symbolic.
+    """
     function, framework, _, found, options = request
     layouts = layouts_of(function, framework, contract.ARGUMENTS, found)
-    problem = contract.check(function, layouts, *options[:4], framework.device(found[0]))
+    problem = checked(request, layouts)
     y = framework.like(layouts["u"], options.out_dtype)
-    return layouts, problem, y, framework.output(problem.state_shape, problem.state_dtype)
+    shapes = problem.state_shape, problem.states_at_shape
+    last, states_at = (framework.output(x, problem.state_dtype) for x in shapes)
+    return layouts, problem, y, last, states_at
 
 
 def states_output(request, problem):
@@ -144,7 +188,7 @@ def states_output(request, problem):
 
 @functools.lru_cache(maxsize=CACHED_SHAPES)
 def prepare_forward(request, keep_states, want_last, want_y):
-    layouts, problem, y, last = check_forward(request)
+    layouts, problem, y, last, states_at = check_forward(request)
     given = tuple((i, n) for i, n in enumerate(contract.ARGUMENTS) if n in layouts)
     operands = {name: (layouts[name], problem.axes[name]) for _, name in given}
     outputs = [("y", y, problem.axes["u"])] if want_y else []
@@ -152,16 +196,29 @@ def prepare_forward(request, keep_states, want_last, want_y):
     operands["last_state"] = last.layout, contract.STATE_AXES
     if want_last:
         outputs.append(("last_state", last, contract.STATE_AXES))
+    if problem.positions:
+        outputs.append(("states_at", states_at, contract.STATES_AT_AXES))
     written = sinks.results(operands, outputs)
     states = states_output(request, problem) if keep_states else None
     plan = None if problem.empty else request.backend.forward_plan(problem, operands)
-    return Call(plan, given, written, states)
+    is_cut = isinstance(request.backend, pieces.Cut) and not problem.empty
+    size = request.backend.scan_scratch(problem) if is_cut else 0
+    return Call(plan, given, written, states, *more_memory(request, problem, size), states_at)
+
+
+def more_memory(request, problem, size):
+    """What a kernel needs besides: scratch memory of some elements, and constants."""
+    output = request.framework.output
+    numbers = request.backend.NUMBERS if isinstance(request.backend, pieces.Cut) else ()
+    scratch = output((size,), problem.real) if size else None
+    return scratch, {value: output((2,), problem.real) for value in numbers}
 
 
 def forward(request, inputs, *, keep_states=False, want_last=False, want_y=True):
     """Scan `inputs` (in the order of contract.ARGUMENTS, None where not given).
 
-    Returns (y, last_state, states), None for what is not wanted.
+    Returns (y, last_state, states, states_at), None for what is not wanted: `states` are those that
+    are kept for the backward, `states_at` those at the steps of the options.
     """
     call = prepare_forward(request, keep_states, want_last, want_y)
     framework = request.framework
@@ -172,19 +229,24 @@ def forward(request, inputs, *, keep_states=False, want_last=False, want_y=True)
         found = iter(call.sinks.allocate(framework))
     y = next(found) if want_y else None
     last_state = next(found) if want_last else None
+    states_at = next(found, None)
+    if states_at is None and request.options.positions is not None:
+        states_at = framework.allocate(call.states_at)
     if call.plan is None and want_last:
         initial = inputs[contract.ARGUMENTS.index("initial_state")]
         framework.fill(last_state, 0 if initial is None else initial)
-    return y, last_state, states
+    return y, last_state, states, states_at
 
 
 def check_backward(request, incoming):
-    """Layouts by name of the inputs and of dy and dlast_state, the Problem, and the gradients."""
+    """Layouts by name of the inputs and of UPSTREAM, the Problem, and the gradients."""
     function, framework, _, found, options = request
     names = (*contract.ARGUMENTS, *UPSTREAM)
     layouts = layouts_of(function, framework, names, found + incoming)
     upstream = {n: layouts.pop(n) for n in UPSTREAM if n in layouts}
-    problem = contract.check(function, layouts, *options[:4], framework.device(found[0]))
+    if "dstates_at" in upstream and options.positions is None:
+        fail(function, "return_states_at", "the steps that dstates_at belongs to", None)
+    problem = checked(request, layouts)
     contract.check_gradients(function, upstream, problem)
     gradients = {n: framework.like(x) for n, x in layouts.items() if n in GRADIENT_OF}
     return layouts, upstream, problem, gradients
@@ -199,9 +261,8 @@ def backward_call(request, problem, names, operands, gradients):
         return Call(None, given, sinks.results(operands, outputs), states)
     written = sinks.gradients(request, problem, operands, gradients)
     plan = request.backend.backward_plan(problem, operands, sinks.part_steps(written))
-    size = request.backend.backward_scratch(problem)
-    scratch = request.framework.output((size,), problem.real) if size else None
-    return Call(plan, given, written, states, scratch)
+    more = more_memory(request, problem, request.backend.backward_scratch(problem))
+    return Call(plan, given, written, states, *more)
 
 
 @functools.lru_cache(maxsize=CACHED_SHAPES)
@@ -211,6 +272,8 @@ def prepare_backward(request, incoming):
     operands["dy"] = upstream["dy"], problem.axes["u"]
     if "dlast_state" in upstream:
         operands["dlast_state"] = upstream["dlast_state"], contract.STATE_AXES
+    if "dstates_at" in upstream and problem.positions:
+        operands["dstates_at"] = upstream["dstates_at"], contract.STATES_AT_AXES
     names = (*contract.ARGUMENTS, *UPSTREAM)
     return backward_call(request, problem, names, operands, gradients)
 
@@ -227,13 +290,14 @@ def check_states(request, expected, states):
     contract.check_devices(function, devices)
 
 
-def backward(request, inputs, dy, dlast_state, states=None):
+def backward(request, inputs, dy, dlast_state, dstates_at=None, states=None):
     """Gradients of all given inputs, a tuple in the order of GRADIENT_OF.
 
     `states` are those that `forward` kept; without them the forward runs once more.
     """
     framework = request.framework
-    incoming = signatures(request.function, framework, UPSTREAM, (dy, dlast_state))
+    upstream = dy, dlast_state, dstates_at
+    incoming = signatures(request.function, framework, UPSTREAM, upstream)
     if states is None and any(s and framework.is_wide(s) for s in incoming):
         request = request._replace(options=request.options._replace(wide=True))
     call = prepare_backward(request, incoming)
@@ -248,6 +312,6 @@ def backward(request, inputs, dy, dlast_state, states=None):
     else:
         if states is None and call.states.layout.shape != (0,):
             states = forward(request, inputs, keep_states=True, want_y=False)[2]
-        gradients = run(request, call, (*inputs, dy, dlast_state), states)
+        gradients = run(request, call, (*inputs, *upstream), states)
     found = iter(gradients)
     return tuple(None if x is None else next(found) for x in inputs[: len(GRADIENT_OF)])

@@ -87,36 +87,40 @@ def vmap_error(function):
 
 
 class Scan(torch.autograd.Function):
-    """(y, last_state or None) = scan; saves the inputs and the states at chunk starts."""
+    """(y, last_state, states_at) = scan, None for what is not wanted; saves what a backward needs:
+    the inputs, and the states at chunk starts.
+    """
 
     jvp = staticmethod(no_forward_mode)
 
     @staticmethod
     @run_as_it_is
     def forward(ctx, request, want_last, *inputs):
-        y, last_state, states = ops.forward(request, inputs, keep_states=True, want_last=want_last)
+        y, last_state, states, states_at = ops.forward(
+            request, inputs, keep_states=True, want_last=want_last
+        )
         ctx.save_for_backward(*inputs, states)
         ctx.call = request
         ctx.set_materialize_grads(False)
-        return y, last_state
+        return y, last_state, states_at
 
     @staticmethod
     @run_as_it_is
-    def backward(ctx, dy, dlast_state):
+    def backward(ctx, *upstream):
         *inputs, states = ctx.saved_tensors
-        if dy is None and dlast_state is None:
+        if upstream == (None, None, None):
             return (None,) * (2 + len(inputs))
         request = ctx.call
         states = states.contiguous()  # hooks on saved tensors may have changed strides
-        dy, dlast_state = incoming(request, inputs, dy, dlast_state)
-        if ordinary((dy, dlast_state)):
+        upstream = incoming(request, inputs, *upstream)
+        if ordinary(upstream):
             found = operators.FRAMEWORK.signatures(inputs)
             if found != request.signatures:  # hooks again, or x.data = ...
                 request = request._replace(signatures=found)
-            gradients = recorded_gradients(request, inputs, dy, dlast_state, states)
+            gradients = recorded_gradients(request, inputs, upstream, states)
         else:
             call = operators.Call.of(request)
-            gradients = gradients_by_operator(call, inputs, dy, dlast_state, states)
+            gradients = gradients_by_operator(call, inputs, upstream, states)
         return None, None, *gradients, None  # seq_idx has none
 
 
@@ -131,13 +135,13 @@ class Gradients(torch.autograd.Function):
 
     @staticmethod
     @run_as_it_is
-    def forward(ctx, request, states, dy, dlast_state, *inputs):
+    def forward(ctx, request, states, dy, dlast_state, dstates_at, *inputs):
         ctx.call = request
-        return ops.backward(request, inputs, dy, dlast_state, states)
+        return ops.backward(request, inputs, dy, dlast_state, dstates_at, states)
 
 
 class OperatorScan(torch.autograd.Function):
-    """(y, last_state, states), by operators."""
+    """(kept states, y, last_state) and, if wanted, states_at, by operators."""
 
     jvp = staticmethod(no_forward_mode)
     vmap = staticmethod(no_vmap)
@@ -146,26 +150,26 @@ class OperatorScan(torch.autograd.Function):
     @run_as_it_is
     def forward(call, *inputs):
         with torch._C._AutoDispatchBelowAutograd():
-            return operators.scan_forward(call, inputs)
+            return tuple(operators.scan_forward(call, inputs))
 
     @staticmethod
     @run_as_it_is
     def setup_context(ctx, inputs, output):
         ctx.call, *inputs = inputs
-        states = output[2]
+        states = output[0]
         ctx.save_for_backward(*inputs, states)
         ctx.mark_non_differentiable(states)
         ctx.set_materialize_grads(False)
 
     @staticmethod
     @run_as_it_is
-    def backward(ctx, dy, dlast_state, _):
+    def backward(ctx, _, dy, dlast_state, dstates_at=None):
         *inputs, states = ctx.saved_tensors
-        if dy is None and dlast_state is None:
+        if dy is None and dlast_state is None and dstates_at is None:
             return (None,) * (1 + len(inputs))
-        dy, dlast_state = incoming(ctx.call, inputs, dy, dlast_state)
+        upstream = incoming(ctx.call, inputs, dy, dlast_state, dstates_at)
         states = states.contiguous()  # hooks on saved tensors may have changed strides
-        return None, *gradients_by_operator(ctx.call, inputs, dy, dlast_state, states), None
+        return None, *gradients_by_operator(ctx.call, inputs, upstream, states), None
 
 
 class OperatorGradients(torch.autograd.Function):
@@ -177,9 +181,9 @@ class OperatorGradients(torch.autograd.Function):
 
     @staticmethod
     @run_as_it_is
-    def forward(call, states, dy, dlast_state, *inputs):
+    def forward(call, states, dy, dlast_state, dstates_at, *inputs):
         with torch._C._AutoDispatchBelowAutograd():
-            return operators.scan_backward(call, inputs, dy, dlast_state, states)
+            return operators.scan_backward(call, inputs, (dy, dlast_state, dstates_at), states)
 
     @staticmethod
     @run_as_it_is
@@ -187,14 +191,19 @@ class OperatorGradients(torch.autograd.Function):
         ctx.call = inputs[0]
 
 
-def incoming(call, inputs, dy, dlast_state):
+def incoming(call, inputs, dy, *states):
     """The gradients of the outputs, dy given, and to be read as they stand in memory."""
     if dy is None:
         dy = torch.zeros_like(inputs[0])
-    if dlast_state is not None:
-        check_not_batched(call, dlast_state)
-        dlast_state = dlast_state.resolve_conj().resolve_neg()
-    return gradient_of_y(call, dy), dlast_state
+    return gradient_of_y(call, dy), *(gradient_of_state(call, x) for x in states)
+
+
+def gradient_of_state(call, gradient):
+    """That of the last state, or of those that were wanted; None as it is."""
+    if gradient is None:
+        return None
+    check_not_batched(call, gradient)
+    return gradient.resolve_conj().resolve_neg()
 
 
 def gradient_of_y(call, dy):
@@ -208,37 +217,39 @@ def check_not_batched(call, gradient):
         raise vmap_error(call.function)  # of torch.autograd.grad(..., is_grads_batched=True)
 
 
-def recorded_gradients(request, inputs, dy, dlast_state, states=None):
+def recorded_gradients(request, inputs, upstream, states=None):
     """Gradients by a kernel, recorded if theirs may be asked for, which raises."""
-    if records((dy, dlast_state, *inputs)):
-        return Gradients.apply(request, states, dy, dlast_state, *inputs)
-    return ops.backward(request, inputs, dy, dlast_state, states)
+    if records((*upstream, *inputs)):
+        return Gradients.apply(request, states, *upstream, *inputs)
+    return ops.backward(request, inputs, *upstream, states)
 
 
-def gradients_by_operator(call, inputs, dy, dlast_state, states=None):
+def gradients_by_operator(call, inputs, upstream, states=None):
     """Gradients by an operator, which does the same."""
     if transforming():
-        return OperatorGradients.apply(call, states, dy, dlast_state, *inputs)
-    return operators.scan_backward(call, inputs, dy, dlast_state, states)
+        return OperatorGradients.apply(call, states, *upstream, *inputs)
+    return operators.scan_backward(call, inputs, upstream, states)
 
 
 def scan_by_operator(call, inputs):
-    """(y, last_state) by an operator."""
+    """[y, last_state] and, if wanted, states_at, by an operator."""
     if transforming():
-        return OperatorScan.apply(call, *inputs)[:2]
+        return OperatorScan.apply(call, *inputs)[1:]
     return operators.SCAN(*inputs, *call.constants(), True)
 
 
 def recorded_scan(*arguments):
     """selscan::scan where a gradient may be asked for."""
     call, inputs = operators.split("scan", arguments[:-1])
-    return list(apply_here(OperatorScan, call, *inputs)[: 1 + arguments[-1]])
+    _, y, last_state, *states_at = apply_here(OperatorScan, call, *inputs)
+    return [y, last_state, *states_at] if arguments[-1] else [y, *states_at]
 
 
-def recorded_backward(dy, dlast_state, states, *arguments):
+def recorded_backward(dy, dlast_state, dstates_at, states, *arguments):
     """selscan::scan_backward where a gradient may be asked for, which raises."""
     call, inputs = operators.split("scan_backward", arguments)
-    gradients = apply_here(OperatorGradients, call, states, dy, dlast_state, *inputs)
+    upstream = dy, dlast_state, dstates_at
+    gradients = apply_here(OperatorGradients, call, states, *upstream, *inputs)
     return [x for x in gradients if x is not None]
 
 

@@ -1,7 +1,7 @@
 """The scan as operators of torch: what compilers, modes and tensor subclasses see of a call.
 
-    selscan::scan            [y], or [y, last_state]
-    selscan::scan_forward    y, last_state, and the states that a backward begins from
+    selscan::scan            [y], and the last state and those at `positions`, if wanted
+    selscan::scan_forward    the same, the last state always; in front what a backward begins from
     selscan::scan_backward   the gradients of the inputs that are given
     selscan::scan_step       y; writes to `state`
 
@@ -31,7 +31,10 @@ _ARRAYS = (
     "Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, "
     "Tensor? delta_bias, Tensor? initial_state, Tensor? seq_idx"
 )
-_OPTIONS = "bool delta_softplus, bool reverse, str layout, ScalarType? out_dtype, str? backend"
+_OPTIONS = (
+    "bool delta_softplus, bool reverse, str layout, ScalarType? out_dtype, int[]? positions, "
+    "str? backend"
+)
 
 
 class Call(NamedTuple):
@@ -48,19 +51,22 @@ class Call(NamedTuple):
 
     def constants(self):
         """The arguments of an operator behind its tensors."""
-        softplus, reverse, layout, _, dtype = self.options
-        return softplus, reverse, layout, dtype and getattr(torch, dtype), self.backend
+        softplus, reverse, layout, _, dtype, positions = self.options
+        positions = None if positions is None else list(positions)
+        return softplus, reverse, layout, dtype and getattr(torch, dtype), positions, self.backend
 
 
 def split(function, arguments):
     """The Call and the inputs from the arguments of an operator."""
-    return _call(function, *arguments[_INPUTS:]), arguments[:_INPUTS]
+    *switches, positions, backend = arguments[_INPUTS:]
+    positions = None if positions is None else tuple(positions)
+    return _call(function, *switches, positions, backend), arguments[:_INPUTS]
 
 
 @functools.lru_cache
 def _call(function, *constants):
-    *switches, backend = constants
-    return Call(function, ops.switches(function, *switches, FRAMEWORK), backend)
+    *switches, positions, backend = constants
+    return Call(function, ops.switches(function, *switches, FRAMEWORK, positions), backend)
 
 
 def _request(call, inputs, operator):
@@ -75,6 +81,7 @@ def fake_request(call, inputs, operator, names=contract.ARGUMENTS):
     # Tensors on no device are described as on the CPU.
     device = "cpu" if device == "meta" else device
     module = backends.choose(call.function, operator, call.backend, device)
+    module = ops.serving(module, call.options)
     return ops.Request(call.function, FRAMEWORK, module, found, call.options)
 
 
@@ -104,41 +111,46 @@ def run_as_it_is(function):
 def run_scan(*arguments):
     call, inputs = split("scan", arguments[:-1])
     want_last = arguments[-1]
-    y, last_state, _ = ops.forward(_request(call, inputs, "scan"), inputs, want_last=want_last)
-    return [y, last_state] if want_last else [y]
+    request = _request(call, inputs, "scan")
+    y, last_state, _, states_at = ops.forward(request, inputs, want_last=want_last)
+    return [x for x in (y, last_state, states_at) if x is not None]
 
 
 def fake_scan(*arguments):
     call, inputs = split("scan", arguments[:-1])
     _, _, *outputs = ops.check_forward(fake_request(call, inputs, "scan"))
-    return [empty_output(output, inputs[0]) for output in outputs[: 1 + arguments[-1]]]
+    wanted = True, arguments[-1], call.options.positions is not None
+    pairs = zip(outputs, wanted, strict=True)
+    return [empty_output(output, inputs[0]) for output, is_wanted in pairs if is_wanted]
 
 
 def run_scan_forward(*arguments):
     call, inputs = split("scan", arguments)
     request = _request(call, inputs, "scan_backward")
-    return ops.forward(request, inputs, keep_states=True, want_last=True)
+    y, last_state, kept, states_at = ops.forward(request, inputs, keep_states=True, want_last=True)
+    return [kept, y, last_state] if states_at is None else [kept, y, last_state, states_at]
 
 
 def fake_scan_forward(*arguments):
     call, inputs = split("scan", arguments)
     request = fake_request(call, inputs, "scan_backward")
-    _, problem, y, last_state = ops.check_forward(request)
-    outputs = y, last_state, ops.states_output(request, problem)
-    return tuple(empty_output(output, inputs[0]) for output in outputs)
+    _, problem, y, last_state, states_at = ops.check_forward(request)
+    outputs = [ops.states_output(request, problem), y, last_state]
+    outputs += [] if call.options.positions is None else [states_at]
+    return [empty_output(output, inputs[0]) for output in outputs]
 
 
-def run_scan_backward(dy, dlast_state, states, *arguments):
+def run_scan_backward(dy, dlast_state, dstates_at, states, *arguments):
     call, inputs = split("scan_backward", arguments)
     request = _request(call, inputs, "scan_backward")
-    gradients = ops.backward(request, inputs, dy, dlast_state, states)
+    gradients = ops.backward(request, inputs, dy, dlast_state, dstates_at, states)
     return [x for x in gradients if x is not None]
 
 
-def fake_scan_backward(dy, dlast_state, states, *arguments):
+def fake_scan_backward(dy, dlast_state, dstates_at, states, *arguments):
     call, inputs = split("scan_backward", arguments)
     request = fake_request(call, inputs, "scan_backward")
-    incoming = ops.signatures(call.function, FRAMEWORK, ops.UPSTREAM, (dy, dlast_state))
+    incoming = ops.signatures(call.function, FRAMEWORK, ops.UPSTREAM, (dy, dlast_state, dstates_at))
     *_, gradients = ops.check_backward(request, incoming)
     return [empty_output(output, inputs[0]) for output in gradients.values()]
 
@@ -162,7 +174,7 @@ def scan_flops(u, delta, A, B, C, D, z, *_, **__):
     return prod(u) * (9 * A[1] + (D is not None) + (z is not None))
 
 
-def scan_backward_flops(dy, dlast_state, states, *arguments, **_):
+def scan_backward_flops(dy, dlast_state, dstates_at, states, *arguments, **_):
     """Twice the forward, as for a matrix product; once more where it has to run again."""
     return (3 if states is None else 2) * scan_flops(*arguments)
 
@@ -212,14 +224,14 @@ SCAN_FORWARD = define(
     fake_scan_forward,
     scan_flops,
     f"{_ARRAYS}, {_OPTIONS}",
-    "(Tensor y, Tensor last_state, Tensor states)",
+    "Tensor[]",
 )
 SCAN_BACKWARD = define(
     "scan_backward",
     run_scan_backward,
     fake_scan_backward,
     scan_backward_flops,
-    f"Tensor dy, Tensor? dlast_state, Tensor? states, {_ARRAYS}, {_OPTIONS}",
+    f"Tensor dy, Tensor? dlast_state, Tensor? dstates_at, Tensor? states, {_ARRAYS}, {_OPTIONS}",
     "Tensor[]",
 )
 SCAN_STEP = define(
@@ -234,11 +246,11 @@ SCAN_STEP = define(
 
 
 def scan_forward(call, inputs):
-    """(y, last_state, states), by selscan::scan_forward."""
+    """[kept, y, last_state] and states_at if wanted, by selscan::scan_forward."""
     return SCAN_FORWARD(*inputs, *call.constants())
 
 
-def scan_backward(call, inputs, dy, dlast_state, states=None):
+def scan_backward(call, inputs, upstream, states=None):
     """Gradients in the order of ops.scan.GRADIENT_OF, by selscan::scan_backward."""
-    found = iter(SCAN_BACKWARD(dy, dlast_state, states, *inputs, *call.constants()))
+    found = iter(SCAN_BACKWARD(*upstream, states, *inputs, *call.constants()))
     return tuple(None if x is None else next(found) for x in inputs[: len(ops.GRADIENT_OF)])

@@ -35,30 +35,47 @@ from .autograd2d import OperatorScan2d, Scan2d
 from .operators import FRAMEWORK
 
 
-def scan_of_tensors(inputs, delta_softplus, reverse, layout, out_dtype, backend, return_last_state):
-    """y, or (y, last_state), recorded if a gradient may be asked for."""
+def scan_of_tensors(
+    inputs, delta_softplus, reverse, layout, out_dtype, positions, backend, return_last_state
+):
+    """y, or (y, last_state), with states_at behind if wanted; recorded for a gradient."""
     if is_compiling():
         flags = delta_softplus, reverse, return_last_state
         is_dtype = out_dtype is None or isinstance(out_dtype, torch.dtype)
-        if isinstance(layout, str) and is_dtype and fits(inputs, 5, flags, backend):
-            constants = delta_softplus, reverse, layout, out_dtype, backend, return_last_state
-            y, *last = operators.SCAN(*inputs, *constants)
-            return (y, *last) if return_last_state else y
-    options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, FRAMEWORK)
+        fitting = isinstance(layout, str) and is_dtype and are_steps(positions)
+        if fitting and fits(inputs, 5, flags, backend):
+            constants = delta_softplus, reverse, layout, out_dtype
+            y, *states = operators.SCAN(*inputs, *constants, positions, backend, return_last_state)
+            return (y, *states) if states else y
+    options = ops.switches("scan", delta_softplus, reverse, layout, out_dtype, FRAMEWORK, positions)
     if return_last_state is not True and return_last_state is not False:
         contract.check_flags("scan", return_last_state=return_last_state)
     if not ordinary(inputs):
         check_arrays("scan", inputs, backend)
-        y, last = scan_by_operator(operators.Call("scan", options, backend), inputs)
+        y, last, *states = scan_by_operator(operators.Call("scan", options, backend), inputs)
     else:
         recorded = records(inputs)
         operator = "scan_backward" if recorded else "scan"
         request = ops.request("scan", FRAMEWORK, inputs, options, backend, operator)
         if recorded:
-            y, last = Scan.apply(request, return_last_state, *inputs)
+            y, last, *states = Scan.apply(request, return_last_state, *inputs)
         else:
-            y, last, _ = ops.forward(request, inputs, want_last=return_last_state)
-    return (y, last) if return_last_state else y
+            y, last, _, *states = ops.forward(request, inputs, want_last=return_last_state)
+        states = states if positions is not None else []
+    states = [last, *states] if return_last_state else states
+    return (y, *states) if states else y
+
+
+def are_steps(positions):
+    """Whether positions fit the schema of an operator."""
+    if positions is None:
+        return True
+    if not isinstance(positions, (list, tuple)):
+        return False
+    for x in positions:
+        if type(x) is not int:
+            return False
+    return True
 
 
 def fits(arrays, needed, flags, backend):
@@ -102,23 +119,23 @@ def as_scan(state, inputs, delta_softplus, backend, direct):
     options = ops.switches("scan_step", delta_softplus)
     if direct:
         request = ops.request("scan_step", FRAMEWORK, inputs, options, backend, "scan_backward")
-        y, state = Scan.apply(request, True, *inputs)
+        y, state, _ = Scan.apply(request, True, *inputs)
     else:
         y, state = scan_by_operator(operators.Call("scan_step", options, backend), inputs)
     return y.squeeze(-1), state.to(dtype)
 
 
-def scan_backward_of_tensors(inputs, dy, dlast_state, delta_softplus, reverse, layout, backend):
+def scan_backward_of_tensors(inputs, upstream, delta_softplus, reverse, layout, positions, backend):
     """Gradients of all given inputs, in the order of contract.ARGUMENTS."""
-    options = ops.switches("scan_backward", delta_softplus, reverse, layout)
-    if not ordinary((*inputs, dy, dlast_state)):
+    options = ops.backward_switches(delta_softplus, reverse, layout, positions, upstream[2])
+    if not ordinary((*inputs, *upstream)):
         check_arrays("scan_backward", inputs, backend)
-        check_arrays("scan_backward", (dy, dlast_state), backend, ops.UPSTREAM)
+        check_arrays("scan_backward", upstream, backend, ops.UPSTREAM)
         call = operators.Call("scan_backward", options, backend)
-        return gradients_by_operator(call, inputs, dy, dlast_state)
+        return gradients_by_operator(call, inputs, upstream)
     given = options, backend, "scan_backward"
     request = ops.request("scan_backward", FRAMEWORK, inputs, *given)
-    return recorded_gradients(request, inputs, dy, dlast_state)
+    return recorded_gradients(request, inputs, upstream)
 
 
 def scan2d_of_tensors(inputs, path, delta_softplus, merge, out_dtype, backend):

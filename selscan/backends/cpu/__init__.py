@@ -30,6 +30,7 @@ from .tiles import compile_load, compile_store
 
 __all__ = [
     "SERVES",
+    "STOPS",
     "backward_parts",
     "backward_plan",
     "backward_scratch",
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 SERVES = frozenset(OPERATORS)
+STOPS = True
 
 _COMPILERS = {
     "forward": compile_forward,

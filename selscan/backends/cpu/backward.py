@@ -41,6 +41,7 @@ from .maps import clear_padding, load_steps, store_steps
 from .planes import load_planes, load_rates, parts, store_planes
 from .segments import find_segments, segment_table
 from .simd import fma, itemsize, load, splat, store, width
+from .stops import load_gradients
 from .sweep import clear_sums, store_sums, sweep
 from .vector_math import LN_2, sigmoid, softplus, softplus_slope
 
@@ -133,7 +134,8 @@ def backward_block(
     clear(real, scratch + args[at.TILE_DX], m)
     clear(real, scratch + args[at.TILE_DDELTA], m)
     states = states_address(real, args, b, r, g, block, c, parts(kind_a))
-    sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m, rows)
+    load_gradients(real, kind_a, args, b, d, rows, c, scratch + args[at.TILE_STOPS])
+    sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, c, m, rows)
     clear_padding(real, args, r, t, m, scratch + args[at.TILE_DX], row)
     finish_chunk(real, args, scratch, scratch + args[at.TILE_DROW] + (block - first) * 2 * row, m)
     store_steps(real, args, scratch, at.DU, b, r, d, rows, i, c, scratch + args[at.TILE_DX])

@@ -30,6 +30,7 @@ from .jit import INLINE, helper, inline
 from .planes import COMPLEX_STATES
 from .segments import segment, segments_of
 from .simd import fma, itemsize, keep_first, load, peek, poke, splat, store, width
+from .stops import add_tile, stop_row, stops_of, swept_to
 from .trigonometry import cos_sin
 from .vector_math import LOG2_E, add_pair, exp2, unless_zero
 
@@ -215,7 +216,7 @@ def complex_reverse_sweep(
 
 
 @helper
-def complex_sweep(real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m, rows):
+def complex_sweep(real, kind_b, kind_c, args, scratch, table, states, own, db, dc, c, m, rows):
     """sweep_states of sweep.py."""
     row = width(real) * itemsize(real)
     d_state = args[at.D_STATE]
@@ -223,16 +224,18 @@ def complex_sweep(real, kind_b, kind_c, args, scratch, table, states, own, db, d
     past = scratch + args[at.TILE_PAST]
     dh = scratch + args[at.TILE_DH] + own
     for n in range(d_state):
+        first, stop = stops_of(args, c)
         for i in range(segments_of(table) - 1, -1, -1):
-            r, steps, begins = segment(args, table, i, m)
+            start, end, begins = segment(table, i)
             if begins:
                 clear(real, past, 2)
             else:
                 copy_tile(real, states + n * row, past, 1)
                 copy_tile(real, states + n * row + plane, past + row, 1)
-            complex_segment(
-                real, kind_b, kind_c, args, scratch, own, db, dc, n, r, steps, begins, rows
-            )
+            stop = complex_segment(
+                real, kind_b, kind_c, args, scratch, own, db, dc, n, start, end, begins, m, rows,
+                first, stop,
+            )  # fmt: skip
             if begins:
                 clear(real, dh + n * row, 1)
                 clear(real, dh + n * row + plane, 1)
@@ -240,10 +243,13 @@ def complex_sweep(real, kind_b, kind_c, args, scratch, table, states, own, db, d
 
 @helper
 def complex_segment(
-    real, kind_b, kind_c, args, scratch, own, db, dc, n, r, steps, begins, rows
+    real, kind_b, kind_c, args, scratch, own, db, dc, n, start, stop_at, begins, m, rows,
+    first_stop, stop,
 ):  # fmt: skip
     """sweep_segment of sweep.py, for one state."""
     row = width(real) * itemsize(real)
+    steps = stop_at - start
+    r = m - stop_at if args[at.REVERSE] else start
     d_state = args[at.D_STATE]
     plane, o = d_state * row, r * row
     delta, x, g = (
@@ -263,9 +269,9 @@ def complex_segment(
     b_part, c_part = part_step(kind_b, real, d_state), part_step(kind_c, real, d_state)
     b = scratch + args[at.TILE_B] + n * state_step(kind_b, real) + r * bt
     c = scratch + args[at.TILE_C] + n * state_step(kind_c, real) + r * ct
-    begin, end, sign = 0, steps - 1, 1
+    begin, sign = 0, 1
     if args[at.REVERSE]:
-        begin, end, sign = steps - 1, 0, -1
+        begin, sign = steps - 1, -1
     alone = 1 if begins else 0
     second, skipped = begin + sign * alone, alone * 2 * row
     if begins:
@@ -284,17 +290,26 @@ def complex_segment(
     db_step, dc_step = pair_step(kind_b, real, d_state), pair_step(kind_c, real, d_state)
     db += r * db_step + n * pair_size(kind_b, real)
     dc += r * dc_step + n * pair_size(kind_c, real)
-    last, left = end, steps - alone
-    past, decay, unread = past + skipped, decay + skipped, decay + 2 * args[at.CHUNK] * row
-    for _ in range(1 + alone):
+    left, unread = steps, decay + 2 * args[at.CHUNK] * row
+    gradients = scratch + args[at.TILE_STOPS] + n * row
+    while left > 0:
+        if stop > first_stop and stop_row(args, stop - 1) == start + left - 1:
+            stop -= 1
+            gradient = gradients + (stop - first_stop) * 2 * plane
+            add_tile(real, dh, gradient, 1)
+            add_tile(real, dh + plane, gradient + plane, 1)
+        low = swept_to(args, start, left, alone, first_stop, stop)
+        last, before = begin + sign * (left - 1), low * 2 * row
+        if left <= alone:
+            ddelta, da = unread - begin * row, unread + row
         complex_reverse_sweep(
-            real, kind_b, kind_c, delta, x, g, dx, ddelta, past, decay, a, plane, b + last * bt,
-            c + last * ct, b_part, c_part, -sign * bt, -sign * ct, dh, da, db + last * db_step,
-            dc + last * dc_step, -sign * db_step, -sign * dc_step, left, last * row, -sign * row,
-            rows,
+            real, kind_b, kind_c, delta, x, g, dx, ddelta, past + before, decay + before, a, plane,
+            b + last * bt, c + last * ct, b_part, c_part, -sign * bt, -sign * ct, dh, da,
+            db + last * db_step, dc + last * dc_step, -sign * db_step, -sign * dc_step, left - low,
+            last * row, -sign * row, rows,
         )  # fmt: skip
-        last, left, past, decay = begin, 1, past - skipped, decay - skipped
-        ddelta, da = unread - begin * row, unread + row
+        left = low
+    return stop
 
 
 # Sums of dB and dC. Shared: a pair of numbers for each step and state. Constant: two planes of

@@ -40,6 +40,7 @@ from .maps import clear_padding, load_steps, store_steps
 from .planes import REAL_TYPE, load_planes, load_rates, parts, store_planes
 from .segments import find_segments, segment, segment_table, segments_of
 from .simd import fma, itemsize, load, splat, store, width
+from .stops import stop_index, stop_row, stops_of
 from .vector_math import exp2, sigmoid, softplus
 
 
@@ -194,21 +195,32 @@ def forward_block(
     bt, ct = time_step(kind_a, kind_b, real, d_state), time_step(kind_a, kind_c, real, d_state)
     prepare_chunk(real, delta, u, y, bias, skip, m, args[at.SOFTPLUS], args[at.D] != 0)
     clear_padding(real, args, r, t, m, u, row)
+    stop, last_stop = stops_of(args, c)
     for i in range(segments_of(table)):
-        o, steps, begins = segment(args, table, i, m)
-        if begins:
-            steps -= 1
-            p = o + steps if args[at.REVERSE] else o
-            o += 0 if args[at.REVERSE] else 1
-            begin_states(
-                kind_a, real, kind_b, kind_c, u + p * row, y + p * row, h, tile_b + p * bt,
-                tile_c + p * ct, d_state,
+        start, end, begins = segment(table, i)
+        while start < end:
+            until, stops = end, stop < last_stop and stop_row(args, stop) < end
+            if stops:
+                until = stop_row(args, stop) + 1
+            o, steps = m - until if args[at.REVERSE] else start, until - start
+            if begins:
+                steps -= 1
+                p = o + steps if args[at.REVERSE] else o
+                o += 0 if args[at.REVERSE] else 1
+                begin_states(
+                    kind_a, real, kind_b, kind_c, u + p * row, y + p * row, h, tile_b + p * bt,
+                    tile_c + p * ct, d_state,
+                )  # fmt: skip
+            p = o * row
+            run_states(
+                kind_a, real, kind_b, kind_c, delta + p, u + p, y + p, h, a, tile_b + o * bt,
+                tile_c + o * ct, bt, ct, d_state, steps, args[at.REVERSE],
             )  # fmt: skip
-        p = o * row
-        run_states(
-            kind_a, real, kind_b, kind_c, delta + p, u + p, y + p, h, a, tile_b + o * bt,
-            tile_c + o * ct, bt, ct, d_state, steps, args[at.REVERSE],
-        )  # fmt: skip
+            if stops:
+                k = stop_index(args, stop)
+                store_planes(real, kind_a, args, at.STATES_AT, b, k, d, rows, d_state, h)
+                stop += 1
+            start, begins = until, False
     if args[at.Y] == 0:
         return
     if args[at.Z]:

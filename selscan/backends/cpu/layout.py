@@ -45,11 +45,12 @@ where an operand has no such axis. The last three are those of maps (maps.py).
     JOINED,  # routes are one sequence
     PLANE_SIZE,  # bytes of a plane of one block (maps.py)
     TABLE,  # address of the table of a path, int32
+    STOPS,  # address of the table of steps whose states are wanted, int32 (stops.py); 0: of none
     PADDED,  # some steps have no pixel
     MAP_FRAMES,  # one of one row of all pixels, where these follow each other in memory
     MAP_ROWS,  # of a frame
     MAP_COLUMNS,
-) = range(HEADER, HEADER + 29)
+) = range(HEADER, HEADER + 30)
 
 # byte offsets of the tiles in the scratch of a worker, forward and backward
 (
@@ -76,9 +77,10 @@ where an operand has no such axis. The last three are those of maps (maps.py).
     TILE_PAST,
     TILE_DROW,  # gradients of delta_bias and D of each block
     TILE_SEGMENTS,  # where seq_idx changes within the chunk (segments.py)
-) = range(HEADER + 29, HEADER + 52)
+    TILE_STOPS,  # gradients of the states that were wanted within the chunk
+) = range(HEADER + 30, HEADER + 54)
 
-_OPERANDS = HEADER + 52
+_OPERANDS = HEADER + 54
 (
     ADDRESS,
     DTYPE,
@@ -117,5 +119,7 @@ _OPERANDS = HEADER + 52
     DZ,
     DDELTA_BIAS,
     DINITIAL_STATE,
-) = range(_OPERANDS, _OPERANDS + 23 * 12, 12)
-END = DINITIAL_STATE + 12
+    STATES_AT,
+    DSTATES_AT,
+) = range(_OPERANDS, _OPERANDS + 25 * 12, 12)
+END = DSTATES_AT + 12

@@ -16,6 +16,7 @@ from .plan_maps import add_path
 from .planes import COMPLEX_STATES, REAL_STATES
 from .segments import table_size
 from .simd import lanes_of
+from .stops import most_stops, stops_table
 
 _REAL = {"float32": types.float32, "float64": types.float64}
 # Operands by the name of the argument or result.
@@ -44,6 +45,8 @@ SLOTS = {
     "ddelta_bias": at.DDELTA_BIAS,
     "dinitial_state": at.DINITIAL_STATE,
     "states": at.STATES,
+    "states_at": at.STATES_AT,
+    "dstates_at": at.DSTATES_AT,
 }
 _STEPS = (at.STEP_B, at.STEP_D, at.STEP_N, at.STEP_T, at.STEP_R, at.STEP_H, at.STEP_P)
 # Blocks that a task of the forward walks together: they share the tiles of B and C.
@@ -111,6 +114,10 @@ class Plan:
             self.template[slot + at.DTYPE] = CODES[layout.dtype]
             for step, axis in zip(_STEPS, axes, strict=False):  # of a map, more
                 self.template[slot + step] = 0 if axis is None else layout.steps[axis]
+        self.stops = None  # the table of stops.py, in use as long as the plan is
+        if problem.positions and {"states_at", "dstates_at"} & operands.keys():
+            self.stops = stops_table(problem.positions, problem.length, chunk, problem.reverse)
+            self.template[at.STOPS] = start_of(self.stops)
         if problem.path is not None:
             add_path(self, problem, operands, SLOTS)
 
@@ -247,4 +254,7 @@ def backward_plan(problem, operands, part_steps):
     plan = Plan(problem, slices, tiles, operands, "backward")
     plan.template[at.SLICE_STEP_B] = part_steps.get("dB", 0)
     plan.template[at.SLICE_STEP_C] = part_steps.get("dC", 0)
+    if plan.stops is not None:
+        most = most_stops(plan.stops, int(plan.template[at.CHUNKS]))
+        plan.add_tile(at.TILE_STOPS, most * per_block)
     return plan

@@ -75,8 +75,6 @@ def segments_of(table):
 
 
 @merge
-def segment(args, table, i, m):
-    """The i-th segment in scan order: its first row of m, how many, whether a state begins."""
-    begin, end = table[_FIRST + i], table[_FIRST + i + 1]
-    first = m - end if args[at.REVERSE] else begin
-    return first, end - begin, i > 0 or table[_BEGINS] != 0
+def segment(table, i):
+    """The i-th segment: its first row in scan order, the one behind, whether a state begins."""
+    return table[_FIRST + i], table[_FIRST + i + 1], i > 0 or table[_BEGINS] != 0

@@ -27,6 +27,7 @@ from .jit import INLINE, helper
 from .planes import REAL_STATES, REAL_TYPE
 from .segments import segment, segments_of
 from .simd import fma, itemsize, keep_first, load, splat, store, width
+from .stops import add_tile, stop_row, stops_of, swept_to
 from .vector_math import exp2
 
 
@@ -214,7 +215,7 @@ def reverse_sweep(
 
 
 @helper
-def sweep_states(real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m, rows):
+def sweep_states(real, kind_b, kind_c, args, scratch, table, states, own, db, dc, c, m, rows):
     """All states of one block over one chunk, four at a time, each segment from its start."""
     row = width(real) * itemsize(real)
     d_state, chunk = args[at.D_STATE], args[at.CHUNK]
@@ -225,15 +226,16 @@ def sweep_states(real, kind_b, kind_c, args, scratch, table, states, own, db, dc
         count = 4 if n + 4 <= d_state else 1
         db_n = sums_of(kind_b, real, db, n, chunk, d_state)
         dc_n = sums_of(kind_c, real, dc, n, chunk, d_state)
+        first, stop = stops_of(args, c)
         for i in range(segments_of(table) - 1, -1, -1):
-            r, steps, begins = segment(args, table, i, m)
+            start, end, begins = segment(table, i)
             if begins:
                 clear(real, past, count)
             else:
                 copy_tile(real, states + n * row, past, count)
-            sweep_segment(
-                real, kind_b, kind_c, args, scratch, own, n, count, r, steps, begins, dh + n * row,
-                da + n * row, db_n, dc_n, rows,
+            stop = sweep_segment(
+                real, kind_b, kind_c, args, scratch, own, n, count, start, end, begins,
+                dh + n * row, da + n * row, db_n, dc_n, m, rows, first, stop,
             )  # fmt: skip
             if begins:
                 clear(real, dh + n * row, count)
@@ -242,14 +244,18 @@ def sweep_states(real, kind_b, kind_c, args, scratch, table, states, own, db, dc
 
 @helper
 def sweep_segment(
-    real, kind_b, kind_c, args, scratch, own, n, count, r, steps, begins, dh, da, db, dc, rows
+    real, kind_b, kind_c, args, scratch, own, n, count, start, stop_at, begins, dh, da, db, dc, m,
+    rows, first_stop, stop,
 ):  # fmt: skip
-    """`count` states from n on, forward and back over the rows r .. r+steps-1 of the chunk.
+    """`count` states from n on, forward and back over a segment of the chunk.
 
     If they begin there, the first step has no state before it: its parts of dA and ddelta, which
-    would be products with one, go where nobody reads them.
+    would be products with one, go where nobody reads them. Behind the stops (stops.py), from
+    `stop` - 1 back, the gradients of states come in; returned is what `stop` is then.
     """
     row = width(real) * itemsize(real)
+    steps = stop_at - start
+    r = m - stop_at if args[at.REVERSE] else start
     d_state, o = args[at.D_STATE], r * row
     delta, x, g = (
         scratch + args[at.TILE_DELTA] + o,
@@ -263,9 +269,9 @@ def sweep_segment(
     ct = time_step(REAL_STATES, kind_c, real, d_state)
     b = scratch + args[at.TILE_B] + n * state_step(kind_b, real) + r * bt
     c = scratch + args[at.TILE_C] + n * state_step(kind_c, real) + r * ct
-    begin, end, sign = 0, steps - 1, 1
+    begin, sign = 0, 1
     if args[at.REVERSE]:
-        begin, end, sign = steps - 1, 0, -1
+        begin, sign = steps - 1, -1
     alone = 1 if begins else 0
     second, skipped = begin + sign * alone, alone * count * row
     if begins:
@@ -280,31 +286,38 @@ def sweep_segment(
             real, kind_c, y, past, c + begin * ct, sign * ct, count, steps, begin * row, sign * row
         )
     db, dc = db + gradient_step(kind_b, real, o), dc + gradient_step(kind_c, real, o)
-    last, left = end, steps - alone
-    past, decay, unread = past + skipped, decay + skipped, decay + 4 * args[at.CHUNK] * row
-    for _ in range(1 + alone):
+    left, unread = steps, decay + 4 * args[at.CHUNK] * row
+    gradients = scratch + args[at.TILE_STOPS] + n * row
+    while left > 0:
+        if stop > first_stop and stop_row(args, stop - 1) == start + left - 1:
+            stop -= 1
+            add_tile(real, dh, gradients + (stop - first_stop) * d_state * row, count)
+        low = swept_to(args, start, left, alone, first_stop, stop)
+        last, before = begin + sign * (left - 1), low * count * row
+        if left <= alone:
+            ddelta, da = unread - begin * row, unread + row
         reverse_sweep(
-            real, kind_b, kind_c, delta, x, g, dx, ddelta, past, decay, a, b + last * bt,
-            c + last * ct, -sign * bt, -sign * ct, dh, da, db, dc, count, left, last * row,
-            -sign * row, rows,
+            real, kind_b, kind_c, delta, x, g, dx, ddelta, past + before, decay + before, a,
+            b + last * bt, c + last * ct, -sign * bt, -sign * ct, dh, da, db, dc, count,
+            left - low, last * row, -sign * row, rows,
         )  # fmt: skip
-        last, left, past, decay = begin, 1, past - skipped, decay - skipped
-        ddelta, da = unread - begin * row, unread + row
+        left = low
+    return stop
 
 
 # What the backward calls, for real or complex states.
 
 
-def sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m, rows):
+def sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, c, m, rows):
     """All states of one block over one chunk, forward and back."""
 
 
 @overload(sweep, jit_options=INLINE)
-def _sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m, rows):
+def _sweep(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, c, m, rows):
     loop = sweep_states if kind_a == REAL_TYPE else complex_sweep
 
-    def run(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m, rows):
-        loop(real, kind_b, kind_c, args, scratch, table, states, own, db, dc, m, rows)
+    def run(kind_a, real, kind_b, kind_c, args, scratch, table, states, own, db, dc, c, m, rows):
+        loop(real, kind_b, kind_c, args, scratch, table, states, own, db, dc, c, m, rows)
 
     return run
 

@@ -109,6 +109,8 @@ def program(plan, given, results):
 def _of_scan(plan):
     """The layout of the argument array, slots by name, and the tables by their slot."""
     tables = {} if plan.path is None else {at.TABLE: plan.path.table}
+    if plan.stops is not None:
+        tables[at.STOPS] = plan.stops
     return at, SLOTS, tables
 
 
