@@ -107,6 +107,14 @@ def test_readme_shows_python():
     assert list(python_blocks(README.read_text(encoding="utf-8")))
 
 
+def test_the_links_of_the_readme_lead_to_files():
+    text = README.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)", text) + re.findall(r'(?:src|srcset)="([^"]+)"', text)
+
+    assert [x for x in links if "://" not in x and not (ROOT / x).is_file()] == []
+    assert [x for x in links if x.startswith("/")] == []
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_the_examples_in_a_public_docstring_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
