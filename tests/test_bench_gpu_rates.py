@@ -1,12 +1,12 @@
 """The kernels of bench.gpu that measure what a device can do, in the emulator."""
 
-import fake_cuda
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 import emulator  # noqa: E402
+import fake_cuda  # noqa: E402
 from emulator import pointers  # noqa: E402
 
 from bench.gpu.parts import micro  # noqa: E402

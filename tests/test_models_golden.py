@@ -1,11 +1,13 @@
 """The numbers of the official implementations: scores, feature maps, the image's gradient."""
 
 import pytest
-import torch
-from golden_models import MODELS, assert_near, golden, logits_and_gradient
 
-from selscan.models.checkpoints import load
-from selscan.nn import set_fused
+torch = pytest.importorskip("torch")
+
+from golden_models import MODELS, assert_near, golden, logits_and_gradient  # noqa: E402
+
+from selscan.models.checkpoints import load  # noqa: E402
+from selscan.nn import set_fused  # noqa: E402
 
 WITH_FEATURES = [name for name in MODELS if name != "msvmambav3"]
 

@@ -5,7 +5,8 @@
     PYTHONPATH=tests python -m emulator.plant --list
 
 Each is planted in a copy of the project, and the tests named for it must fail there, having passed
-without it. It is run before a release; tests/emulator/test_plant.py sees to it that each still fits.
+without it. It is run before a release; tests/emulator/test_plant.py sees to it that each still
+fits.
 """
 
 import argparse
