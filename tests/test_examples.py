@@ -116,11 +116,11 @@ def test_the_five_best_classes_of_an_image_are_named_and_drawn(tmp_path, capsys)
 def test_a_head_on_four_maps_learns_to_find_shapes(tmp_path, capsys):
     example = load("segment")
 
-    before, after = example.main(steps=60, out=tmp_path / "masks.png", test=24)
+    before, after = example.main(steps=80, out=tmp_path / "masks.png", test=24)
 
-    assert before < 0.25  # about what one class for all pixels has
-    assert after > before + 0.1
-    assert f"{after:.1%} after 60 steps" in capsys.readouterr().out
+    assert before < 0.2  # about what one class for all pixels has
+    assert after > before + 0.06
+    assert f"{after:.1%} after 80 steps" in capsys.readouterr().out
     with images.open(tmp_path / "masks.png") as picture:
         side = example.SIDE + example.GAP
         assert picture.size == (example.SHOWN * side + example.GAP, 3 * side + example.GAP)

@@ -118,8 +118,8 @@ def new_head(channels, num_classes, like=None):
 class Model(nn.Module):
     """The base of all models.
 
-    A family has `forward_maps`, `forward_features`, `pooled` and `group_matcher`, and the names of
-    two modules: STEM, the first convolution, and HEAD, the classifier.
+    A family has the methods that are not implemented here, and the names of two modules: STEM, the
+    first convolution, and HEAD, the classifier.
 
     Parameters
     ----------
@@ -158,6 +158,22 @@ class Model(nn.Module):
         if self.out_indices:
             return self.forward_maps(images)
         return self.forward_head(self.forward_features(images))
+
+    def forward_maps(self, images):
+        """A list of maps (b, channels, h, w)."""
+        raise NotImplementedError
+
+    def forward_features(self, images):
+        """What the last block gives, behind its norm."""
+        raise NotImplementedError
+
+    def pooled(self, x):
+        """(b, num_features) of `forward_features`."""
+        raise NotImplementedError
+
+    def group_matcher(self, coarse=False):
+        """Patterns of the parameters' names by depth."""
+        raise NotImplementedError
 
     def forward_head(self, x, pre_logits=False):
         """Scores of `forward_features`; with `pre_logits` the features (b, num_features)."""
