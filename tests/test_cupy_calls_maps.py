@@ -113,6 +113,7 @@ def test_a_constant_is_copied_to_its_device_and_has_arrived(runtime):
 
     assert runtime.guards == [3]
     assert runtime.calls == ["copy", "wait"]
+    assert constant.nbytes == array.nbytes
     found = (ctypes.c_int32 * 6).from_address(constant.address)
     assert list(found) == list(range(6))
 

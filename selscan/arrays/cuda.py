@@ -174,8 +174,6 @@ class CudaGuestsOfNumba(NumbaArrays, DLPackArrays):
         DLPackArrays.__init__(self, array)
         self._on = {}
 
-    borrow = DLPackArrays.borrow
-
     @staticmethod
     def owns(array):
         return isinstance(array, Elsewhere) or NumbaArrays.owns(array)

@@ -79,12 +79,13 @@ class Constant:
 
     def __init__(self, array, device):
         cupy = import_cupy()
+        self.nbytes = array.nbytes
         with cupy.cuda.Device(device):
             # Not of a pool: what is freed there may be given out while a kernel still reads it.
-            self._memory = cupy.cuda.Memory(array.nbytes)
+            self._memory = cupy.cuda.Memory(self.nbytes)
             self.address = self._memory.ptr
             kind = cupy.cuda.runtime.memcpyHostToDevice
-            cupy.cuda.runtime.memcpy(self.address, array.ctypes.data, array.nbytes, kind)
+            cupy.cuda.runtime.memcpy(self.address, array.ctypes.data, self.nbytes, kind)
             # The copy may still be on its way, and no other stream would wait for it.
             cupy.cuda.runtime.streamSynchronize(0)
 
