@@ -1,7 +1,9 @@
 """The Numba CUDA backend without a GPU or the simulator: how it is found, and its views."""
 
 import builtins
+import contextlib
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -131,3 +133,57 @@ def test_strides_are_no_part_of_a_signature():
     )
 
     assert one.signature() == other.signature() == ((("float32", 2),), ())
+
+
+class Driver:
+    """cuda.bindings.driver, with the status that a stream has."""
+
+    CUresult = SimpleNamespace(CUDA_SUCCESS=0)
+    CUstreamCaptureStatus = SimpleNamespace(CU_STREAM_CAPTURE_STATUS_NONE=0)
+
+    def __init__(self, error, status):
+        self.found, self.asked = (error, status), []
+
+    def cuStreamIsCapturing(self, stream):
+        self.asked.append(stream)
+        return self.found
+
+
+@pytest.fixture
+def on_a_stream(monkeypatch):
+    """Starts a plan with these views on a stream of which the driver says something."""
+
+    def start(view, stream, error=0, status=0):
+        driver = Driver(error, status)
+        bindings = SimpleNamespace(driver=driver)
+        monkeypatch.setitem(sys.modules, "cuda", SimpleNamespace(bindings=bindings))
+        monkeypatch.setitem(sys.modules, "cuda.bindings", bindings)
+        monkeypatch.setattr(gpu, "on", lambda number: contextlib.nullcontext())
+        monkeypatch.setattr(gpu, "stream_of", lambda stream: stream)
+        started = []
+        monkeypatch.setattr(launches.Launch, "start", lambda *given: started.append(given))
+        launch = launches.Launch("gather", "", (view,), (), 1, (1,))
+        launches.Plan(0, (launch,)).start({}, stream)
+        return len(started), driver.asked
+
+    return start
+
+
+TABLE, VIEW = np.zeros(1, np.int32), views.absent(1)
+
+
+@pytest.mark.parametrize(
+    ("view", "stream", "status", "asked"), [(TABLE, 7, 0, [7]), (TABLE, 0, 1, []), (VIEW, 7, 1, [])]
+)
+def test_what_has_no_table_or_is_not_captured_is_launched(on_a_stream, view, stream, status, asked):
+    assert on_a_stream(view, stream, status=status) == (1, asked)
+
+
+def test_tables_that_a_graph_would_read_are_refused(on_a_stream):
+    with pytest.raises(RuntimeError, match=r"^selscan: the numba_cuda backend cannot .* captured:"):
+        on_a_stream(TABLE, 7, status=1)
+
+
+def test_a_driver_that_does_not_know_is_an_error(on_a_stream):
+    with pytest.raises(RuntimeError, match=r"^selscan: cuStreamIsCapturing returned 900\.$"):
+        on_a_stream(TABLE, 7, error=900)

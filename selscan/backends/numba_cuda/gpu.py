@@ -82,6 +82,18 @@ def stream_of(stream):
     return cuda().external_stream(stream) if stream else cuda().legacy_default_stream()
 
 
+def is_captured(stream):
+    """Whether a CUDA graph is captured from a stream, an integer; never from the legacy one, 0."""
+    if SIMULATED or not stream:
+        return False
+    from cuda.bindings import driver  # numba-cuda requires it
+
+    error, status = driver.cuStreamIsCapturing(stream)
+    if error != driver.CUresult.CUDA_SUCCESS:
+        raise RuntimeError(f"selscan: cuStreamIsCapturing returned {error}.")
+    return status != driver.CUstreamCaptureStatus.CU_STREAM_CAPTURE_STATUS_NONE
+
+
 class _Memory:
     """What the CUDA array interface says of some memory."""
 

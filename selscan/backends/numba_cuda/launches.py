@@ -44,9 +44,19 @@ class Plan(NamedTuple):
 
     def start(self, addresses, stream):
         with gpu.on(self.device):
+            if self.has_tables() and gpu.is_captured(stream):
+                raise RuntimeError(
+                    "selscan: the numba_cuda backend cannot move or scan along a path while a CUDA "
+                    "graph is captured: the graph would read tables that are freed when the path "
+                    "is forgotten. The backend cupy can."
+                )
             stream = gpu.stream_of(stream)
             for launch in self.launches:
                 launch.start(addresses, stream)
+
+    def has_tables(self):
+        """Whether kernels read arrays of the plan itself."""
+        return any(not isinstance(x, View) for launch in self.launches for x in launch.views)
 
 
 def moving(kernel, number, *views):
