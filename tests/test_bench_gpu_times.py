@@ -274,10 +274,11 @@ def test_mamba_is_called_as_its_own_function_calls_it(mode, shape, monkeypatch):
 
 
 @pytest.mark.usefixtures("devices")
-@pytest.mark.parametrize("shape", range(len(small.SHAPES)))
-@pytest.mark.parametrize("op", small.FUNCTIONS)
+@pytest.mark.parametrize(
+    ("op", "shape"), [(op, i) for op in small.FUNCTIONS for i in range(len(small.shapes_of(op)))]
+)
 def test_what_the_sanitizer_runs_is_launched(op, shape, devices):
-    problem = small.made(op, small.SHAPES[shape])
+    problem = small.made(op, small.shapes_of(op)[shape])
     tensors = places.Placed(problem, "cpu").arguments
 
     if op == "backward" and not hasattr(backend, "backward_plan"):

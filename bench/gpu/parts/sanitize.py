@@ -1,4 +1,4 @@
-"""compute-sanitizer over small scans, where the tool is there and works."""
+"""compute-sanitizer over small scans and moves, where the tool is there and works."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from bench.rows import Row, markdown, nothing
 
 PATIENCE = 50
 TOOLS = ("memcheck", "racecheck")
-OPS = ("scan", "backward", "step")
+OPS = ("scan", "backward", "step", "scan2d", "scan2d_backward", "gather", "scatter")
 REFUSED = "BackendUnavailable"
 
 
