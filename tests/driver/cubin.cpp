@@ -8,7 +8,7 @@ namespace driver {
 
 // Attributes of .nv.info: a byte for the form, one for the attribute, two for a value or a size.
 enum { VALUE_FOLLOWS = 4 };
-enum { MOST_THREADS = 0x05, PARAMETER_BYTES = 0x19, REGISTER_COUNT = 0x2f };
+enum { MOST_THREADS = 0x05, PARAMETER = 0x17, REGISTER_COUNT = 0x2f };
 
 constexpr int RESERVED = 1024;  // bytes of shared memory, the system's, from capability 8.0 on
 
@@ -33,7 +33,7 @@ static uint32_t word(const char* at) {
   return value;
 }
 
-// Call take(attribute, value, data, bytes) for all attributes of a section.
+// Call take(attribute, data, bytes) for all attributes of a section.
 template <class Take>
 static void for_attributes(const Cubin& cubin, int section, Take take) {
   const char* at = cubin.data(section);
@@ -41,7 +41,7 @@ static void for_attributes(const Cubin& cubin, int section, Take take) {
   while (at + 4 <= end) {
     const unsigned head = word(at), form = head & 255, value = head >> 16;
     const size_t bytes = form == VALUE_FOLLOWS ? value : 0;
-    take(head >> 8 & 255, value, at + 4, bytes);
+    take(head >> 8 & 255, at + 4, bytes);
     at += 4 + bytes;
   }
 }
@@ -79,13 +79,15 @@ bool read_cubin(const void* image, Module& module) {
         found->second.shared = int(cubin.sections[i].sh_size) - RESERVED;
     } else if (const char* name = after(cubin.name(i), ".nv.info.")) {
       Function& function = module.functions[name];
-      for_attributes(cubin, i, [&](unsigned what, unsigned value, const char* data, size_t bytes) {
-        if (what == PARAMETER_BYTES) function.parameters = int(value);
+      for_attributes(cubin, i, [&](unsigned what, const char* data, size_t bytes) {
+        // Words: index; number and offset; flags with the size above bit 18.
+        if (what == PARAMETER && bytes >= 12)
+          function.parameters[word(data + 4) & 0xffff] = {word(data + 4) >> 16, word(data + 8) >> 18};
         if (what == MOST_THREADS && bytes >= 12)
           function.threads = int(word(data) * word(data + 4) * word(data + 8));
       });
     } else if (!strcmp(cubin.name(i), ".nv.info")) {
-      for_attributes(cubin, i, [&](unsigned what, unsigned, const char* data, size_t bytes) {
+      for_attributes(cubin, i, [&](unsigned what, const char* data, size_t bytes) {
         if (what != REGISTER_COUNT || bytes < 8) return;
         const auto found = module.functions.find(symbol(cubin, word(data)));
         if (found != module.functions.end()) found->second.registers = int(word(data + 4));

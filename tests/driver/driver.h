@@ -37,11 +37,16 @@ constexpr int DEFAULT_SHARED = 48 << 10;      // bytes that a block has without 
 constexpr int MOST_SHARED = 227 << 10;        // on compute capability 9.0
 constexpr size_t MEMORY = size_t(80) << 30;
 
+struct Parameter {
+  unsigned offset, bytes;
+};
+
 // A kernel of a cubin, loaded on a device.
 struct Function {
   std::string name;
   int device = 0;
-  int registers = 0, shared = 0, threads = 1024, parameters = 0;
+  int registers = 0, shared = 0, threads = 1024;
+  std::map<unsigned, Parameter> parameters;  // by number
   int dynamic = DEFAULT_SHARED;  // bytes of dynamic shared memory that a launch may ask for
 };
 
@@ -99,8 +104,9 @@ class Entry {
   void* interpreter_;
 };
 
-// The kernel of a launch: its name, grid, block and bytes of shared memory, its parameter.
-using Run = int (*)(const char* name, int device, const unsigned* extents, const void* parameter,
+// The kernel of a launch: its name, grid, block and bytes of shared memory, and its parameters as
+// they lie in the device's memory.
+using Run = int (*)(const char* name, int device, const unsigned* extents, const void* parameters,
                     size_t bytes);
 extern Run run;
 

@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <algorithm>
+
 #include "driver.h"
 
 using namespace driver;
@@ -154,8 +156,11 @@ EXPORT int cuLaunchKernel(const Function* function, unsigned grid_x, unsigned gr
   if (const char* why = fault(*function, extents, extents + 3, shared, stream, error))
     return refuse(error, function->name + ": " + why);
   if (!run) return SUCCESS;
-  // One parameter, as all kernels here have; its bytes are taken now, as a device takes them.
-  const std::string bytes(static_cast<const char*>(parameters[0]), size_t(function->parameters));
+  std::string bytes;  // taken now, as a device takes them
+  for (const auto& [number, parameter] : function->parameters) {
+    bytes.resize(std::max(bytes.size(), size_t(parameter.offset) + parameter.bytes));
+    memcpy(&bytes[parameter.offset], parameters[number], parameter.bytes);
+  }
   std::vector<unsigned> kept(extents, extents + 7);
   return add(stream, [function, kept, bytes] {
     const int failed =

@@ -5,12 +5,12 @@
     PYTHONPATH=tests python -m emulator.plant --list
 
 Each is planted in a copy of the project, and the tests named for it must fail there, having passed
-without it. It is run before a release; tests/emulator/test_plant.py sees to it that each still
-fits.
+without it. It is run before a release; tests/emulator/test_plant.py sees that each still fits.
 """
 
 import argparse
 import fnmatch
+import functools
 import os
 import shutil
 import subprocess
@@ -167,14 +167,20 @@ def tests_pass(folder, arguments):
     return {0: True, 1: False}.get(done.returncode, False if done.returncode < 0 else None)
 
 
+@functools.cache
+def before(arguments):
+    """What is wrong with tests before anything is planted; an empty text if nothing is."""
+    found = tests_pass(ROOT, arguments)
+    return {True: "", False: "its tests fail without it", None: "it has no tests"}[found]
+
+
 def verdict(fault):
     """What the tests made of a fault."""
+    if reason := before(fault.tests):
+        return reason
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         copy_to(folder)
-        before = tests_pass(folder, fault.tests)
-        if not before:
-            return "its tests fail without it" if before is False else "it has no tests"
         plant(fault, folder)
         after = tests_pass(folder, fault.tests)
         return {True: "NOT NOTICED", False: "noticed", None: "pytest did not run"}[after]
