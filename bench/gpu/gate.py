@@ -1,22 +1,18 @@
-"""The gate: one small scan and its gradients on the GPU against the CPU, before anything else.
+"""The gate: one small scan and its gradients on the GPU against a loop in float64 on the CPU.
 
-With the first machine code compiled or read from disk it takes a few seconds; without it more.
+It is the first thing of a run. What it needs on the CPU is not compiled, so it takes as long as the
+first machine code.
 """
 
 import math
-
-import numpy as np
 
 TOLERANCES = {"forward": 1e-5, "backward": 1e-4}  # of the norm, float32
 SHAPE = (2, 64, 300, 16)
 
 
-def errors():
-    """The largest error of y, and of the gradients, as parts of the norms."""
+def inputs():
+    """u, delta, A, B, C, D, delta_bias and z on the CPU, and dy."""
     import torch
-
-    import selscan
-    from bench.gpu.inputs import DEVICE
 
     b, d, l, n = SHAPE
     generator = torch.Generator().manual_seed(0)
@@ -24,22 +20,43 @@ def errors():
     def normal(*shape):
         return torch.randn(shape, generator=generator)
 
-    made = {"dy": normal(b, d, l), "u": normal(b, d, l), "delta": normal(b, d, l)}
-    made |= {"A": -normal(d, n).abs(), "B": normal(b, n, l), "C": normal(b, n, l)}
-    made |= {"D": normal(d), "z": normal(b, d, l), "delta_softplus": True}
-    here = {k: x.numpy() if torch.is_tensor(x) else x for k, x in made.items()}
-    there = {k: x.to(DEVICE) if torch.is_tensor(x) else x for k, x in made.items()}
-    gradients = selscan.scan_backward(**here, backend="cpu")
-    found = selscan.scan_backward(**there, backend="cupy")
-    pairs = [(x, w) for x, w in zip(found, gradients, strict=True) if w is not None]
-    del here["dy"], there["dy"]
-    want = selscan.scan(**here, backend="cpu")
-    y = selscan.scan(**there, backend="cupy")
-    return {"forward": error(y, want), "backward": max(error(*pair) for pair in pairs)}
+    made = {"u": normal(b, d, l), "delta": normal(b, d, l), "A": -normal(d, n).abs()}
+    made |= {"B": normal(b, n, l), "C": normal(b, n, l), "D": normal(d)}
+    made |= {"delta_bias": normal(d), "z": normal(b, d, l)}
+    return made, normal(b, d, l)
+
+
+def expected(made, dy):
+    """y and the gradients, in float64."""
+    import torch
+
+    from bench.peers.eager import scan_loop_step
+
+    leaves = {name: x.double().requires_grad_() for name, x in made.items()}
+    u, delta, A, B, C, D, bias, z = leaves.values()
+    y = scan_loop_step(u, delta, A, B[:, None], C[:, None], D, bias)
+    y = y * torch.nn.functional.silu(z)
+    return y.detach(), torch.autograd.grad(y, list(leaves.values()), dy.double())
+
+
+def errors():
+    """The largest error of y, and of the gradients, as parts of the norms."""
+    import selscan
+    from bench.gpu.inputs import DEVICE
+
+    made, dy = inputs()
+    y, gradients = expected(made, dy)
+    there = {name: x.to(DEVICE) for name, x in made.items()}
+    options = {"delta_softplus": True, "backend": "cupy"}
+    found = selscan.scan_backward(dy.to(DEVICE), **there, **options)
+    pairs = [(getattr(found, name), x) for name, x in zip(made, gradients, strict=True)]
+    return {
+        "forward": error(selscan.scan(**there, **options), y),
+        "backward": max(error(*pair) for pair in pairs),
+    }
 
 
 def error(found, want):
     """The norm of a difference as a part of the norm; NaN counts as infinite."""
-    want = want.astype(np.float64)
-    value = np.linalg.norm(found.cpu().double().numpy() - want) / np.linalg.norm(want)
-    return math.inf if math.isnan(value) else float(value)
+    value = float((found.cpu().double() - want).norm() / want.norm())
+    return math.inf if math.isnan(value) else value

@@ -26,7 +26,8 @@ def correctness(rows):
     gate = [row for part, row in rows if part == FIRST and row.case == "gate"]
     if gate:
         found = ", ".join(f"{row.mode} {short(row.p50)}" for row in gate if row.p50 is not None)
-        yield f"gate: {'SHUT' if any(map(report.failed, gate)) else 'open'} ({found})"
+        state = "SHUT" if any(map(report.failed, gate)) else "open" if found else gate[0].note
+        yield f"gate: {state} {found}".rstrip()
     for part in ("correct", "sanitize"):
         of_part = [row for name, row in rows if name == part and (row.p50 is not None or row.note)]
         if of_part:
