@@ -37,6 +37,13 @@ class Branch(NamedTuple):
     D: torch.Tensor  # (d,)
 
 
+class State(NamedTuple):
+    """What a branch knows of the steps before: as `step_branch` takes it, which writes to it."""
+
+    conv_state: torch.Tensor  # (b, d, width): the last inputs of the convolution
+    ssm_state: torch.Tensor  # (b, d, n)
+
+
 class Form(NamedTuple):
     """How a branch is made: sizes, what its parameters begin with, and where they are."""
 
@@ -176,6 +183,32 @@ def prefill_branch(branch, x, z, conv_state, state):
     y, last_state = run_branch(branch, x, z, return_last_state=True)
     state.copy_(last_state)
     return y
+
+
+def continue_branch(branch, x, z, state, positions=None):
+    """y (b, d, l) of x behind a State, the State at its end, and a list of those after some steps.
+
+    Nothing is written to, and all is differentiable; None is the state before the first step.
+    """
+    weight, steps = branch.conv1d.weight[:, 0], x.shape[-1]
+    width = weight.shape[1]
+    before = x.new_zeros(*x.shape[:-1], width) if state is None else state.conv_state.to(x.dtype)
+    inputs, u = torch.cat((before, x), -1), x
+    if steps:
+        u = F.silu(depthwise(inputs[..., 1:], weight, branch.conv1d.bias))
+    d_state = branch.A_log.shape[1]
+    found = coefficients(u.transpose(1, 2), branch.x_proj, branch.dt_proj.weight, d_state)
+    y, last, *at = scan_with(
+        branch,
+        (u, *(x.transpose(1, 2) for x in found)),
+        z,
+        initial_state=None if state is None else state.ssm_state,
+        return_last_state=True,
+        return_states_at=positions,
+    )
+    ends = [] if positions is None else [p + 1 for p in positions]
+    states = [State(inputs[..., p : p + width], at[0][:, :, i]) for i, p in enumerate(ends)]
+    return y, State(inputs[..., steps:], last), states
 
 
 def step_branch(branch, x, z, conv_state, state):

@@ -8,10 +8,13 @@ import torch
 from torch import nn
 
 from ..messages import fail
+from ..ops import contract
 from . import initial
 from .branch import (
     Branch,
     Form,
+    State,
+    continue_branch,
     inputs_of_scan,
     prefill_branch,
     run_branch,
@@ -118,19 +121,71 @@ class Mamba(nn.Module):
     def branch(self):
         return Branch(self.conv1d, self.x_proj, self.dt_proj, self.A_log, self.D)
 
-    def forward(self, x, inference_params=None):
-        """The mixed sequence.
+    def forward(
+        self, x, inference_params=None, *, state=None, return_state=False, return_states_at=None
+    ):
+        """The mixed sequence, and where it is asked for, states behind it or within it.
 
         With `inference_params` (see `selscan.compat.mamba_ssm.utils.generation`) the states are
         kept in its ``key_value_memory_dict``: a first call begins a sequence, later ones, where
         ``seqlen_offset`` is above 0, take a token each.
+
+        Parameters
+        ----------
+        x : tensor, (b, l, d_model)
+        state : pair of tensors, optional
+            (conv_state, ssm_state) as a call has returned it, or `allocate_inference_cache`: x goes
+            on from there. It is not changed.
+        return_state : bool
+            Whether the state behind x is returned as well.
+        return_states_at : sequence of int, optional
+            Steps of x, ascending: a list of the states after them is returned as well.
+
+        Returns
+        -------
+        y : tensor, (b, l, d_model)
+        state : pair of tensors
+            Only with ``return_state=True``. Gradients go through it.
+        states : list of pairs
+            Only with ``return_states_at``.
         """
+        check_switch(type(self).__name__, "return_state", return_state)
+        if state is not None or return_state or return_states_at is not None:
+            return self.go_on(x, inference_params, state, return_state, return_states_at)
         if inference_params is None:
             return self.out_proj(self.mix(*self.split(x)).transpose(1, 2))
         states = self.states_of(inference_params, len(x))
         if inference_params.seqlen_offset > 0:
             return self.step(x, *states)[0]
         return self.prefill(x, *states)
+
+    def go_on(self, x, inference_params, state, return_state, positions):
+        """`forward` with states."""
+        name = type(self).__name__
+        if inference_params is not None:
+            fail(name, "inference_params", "None where state is given or asked for", "an object")
+        if type(self).mix is not Mamba.mix or self.group is not None:
+            raise RuntimeError(
+                f"{name}: state must be one of a mixer that runs in one direction and in one "
+                "process; got one that does not."
+            )
+        if state is not None:
+            state = self.checked_state(state, len(x))
+        if positions is not None:
+            positions = contract.positions_of(name, positions)
+        y, last, states = continue_branch(self.branch, *self.split(x), state, positions)
+        results = [self.out_proj(y.transpose(1, 2))]
+        results += [last] if return_state else []
+        results += [states] if positions is not None else []
+        return tuple(results) if len(results) > 1 else results[0]
+
+    def checked_state(self, state, batch):
+        """A pair of tensors as a State."""
+        wanted = (batch, self.d_inner, self.d_conv), (batch, self.d_inner, self.d_state)
+        got = [tuple(x.shape) if isinstance(x, torch.Tensor) else None for x in state]
+        if tuple(got) != wanted:
+            fail("Mamba", "state", f"a pair of tensors of shapes {wanted[0]} and {wanted[1]}", got)
+        return State(*state)
 
     def split(self, x):
         """x and z, (b, d, l) each, of the sequence."""
