@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 # Subpackages that import torch: loaded when first used.
-_LAZY = ("compat", "distributed", "models", "nn")
+_LAZY = ("compat", "distributed", "models", "nn", "onnx")
 # What other libraries call what is here.
 _KNOWN_AS = {
     **dict.fromkeys(("selective_scan_fn", "selective_scan", "selective_scan_ref"), "scan"),

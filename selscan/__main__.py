@@ -1,4 +1,4 @@
-"""The command line: python -m selscan [check | bench | warmup | models | run | info]."""
+"""The command line: python -m selscan [check | bench | warmup | models | export | run | info]."""
 
 import argparse
 import os
@@ -82,6 +82,31 @@ def parser():
     command = commands.add_parser("models", help=text, description=text)
     command.set_defaults(run=models)
 
+    text = "write a model as an ONNX file (needs torch, onnx and onnxscript)"
+    command = commands.add_parser("export", help=text, description=text)
+    command.add_argument("name", help="as `models` lists them")
+    command.add_argument("--to", required=True, metavar="FILE", help="the file, model.onnx say")
+    command.add_argument("--weights", metavar="FILE", help="as selscan.models.load takes them")
+    command.add_argument(
+        "--size",
+        type=int,
+        nargs="+",
+        default=[224],
+        metavar="N",
+        help="height and width of the images, one number for both (default: 224)",
+    )
+    command.add_argument(
+        "--classes", type=int, default=1000, metavar="N", help="of the weights (default: 1000)"
+    )
+    command.add_argument(
+        "--opset",
+        type=int,
+        default=18,
+        metavar="N",
+        help="18 to 26: a scan is a Scan; 27: a LinearAttention (default: 18)",
+    )
+    command.set_defaults(run=export)
+
     text = "run a script, or a module with -m, in which third-party Mamba code finds selscan"
     command = commands.add_parser("run", help=text, description=text)
     command.add_argument("-m", action="store_true", dest="as_module", help="the target is a module")
@@ -110,6 +135,18 @@ def models(args):
         print(f"models: {error}")
         return 1
     return show()
+
+
+def export(args):
+    """Write a model as an ONNX file; the exit code."""
+    try:
+        from selscan.models.exporting import export  # here, since it imports torch
+
+        size = args.size * 2 if len(args.size) == 1 else args.size
+        return export(args.name, args.weights, size, args.classes, args.to, args.opset)
+    except (ModuleNotFoundError, ValueError, TypeError) as error:
+        print(f"export: {error}".replace("export: export:", "export:"), file=sys.stderr)
+        return 1
 
 
 def run(args):

@@ -19,13 +19,15 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts)]
 # Public names, those of public modules with the module before them.
 MODULES = (
-    ("paths", "distributed", "models", "nn") if importlib.util.find_spec("torch") else ("paths",)
+    ("paths", "distributed", "models", "nn", "onnx")
+    if importlib.util.find_spec("torch")
+    else ("paths",)
 )
 PUBLIC = [
     *selscan.__all__,
     *(f"{module}.{name}" for module in MODULES for name in getattr(selscan, module).__all__),
 ]
-OPTIONAL = ("torch", "jax", "cupy", "transformers")
+OPTIONAL = ("torch", "jax", "cupy", "transformers", "onnxruntime")
 
 FENCE = re.compile(
     r"^ *(?P<ticks>`{3,})(?P<info>[^`\n]*)\n(?P<code>.*?)^ *(?P=ticks)\s*?$", re.M | re.S
@@ -43,6 +45,8 @@ def missing_library(code):
     """The optional library that a block imports and this environment lacks, if any."""
     if re.search(r"^from numba import cuda$", code, re.M) and not SIMULATED:
         return "Numba's simulator"
+    if "selscan.onnx" in code and importlib.util.find_spec("onnxscript") is None:
+        return "onnxscript"
     for name in OPTIONAL:
         imported = re.search(rf"^(>>> )?\s*(import|from) {name}\b", code, re.M)
         if imported and importlib.util.find_spec(name) is None:

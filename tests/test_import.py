@@ -25,10 +25,12 @@ MODULES = [
     for module in pkgutil.walk_packages(selscan.__path__, "selscan.")
     if module.name != "selscan.__main__"
 ]
-NEED_TORCH = ("compat", "distributed", "models", "nn", "torch")
+NEED_TORCH = ("compat", "distributed", "models", "nn", "onnx", "torch")
 # Modules that need a library which may be missing, by the beginning of their name.
 NEEDS = {x: "torch" for x in MODULES if x.split(".")[1] in NEED_TORCH}
 KERNELS = ("backward", "equations", "formats", "forward", "moves", "places")
+NEED_ONNX = ("maps", "nodes", "recurrence", "translate")
+NEEDS |= {f"selscan.onnx.{x}": "onnxscript" for x in NEED_ONNX}
 NEEDS |= {f"selscan.backends.numba_cuda.{x}": "numba_cuda" for x in KERNELS}
 SCAN = """
 import numpy as np
@@ -76,7 +78,7 @@ def test_the_loader_of_cuda_kernels_imports_no_large_library():
     assert heavy_after("import selscan.backends.cupy.nvrtc") == []
 
 
-@pytest.mark.parametrize("name", ["models", "nn"])
+@pytest.mark.parametrize("name", ["models", "nn", "onnx"])
 def test_a_subpackage_that_needs_torch_is_loaded_when_it_is_first_used(name):
     pytest.importorskip("torch")
 
@@ -91,7 +93,9 @@ def test_only_what_is_public_is_listed():
 
     listed = [name for name in dir(selscan) if not name.startswith("__")]
 
-    assert listed == sorted([*selscan.__all__, "compat", "distributed", "models", "nn", "paths"])
+    assert listed == sorted(
+        [*selscan.__all__, "compat", "distributed", "models", "nn", "onnx", "paths"]
+    )
 
 
 def test_no_module_is_named_like_a_public_function():

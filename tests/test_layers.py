@@ -43,6 +43,10 @@ HOMES = {
     "jax": ("jax", "warmup"),  # elsewhere it is looked up in sys.modules
     "ml_dtypes": ("arrays.numpy",),
     "numba": ("backends", "machine", "bench"),
+    "onnx": ("onnx",),
+    "onnx_ir": ("onnx",),
+    "onnxscript": ("onnx",),
+    "onnxruntime": ("models.exporting",),
     "llvmlite": ("backends",),
     "reference": (),
     "tests": (),

@@ -31,7 +31,7 @@ def test_constraints_are_exact():
     assert [line for line in PINS.values() if not exact.fullmatch(line)] == []
 
 
-@pytest.mark.parametrize("extra", ["torch", "models", "test", "bench", "docs"])
+@pytest.mark.parametrize("extra", ["torch", "models", "onnx", "test", "bench", "docs"])
 def test_constraints_meet_every_requirement(extra):
     required = [Requirement(text) for text in PROJECT["dependencies"]] + EXTRAS[extra]
     required = [requirement for requirement in required if requirement.name != PROJECT["name"]]

@@ -1,0 +1,124 @@
+"""`selscan.onnx.export`: whole models in onnxruntime, dynamic sizes, and what is refused."""
+
+import numpy as np
+import pytest
+from onnx_files import File
+from test_models_export import images, two_layers
+
+torch = pytest.importorskip("torch")
+
+import onnx  # noqa: E402
+
+import selscan  # noqa: E402
+from selscan import nn  # noqa: E402
+from selscan.onnx import export, translations  # noqa: E402
+
+FAMILIES = (
+    *("vim_tiny", "vmamba_tiny_s1l8", "local_vim_tiny_middle_cls_token", "efficientvmamba_tiny"),
+    "msvmamba_nano",
+)
+A = -torch.rand(6, 4)
+
+
+class Function(torch.nn.Module):
+    """A function of tensors as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *tensors):
+        return self.function(*tensors)
+
+
+def module(function):
+    return Function(function).eval()
+
+
+def assert_close(found, want):
+    want = [want] if isinstance(want, torch.Tensor) else want
+    for x, y in zip(found, want, strict=True):
+        np.testing.assert_allclose(x, y.detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
+def one_layer(name):
+    """What makes a model smaller still: exports take seconds for each layer."""
+    if name == "vim_tiny":
+        return {"depth": 1}
+    return {"routes": (("w2", "v_flip"),)} if name.startswith("local_vim") else {"depths": (1,)}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_model_of_each_family_is_right_for_any_batch(name, tmp_path):
+    """Feature maps of one, scores of the others; 36 pixels leave odd sides."""
+    size, maps = (32 if name == "vim_tiny" else 36), name == "efficientvmamba_tiny"
+    model = two_layers(name, img_size=size, features_only=maps, **one_layer(name))
+    path = tmp_path / "model.onnx"
+
+    program = export(model, images(2, size, size), path, dynamic=({0: "batch"},))
+
+    file = File(path)
+    for b in (1, 3):
+        with torch.no_grad():
+            assert_close(file(images(b, size, size)), model(images(b, size, size)))
+    onnx.checker.check_model(str(path), full_check=True)
+    kinds = [node.op_type for node in program.model.graph]
+    assert "Scan" in kinds
+    assert "Loop" not in kinds
+    assert path.stat().st_size < sum(4 * x.numel() for x in model.parameters()) + 1e5
+
+
+class Prefill(torch.nn.Module):
+    """The states behind a sequence, too."""
+
+    def __init__(self, mixer):
+        super().__init__()
+        self.mixer = mixer
+
+    def forward(self, x):
+        states = self.mixer.allocate_inference_cache(x.shape[0])
+        return self.mixer.prefill(x, *states), *states
+
+
+class Step(Prefill):
+    """One token more."""
+
+    def forward(self, x, *states):
+        return self.mixer.step(x, *(state.clone() for state in states))
+
+
+@pytest.mark.parametrize("opset", [18, 27])
+def test_a_language_model_decodes_as_in_torch(opset, tmp_path):
+    torch.manual_seed(0)
+    mixer, axes = nn.Mamba(8, d_state=4).eval(), {0: "batch", 1: "length"}
+    export(
+        Prefill(mixer).eval(), torch.randn(2, 9, 8), tmp_path / "a", dynamic=(axes,), opset=opset
+    )
+    states = mixer.allocate_inference_cache(2)
+    batch, example = {0: "batch"}, (torch.randn(2, 1, 8), *states)
+    dynamic = {"x": batch, "states": (batch, batch)}
+    export(Step(mixer).eval(), example, tmp_path / "b", dynamic=dynamic, opset=opset)
+    prefill, step = File(tmp_path / "a"), File(tmp_path / "b")
+
+    for b, length in ((3, 12), (1, 2)):
+        tokens = torch.randn(b, length, 8)
+        found, states = prefill(tokens), mixer.allocate_inference_cache(b)
+        assert_close(found, [mixer.prefill(tokens, *states), *states])
+        for token in torch.randn(32, b, 1, 8):
+            found = step(token, *found[1:])
+            assert_close(found, mixer.step(token, *states))
+
+
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec")  # torch's own
+def test_the_exporter_of_torch_takes_the_translations(tmp_path):
+    model, x = module(lambda u, B: selscan.scan(u, u.abs(), A, B, B)), torch.randn(2, 6, 7)
+    example = x, torch.randn(2, 4, 7)
+    with torch.no_grad():
+        program = torch.export.export(model, example)
+    program = torch.onnx.export(
+        program, dynamo=True, custom_translation_table=translations(27), verbose=False
+    )
+    program.model.opset_imports[""] = 27
+    program.save(tmp_path / "file")
+
+    assert_close(File(tmp_path / "file")(*example), model(*example))
