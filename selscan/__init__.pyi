@@ -5,6 +5,7 @@ from . import compat as compat
 from . import distributed as distributed
 from . import models as models
 from . import nn as nn
+from . import onnx as onnx
 from . import paths as paths
 from .api import ScanGrads as ScanGrads
 from .api import scan as scan

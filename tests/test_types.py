@@ -26,6 +26,7 @@ MODULES = (
     "models",
     "models.interface",
     "nn",
+    "onnx",
     "paths",
 )
 POSITIONAL, KEYWORD = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY

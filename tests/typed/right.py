@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import selscan
-from selscan import distributed, models, nn, paths
+from selscan import distributed, models, nn, onnx, paths
 
 
 def scans_of_arrays(u: NDArray[np.float32], A: NDArray[np.float64], B: NDArray[np.float16]) -> None:
@@ -70,6 +70,13 @@ def layers(x: Tensor) -> list[str]:
     model.reset_classifier(0)
     print(model.forward_head(model.forward_features(x)) + model.num_features, model.feature_info)
     return list(models.load(nn.set_fused(model, False), {}).state_dict()) + models.list("vim*")
+
+
+def files(x: Tensor) -> int:
+    model = nn.Mamba(16).eval()
+    program = onnx.export(model, x, "mixer.onnx", dynamic=({0: "batch"},), opset=27)
+    torch.onnx.export(model, (x,), custom_translation_table=onnx.translations(opset=18))
+    return len(program.model_proto.graph.node)
 
 
 def the_rest() -> str:
