@@ -1,5 +1,6 @@
 # Results are of the library of `u`, or of `state`. NumPy's have a dtype in their type: it is left
 # open, as that of a result may be another one.
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, overload
 
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ def scan(
     delta_softplus: Switch = False,
     initial_state: Array | None = None,
     return_last_state: Literal[False] | None = False,
+    return_states_at: None = None,
     reverse: Switch = False,
     seq_idx: Array | None = None,
     layout: Layout = "bdl",
@@ -54,6 +56,7 @@ def scan(
     delta_softplus: Switch = False,
     initial_state: Array | None = None,
     return_last_state: Literal[True],
+    return_states_at: None = None,
     reverse: Switch = False,
     seq_idx: Array | None = None,
     layout: Layout = "bdl",
@@ -73,13 +76,56 @@ def scan(
     *,
     delta_softplus: Switch = False,
     initial_state: Array | None = None,
-    return_last_state: Switch,
+    return_last_state: Literal[False] | None = False,
+    return_states_at: Sequence[int],
     reverse: Switch = False,
     seq_idx: Array | None = None,
     layout: Layout = "bdl",
     out_dtype: Any = None,
     backend: BackendName | None = None,
-) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]: ...
+) -> tuple[NDArray[Any], NDArray[Any]]: ...
+@overload
+def scan(
+    u: NDArray[Any],
+    delta: Array,
+    A: Array,
+    B: Array,
+    C: Array,
+    D: Array | None = None,
+    z: Array | None = None,
+    delta_bias: Array | None = None,
+    *,
+    delta_softplus: Switch = False,
+    initial_state: Array | None = None,
+    return_last_state: Literal[True],
+    return_states_at: Sequence[int],
+    reverse: Switch = False,
+    seq_idx: Array | None = None,
+    layout: Layout = "bdl",
+    out_dtype: Any = None,
+    backend: BackendName | None = None,
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]: ...
+@overload
+def scan(
+    u: NDArray[Any],
+    delta: Array,
+    A: Array,
+    B: Array,
+    C: Array,
+    D: Array | None = None,
+    z: Array | None = None,
+    delta_bias: Array | None = None,
+    *,
+    delta_softplus: Switch = False,
+    initial_state: Array | None = None,
+    return_last_state: Switch = False,
+    return_states_at: Sequence[int] | None = None,
+    reverse: Switch = False,
+    seq_idx: Array | None = None,
+    layout: Layout = "bdl",
+    out_dtype: Any = None,
+    backend: BackendName | None = None,
+) -> NDArray[Any] | tuple[NDArray[Any], ...]: ...
 @overload
 def scan(
     u: Like,
@@ -94,6 +140,7 @@ def scan(
     delta_softplus: Switch = False,
     initial_state: Array | None = None,
     return_last_state: Literal[False] | None = False,
+    return_states_at: None = None,
     reverse: Switch = False,
     seq_idx: Array | None = None,
     layout: Layout = "bdl",
@@ -114,6 +161,7 @@ def scan(
     delta_softplus: Switch = False,
     initial_state: Array | None = None,
     return_last_state: Literal[True],
+    return_states_at: None = None,
     reverse: Switch = False,
     seq_idx: Array | None = None,
     layout: Layout = "bdl",
@@ -133,13 +181,56 @@ def scan(
     *,
     delta_softplus: Switch = False,
     initial_state: Array | None = None,
-    return_last_state: Switch,
+    return_last_state: Literal[False] | None = False,
+    return_states_at: Sequence[int],
     reverse: Switch = False,
     seq_idx: Array | None = None,
     layout: Layout = "bdl",
     out_dtype: Any = None,
     backend: BackendName | None = None,
-) -> Like | tuple[Like, Like]: ...
+) -> tuple[Like, Like]: ...
+@overload
+def scan(
+    u: Like,
+    delta: Array,
+    A: Array,
+    B: Array,
+    C: Array,
+    D: Array | None = None,
+    z: Array | None = None,
+    delta_bias: Array | None = None,
+    *,
+    delta_softplus: Switch = False,
+    initial_state: Array | None = None,
+    return_last_state: Literal[True],
+    return_states_at: Sequence[int],
+    reverse: Switch = False,
+    seq_idx: Array | None = None,
+    layout: Layout = "bdl",
+    out_dtype: Any = None,
+    backend: BackendName | None = None,
+) -> tuple[Like, Like, Like]: ...
+@overload
+def scan(
+    u: Like,
+    delta: Array,
+    A: Array,
+    B: Array,
+    C: Array,
+    D: Array | None = None,
+    z: Array | None = None,
+    delta_bias: Array | None = None,
+    *,
+    delta_softplus: Switch = False,
+    initial_state: Array | None = None,
+    return_last_state: Switch = False,
+    return_states_at: Sequence[int] | None = None,
+    reverse: Switch = False,
+    seq_idx: Array | None = None,
+    layout: Layout = "bdl",
+    out_dtype: Any = None,
+    backend: BackendName | None = None,
+) -> Like | tuple[Like, ...]: ...
 def scan_backward(
     dy: Array,
     u: Array,
@@ -152,8 +243,10 @@ def scan_backward(
     delta_bias: Array | None = None,
     *,
     dlast_state: Array | None = None,
+    dstates_at: Array | None = None,
     delta_softplus: Switch = False,
     initial_state: Array | None = None,
+    return_states_at: Sequence[int] | None = None,
     reverse: Switch = False,
     seq_idx: Array | None = None,
     layout: Layout = "bdl",

@@ -32,7 +32,15 @@ class Mamba(nn.Module):
         group: ProcessGroup | None = None,
         dim: int | None = None,
     ) -> None: ...
-    def forward(self, x: Tensor, inference_params: Any = None) -> Tensor: ...
+    def forward(
+        self,
+        x: Tensor,
+        inference_params: Any = None,
+        *,
+        state: Any = None,
+        return_state: bool = False,
+        return_states_at: Sequence[int] | None = None,
+    ) -> Any: ...
 
 class BiMamba(Mamba):
     def __init__(
