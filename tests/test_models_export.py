@@ -1,4 +1,9 @@
-"""Models as programs: torch.export with any batch, torch.jit.trace for one size of images."""
+"""Models as programs: torch.export with any batch, saved and loaded; torch.jit.trace."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +14,7 @@ from test_models_maps import FAMILIES, ROUTES, small  # noqa: E402
 FORMS = [(name, False) for name in FAMILIES]
 FORMS += [(name, True) for name in ("local_vim_tiny_middle_cls_token", "efficientvmamba_tiny")]
 every = pytest.mark.parametrize(("name", "features_only"), FORMS)
+ROOT = Path(__file__).parents[1]
 BATCH = torch.export.Dim("batch")
 
 
@@ -61,3 +67,37 @@ def test_a_traced_model_is_one_for_images_of_a_size(name, features_only):
     for size in ((48, 32), (32, 48), (64, 64)):
         with pytest.raises(RuntimeError):
             traced(images(2, *size))
+
+
+LOADS = """
+import pathlib, sys, torch, selscan.torch
+for file in sorted(pathlib.Path().glob("*.pt2")):
+    images, want = torch.load(file.with_suffix(".pt"))
+    found = torch.export.load(file).module()(images)
+    torch.testing.assert_close(found, want, atol=1e-6, rtol=1e-5)
+    print(file.stem)
+assert not [x for x in sys.modules if x.startswith(("selscan.nn", "selscan.models"))]
+"""
+
+
+def test_saved_models_run_where_no_model_is_imported(tmp_path):
+    names = sorted(("vim_tiny", "local_vim_tiny", "efficientvmamba_tiny", "msvmamba_nano"))
+    names.append("vmamba_tiny_s1l8")
+    for name in names:
+        model = two_layers(name)
+        with torch.no_grad():
+            program = torch.export.export(model, (images(2),), dynamic_shapes=({0: BATCH},))
+            torch.save((images(3), model(images(3))), tmp_path / f"{name}.pt")
+        torch.export.save(program, tmp_path / f"{name}.pt2")
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOADS],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == names

@@ -11,6 +11,8 @@ import onnx  # noqa: E402
 
 import selscan  # noqa: E402
 from selscan import nn  # noqa: E402
+from selscan.__main__ import main  # noqa: E402
+from selscan.models import exporting  # noqa: E402
 from selscan.onnx import export, translations  # noqa: E402
 
 FAMILIES = (
@@ -87,22 +89,22 @@ class Step(Prefill):
         return self.mixer.step(x, *(state.clone() for state in states))
 
 
-@pytest.mark.parametrize("opset", [18, 27])
-def test_a_language_model_decodes_as_in_torch(opset, tmp_path):
+@pytest.mark.filterwarnings("error")
+def test_a_language_model_decodes_as_in_torch(tmp_path):
+    """32 tokens after a prefill of any length, by Scan and by LinearAttention."""
     torch.manual_seed(0)
-    mixer, axes = nn.Mamba(8, d_state=4).eval(), {0: "batch", 1: "length"}
-    export(
-        Prefill(mixer).eval(), torch.randn(2, 9, 8), tmp_path / "a", dynamic=(axes,), opset=opset
-    )
-    states = mixer.allocate_inference_cache(2)
-    batch, example = {0: "batch"}, (torch.randn(2, 1, 8), *states)
+    mixer, x = nn.Mamba(8, d_state=4).eval(), torch.randn(2, 9, 8)
+    axes, batch = ({0: "batch", 1: "length"},), {0: "batch"}
+    for opset in (18, 27):
+        export(Prefill(mixer).eval(), x, tmp_path / f"{opset}", dynamic=axes, opset=opset)
+    example = x[:, :1], *mixer.allocate_inference_cache(2)
     dynamic = {"x": batch, "states": (batch, batch)}
-    export(Step(mixer).eval(), example, tmp_path / "b", dynamic=dynamic, opset=opset)
-    prefill, step = File(tmp_path / "a"), File(tmp_path / "b")
+    export(Step(mixer).eval(), example, tmp_path / "step", dynamic=dynamic)
+    prefills, step = [File(tmp_path / name) for name in ("18", "27")], File(tmp_path / "step")
 
-    for b, length in ((3, 12), (1, 2)):
-        tokens = torch.randn(b, length, 8)
-        found, states = prefill(tokens), mixer.allocate_inference_cache(b)
+    for prefill, b, length in zip(prefills, (3, 1), (12, 2), strict=True):
+        tokens, states = torch.randn(b, length, 8), mixer.allocate_inference_cache(b)
+        found = prefill(tokens)
         assert_close(found, [mixer.prefill(tokens, *states), *states])
         for token in torch.randn(32, b, 1, 8):
             found = step(token, *found[1:])
@@ -122,3 +124,45 @@ def test_the_exporter_of_torch_takes_the_translations(tmp_path):
     program.save(tmp_path / "file")
 
     assert_close(File(tmp_path / "file")(*example), model(*example))
+
+
+class Scores(torch.nn.Module):
+    """A model that is exported at once."""
+
+    def forward(self, images):
+        return images.mean((2, 3))
+
+
+def test_the_command_writes_a_file_and_tries_it(monkeypatch, capsys, tmp_path):
+    asked = {}
+
+    def create(*arguments, **options):
+        asked.update(options, arguments=arguments)
+        return Scores()
+
+    monkeypatch.setattr(exporting, "create", create)
+    path = str(tmp_path / "model.onnx")
+    code = main(["export", "vim_tiny", "--size", "16", "32", "--classes", "3", "--to", path])
+
+    assert code == 0
+    assert asked == {"arguments": ("vim_tiny", None), "num_classes": 3, "img_size": (16, 32)}
+    first, weights, last = capsys.readouterr().out.splitlines()
+    assert first == f"{path}: 0.0 MB, {len(onnx.load(path).graph.node)} nodes, opset 18"
+    assert weights == "weights     random: none were given"
+    assert last.startswith("onnxruntime differs from torch by ")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["vim_tin"], "export: create: name must be one of selscan.models.list(); got 'vim_tin'"),
+        (["vim_tiny", "--size", "8", "8", "8"], "export: create: img_size must be one or two"),
+        (["vim_tiny", "--opset", "17"], "export: opset must be an integer from 18 to 27; got 17"),
+    ],
+)
+def test_the_command_says_what_is_wrong(options, expected, capsys, tmp_path):
+    path = tmp_path / "model.onnx"
+
+    assert main(["export", *options, "--to", str(path)]) == 1
+    assert capsys.readouterr().err.startswith(expected)
+    assert not path.exists()

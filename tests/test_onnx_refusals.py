@@ -40,7 +40,7 @@ def step(state, u, B):
 
 
 SCAN = module(scan)
-VMAMBA = two_layers("vmamba_tiny_s1l8")
+VMAMBA = two_layers("vmamba_tiny_s1l8", depths=(1,))
 NAMED = "({0: 'batch'},)"
 CASES = {
     "model": (print, U, {}, "model must be a torch.nn.Module; got a builtin_function_or_method."),
@@ -155,28 +155,26 @@ def test_a_wrong_call_is_refused(case, tmp_path):
     ("model", "example", "dynamic"),
     [
         (VMAMBA, images(2), ({2: "height", 3: "width"},)),
-        (VMAMBA, images(2), ({2: torch.export.Dim("height", max=4096)},)),
-        (two_layers("vim_tiny"), images(2), ({2: "height"},)),
-        (module(lambda x: selscan.gather(x, PATH)), MAP, ({2: "height"},)),
-        (SCAN, (U, B), (None, {1: "n"})),
-        (SCAN, (U, B), ({0: "batch"},)),
+        (module(lambda x: selscan.gather(x, PATH)), MAP, (({2: "height"},),)),
+        (SCAN, (U, B), ((None, {1: torch.export.Dim("n", max=4096)}),)),
     ],
-    ids=["VMamba", "to a limit", "Vim", "a path", "states", "too few"],
+    ids=["VMamba", "a path", "states"],
 )
 def test_an_axis_that_is_a_number_to_the_model_is_refused(model, example, dynamic, tmp_path):
-    with pytest.raises(
-        ValueError, match=r"^export: dynamic must be axes that the model takes at any"
-    ):
+    with pytest.raises(ValueError, match=r"^export: dynamic must be axes that the model takes at"):
         export(model, example, tmp_path / "file", dynamic=dynamic)
+
+
+def test_axes_of_fewer_arguments_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^export: dynamic must be the axes of .*; got others: D"):
+        export(SCAN, (U, B), tmp_path / "file", dynamic=(({0: "batch"},),))
 
 
 def test_dynamic_channels_are_refused(tmp_path):
     model = module(lambda x: selscan.gather(x, PATH))
 
-    with pytest.raises(
-        ValueError, match=r"^export: x must be of known sizes but for the batch; got"
-    ):
-        export(model, MAP, tmp_path / "file", dynamic=({1: "channels"},))
+    with pytest.raises(ValueError, match=r"^export: x must be of known sizes but for the batch; g"):
+        export(model, MAP, tmp_path / "file", dynamic=(({1: "channels"},),))
 
 
 def test_translations_refuse_an_opset():

@@ -81,10 +81,12 @@ def names(dynamic):
     return type(dynamic)(map(names, dynamic)) if isinstance(dynamic, tuple | list) else dynamic
 
 
-def refused_axes(error):
-    """The error for axes that cannot be dynamic, from torch's."""
+def refused_axes(error, is_number):
+    """The error for axes that cannot be dynamic, from torch's: a number to the model, or none."""
     lines = [line.strip(" -") for line in str(error).splitlines() if line.startswith("  - ")]
     got = (lines or str(error).splitlines())[0].split(". ")[0].rstrip(".")
+    if not is_number:
+        return ValueError(f"export: dynamic must be {OPEN_AXES}; got others: {got}.")
     return ValueError(
         f"export: dynamic must be axes that the model takes at any length; got others: {got}. "
         "Paths and positions are tables for one size of images: export a file for each. And len(x) "

@@ -131,10 +131,10 @@ def exported(model, example, axes):
     try:
         program = torch.export.export(model, example, dynamic_shapes=axes)
     except UserError as error:
-        of_axes = UserErrorType.CONSTRAINT_VIOLATION, UserErrorType.INVALID_INPUT
-        if axes is None or error.error_type not in of_axes:
+        if axes is None:
             raise
-        raise checks.refused_axes(error) from error
+        is_number = error.error_type is UserErrorType.CONSTRAINT_VIOLATION
+        raise checks.refused_axes(error, is_number) from error
     return program.run_decompositions({})
 
 
@@ -153,13 +153,14 @@ def finish(model, opset):
 
 @contextlib.contextmanager
 def quiet():
-    """Without torch's remarks on torchvision, which is not needed, and on code of its own."""
+    """Without torch's remarks on torchvision, on code of its own, and on names that axes share."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".isinstance.treespec", FutureWarning)
+            warnings.filterwarnings("ignore", "# The axis name", UserWarning)  # of several axes
             yield
     finally:
         logger.setLevel(level)

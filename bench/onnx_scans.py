@@ -1,0 +1,95 @@
+"""One scan in onnxruntime as a Scan and as a LinearAttention, beside selscan's kernel.
+
+    python -m bench.onnx_scans [--threads N]
+
+needs the extra onnx. Milliseconds of calls in turns, the fastest of each.
+"""
+
+import argparse
+import time
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+import torch
+
+import selscan
+from bench.rows import environment, markdown, short
+from selscan.onnx import translate
+from selscan.onnx.nodes import Nodes
+from selscan.torch import operators
+
+# b, d, g, n, l
+CASES = {
+    "Vim": (1, 384, 1, 16, 197),
+    "VMamba, stage 3": (1, 1536, 4, 1, 196),
+    "VMamba, stage 1": (1, 384, 4, 1, 3136),
+}
+NODES = {18: "Scan", 27: "LinearAttention"}
+SAMPLES = 5
+
+
+def main(arguments=None):
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--threads", type=int, default=1)
+    threads = parser.parse_args(arguments).threads
+    torch.set_num_threads(threads)
+    print(environment(), f"{threads} threads")
+    lines = []
+    for name, sizes in CASES.items():
+        lines.append([name, str(sizes), *map(short, times(sizes, threads))])
+        print(*lines[-1], flush=True)
+    print(markdown(("scan", "b, d, g, n, l", "selscan", *NODES.values()), lines))
+
+
+def times(sizes, threads):
+    """Milliseconds of selscan, and of both nodes."""
+    b, d, g, n, l = sizes
+    rng = np.random.default_rng(0)
+    arrays = [
+        rng.standard_normal((b, d, l), np.float32),
+        rng.standard_normal((b, d, l), np.float32) / 4,
+        -rng.random((d, n), np.float32),
+        *(rng.standard_normal((b, g, n, l), np.float32) for _ in "BC"),
+    ]
+    tensors = [torch.from_numpy(x) for x in arrays]
+    want = selscan.scan(*tensors, delta_softplus=True).numpy()
+    calls = [lambda: selscan.scan(*tensors, delta_softplus=True)]
+    for opset in NODES:
+        calls.append(file(arrays, opset, threads))
+        np.testing.assert_allclose(calls[-1]()[0], want, rtol=1e-3, atol=1e-3)
+    taken = [[] for _ in calls]
+    for _ in range(SAMPLES):
+        for call, of_call in zip(calls, taken, strict=True):
+            start = time.perf_counter()
+            call()
+            of_call.append(1e3 * (time.perf_counter() - start))
+    return map(min, taken)
+
+
+def file(arrays, opset, threads):
+    """A call of onnxruntime for a file with one scan."""
+    op, kind = Nodes(), ir.TensorType(ir.DataType.FLOAT)
+    names = ("u", "delta", "A", "B", "C")
+    inputs = [
+        ir.Value(name=name, shape=ir.Shape(x.shape), type=kind)
+        for name, x in zip(names, arrays, strict=True)
+    ]
+    constants = True, False, "bdl", None, None, False
+    [y] = translate.functions(opset)[operators.SCAN](op, *inputs, *[None] * 5, *constants)
+    y.name = "y"
+    graph = ir.Graph(inputs, [y], nodes=op.made, opset_imports={"": opset}, name="scan")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(
+        ir.to_proto(ir.Model(graph, ir_version=10)).SerializeToString(),
+        options,
+        providers=["CPUExecutionProvider"],
+    )
+    given = dict(zip(names, arrays, strict=True))
+    return lambda: session.run(None, given)
+
+
+if __name__ == "__main__":
+    main()
