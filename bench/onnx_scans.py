@@ -76,7 +76,7 @@ def file(arrays, opset, threads):
         ir.Value(name=name, shape=ir.Shape(x.shape), type=kind)
         for name, x in zip(names, arrays, strict=True)
     ]
-    constants = True, False, "bdl", None, None, False
+    constants = True, False, "bdl", None, None, None, False
     [y] = translate.functions(opset)[operators.SCAN](op, *inputs, *[None] * 5, *constants)
     y.name = "y"
     graph = ir.Graph(inputs, [y], nodes=op.made, opset_imports={"": opset}, name="scan")

@@ -115,7 +115,7 @@ def scanned(problem, opset):
     """y and the last state."""
     arrays, dtype = inputs_of(problem, contract.ARGUMENTS)
     constants = problem["delta_softplus"], problem["reverse"], problem["layout"], dtype
-    return translated(operators.SCAN, opset, arrays, *constants, None, True)
+    return translated(operators.SCAN, opset, arrays, *constants, None, None, True)
 
 
 def scanned2d(problem, opset):

@@ -96,11 +96,18 @@ CASES = {
         {"opset": 27},
         "A must be in at most 32 bits with opset=27; got float64. Pass opset=18.",
     ),
+    "states": (
+        module(lambda u, B: selscan.scan(u, u, A, B, B, return_states_at=[2])),
+        (U, B),
+        {},
+        "return_states_at must be None; got positions. Scan the pieces between them one after the "
+        "other.",
+    ),
     "gradient": (
         module(lambda u, B: selscan.scan_backward(u, u, u, A, B, B).u),
         (U, B),
         {},
-        "model must be one that computes no gradients; got one with selscan::scan_backward.",
+        "model must be one whose calls have nodes in ONNX; got one with selscan::scan_backward.",
     ),
     "step": (
         module(step),

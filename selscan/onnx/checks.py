@@ -16,6 +16,7 @@ NAMES = {  # of the tensors that an operator begins with
     paths.GATHER: ("x",),
     paths.SCATTER: ("y",),
 }
+POSITIONS = 4  # the place of return_states_at among the arguments behind them
 OPEN_AXES = "the axes of the example by number with names for them, as in ({0: 'batch'},)"
 
 
@@ -111,6 +112,9 @@ def check_node(node, opset):
     """One node of a program."""
     if node.target in NAMES:
         arrays = dict(zip(NAMES[node.target], node.args, strict=False))
+        if node.target is operators.SCAN and node.args[len(arrays) + POSITIONS] is not None:
+            hint = " Scan the pieces between them one after the other."
+            fail("export", "return_states_at", "None", "positions", hint)
         moves = node.target in (paths.GATHER, paths.SCATTER)
         check_arrays(arrays, attention=opset == ATTENTION and not moves)
     elif is_step(node):
@@ -120,7 +124,7 @@ def check_node(node, opset):
         check_arrays(node.kwargs | {"state": state_of(node)}, attention=False)
     elif getattr(node.target, "namespace", None) == "selscan":
         got = f"one with {node.target.name()}"
-        fail("export", "model", "one that computes no gradients", got)
+        fail("export", "model", "one whose calls have nodes in ONNX", got)
 
 
 def check_arrays(arrays, attention):

@@ -1,19 +1,26 @@
 """Maps in the order of the routes of a path and back, by Gather nodes.
 
-A map (b, c, h, w) is taken as rows, (b, h w, c), one for each pixel. Orders are constants: tables
-of numbers of rows, -1 for one of zeros.
+A map (b, c, h, w), or one with a depth, is taken as rows (b, pixels, c). Orders are constants:
+tables of numbers of rows, -1 for one of zeros.
 """
 
 import numpy as np
 
 
-def rows_of(op, x):
-    """Rows (b, pixels, c) of a map (b, c, h, w), or those of all maps (b, k, c, h, w)."""
-    axes = (0, 2, 3, 1) if len(x.shape) == 4 else (0, 1, 3, 4, 2)
-    return op.shaped(op.permuted(x, *axes), 0, -1, x.shape[-3])
+def rows_of(op, x, path):
+    """Rows (b, pixels, c) of a map (b, c, h, w), or of all maps (b, k, c, h, w); and c."""
+    axes = list(range(len(x.shape)))
+    channel = axes.pop(-1 - len(path.size))
+    c = x.shape[channel]
+    return op.shaped(op.permuted(x, *axes, channel), 0, -1, c), c
 
 
-def picked(op, rows, numbers, c, dtype):
+def is_per_route(x, path):
+    """Whether x has an axis of routes."""
+    return len(x.shape) == 3 + len(path.size)
+
+
+def picked(op, rows, c, numbers, dtype):
     """The rows (b, ..., c) of those numbers (...)."""
     if numbers.min() < 0:
         zeros = op.zeros(dtype, rows, 1, c)
@@ -23,7 +30,7 @@ def picked(op, rows, numbers, c, dtype):
 
 def numbers_of_pixels(path, apart):
     """The row of each step (k, l); `apart` where each route has a map of its own."""
-    first = np.arange(path.routes)[:, None] * (path.height * path.width if apart else 0)
+    first = np.arange(path.routes)[:, None] * (path.pixels if apart else 0)
     return np.where(path.table < 0, -1, path.table + first)
 
 
@@ -33,13 +40,12 @@ def put_back(op, rows, steps, path, merge, c, dtype):
     `steps` (k, l) has the numbers of their rows.
     """
     places = np.take_along_axis(steps, np.maximum(path.inverse, 0), axis=1)
-    places = np.where(path.inverse < 0, -1, places)  # (k, h w)
-    size = path.height, path.width
+    places = np.where(path.inverse < 0, -1, places)  # (k, pixels)
     if not merge:
-        y = picked(op, rows, places, c, dtype)
-        return op.shaped(op.permuted(y, 0, 1, 3, 2), 0, path.routes, c, *size)
-    y = picked(op, rows, visits(places), c, dtype)
-    return op.shaped(op.permuted(op.summed(y, 1), 0, 2, 1), 0, c, *size)
+        y = picked(op, rows, c, places, dtype)
+        return op.shaped(op.permuted(y, 0, 1, 3, 2), 0, path.routes, c, *path.size)
+    y = picked(op, rows, c, visits(places), dtype)
+    return op.shaped(op.permuted(op.summed(y, 1), 0, 2, 1), 0, c, *path.size)
 
 
 def visits(places):

@@ -13,7 +13,7 @@ import onnxscript
 from ..paths import Path
 from ..torch import operators, operators2d, paths
 from .checks import ATTENTION
-from .maps import numbers_of_pixels, picked, put_back, rows_of
+from .maps import is_per_route, numbers_of_pixels, picked, put_back, rows_of
 from .nodes import Nodes
 from .recurrence import Form, by_attention, by_scan
 
@@ -55,8 +55,8 @@ def recorded(function):
 
 def scan(recurrence, op, *arguments):
     """selscan::scan: [y], or [y, last_state]."""
-    *given, seq_idx, softplus, reverse, layout, out_dtype, _, want_last = arguments
-    assert seq_idx is None
+    *given, seq_idx, softplus, reverse, layout, out_dtype, positions, _, want_last = arguments
+    assert seq_idx is positions is None
     real, dtype = arithmetic(given), out_dtype or given[0].dtype
     u, delta, A, B, C, D, z, bias, state = (op.cast(x, real) for x in given)
     d, n = A.shape
@@ -102,9 +102,9 @@ def scan2d(recurrence, op, *arguments):
                 kept = (path.table >= 0).reshape(k, -1, 1).swapaxes(0, 1)
                 x = op("Where", op.constant(kept), x, op.constant(np.zeros((), real.numpy())))
             return x
-        apart = len(x.shape) == 5 and x.shape[1] == path.routes > 1
+        apart = is_per_route(x, path) and x.shape[1] == path.routes > 1
         numbers = numbers_of_pixels(path, apart).reshape(k, -1)
-        return picked(op, rows_of(op, x), numbers.T, x.shape[-3], real)
+        return picked(op, *rows_of(op, x, path), numbers.T, real)
 
     def flat(x):
         """(b, l, k d)."""
@@ -114,9 +114,9 @@ def scan2d(recurrence, op, *arguments):
         op,
         recurrence,
         form,
-        *(flat(in_order(u, True)), flat(in_order(delta, len(delta.shape) == 5))),
+        *(flat(in_order(u, True)), flat(in_order(delta, is_per_route(delta, path)))),
         op.shaped(A, k * d, n),
-        *(in_order(x, len(x.shape) == 5) for x in (B, C)),
+        *(in_order(x, is_per_route(x, path)) for x in (B, C)),
         *(None if x is None else op.shaped(x, k * d) for x in (D, bias)),
         softplus,
     )
@@ -138,8 +138,8 @@ def scan_sequences(
 def gather(op, x, text, backend=None):
     """selscan::gather: (b, k, d, l)."""
     path = Path.from_text(text)
-    numbers = numbers_of_pixels(path, apart=len(x.shape) == 5)
-    return op.permuted(picked(op, rows_of(op, x), numbers, x.shape[-3], x.dtype), 0, 1, 3, 2)
+    numbers = numbers_of_pixels(path, apart=is_per_route(x, path))
+    return op.permuted(picked(op, *rows_of(op, x, path), numbers, x.dtype), 0, 1, 3, 2)
 
 
 def scatter(op, y, text, merge, backend=None):
