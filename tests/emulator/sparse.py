@@ -19,10 +19,10 @@ from . import scans
 NO_RESERVE = 0x4000  # MAP_NORESERVE, which Python 3.11 does not name
 FAR = 2**32
 ROOM, START = (
-    2**40,
+    2**41,
     2**38,
 )  # bytes of a mapping; where arrays begin: offsets may be wrong either way
-DIGIT = 64  # an axis has fewer elements than that, so that no two of an array meet
+DIGIT = 128  # an axis has fewer elements than that, so that no two of an array meet
 
 
 def memory():

@@ -39,7 +39,8 @@ def test_a_scan_follows_steps_of_more_than_four_gigabytes(lanes, l, form):
 @every_form
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_backward_follows_steps_of_more_than_four_gigabytes(packed, form):
-    problem = problem_of(form, 52 if packed else 64, reverse=packed, packed=packed)
+    # Three chunks: states of two are kept.
+    problem = problem_of(form, 84 if packed else 96, reverse=packed, packed=packed)
     mapping = plan_backward.Mapping(1, 1, 2, 2) if packed else plan_backward.Mapping(1, 1, 1, 2)
 
     gradients = sparse.backward(problem, Mapping(8, 2, 1, 2), mapping)
