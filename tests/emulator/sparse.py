@@ -18,10 +18,8 @@ from . import scans
 
 NO_RESERVE = 0x4000  # MAP_NORESERVE, which Python 3.11 does not name
 FAR = 2**32
-ROOM, START = (
-    2**41,
-    2**38,
-)  # bytes of a mapping; where arrays begin: offsets may be wrong either way
+ROOM = 2**41  # bytes of a mapping
+START = 2**38  # where an array begins: offsets may be wrong either way
 DIGIT = 128  # an axis has fewer elements than that, so that no two of an array meet
 
 
