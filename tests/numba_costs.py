@@ -35,7 +35,7 @@ REASONS = {
 }
 _AXES = {
     **dict.fromkeys(("A", "seq_idx", "dD", "ddelta_bias"), 2),
-    **dict.fromkeys(("D", "delta_bias"), 1),
+    **dict.fromkeys(("D", "delta_bias", "pixels"), 1),
     **dict.fromkeys(("B", "C", "saved"), 4),
     **dict.fromkeys(("dB", "dC"), 5),
 }
@@ -49,7 +49,7 @@ def scan_signature(names, number):
         **dict.fromkeys(("u", "delta", "z", "y", "dy", "du", "ddelta", "dz"), element),
         **dict.fromkeys(("B", "C"), element if number == "float32" else number),
         **dict.fromkeys(("D", "delta_bias", "dD", "ddelta_bias"), real),
-        "seq_idx": "int32",
+        **dict.fromkeys(("seq_idx", "pixels"), "int32"),
     }
     arrays = tuple((dtypes.get(name, number), _AXES.get(name, 3)) for name in names)
     return arrays, ("int64", "boolean")
@@ -61,10 +61,10 @@ def kernels():
         yield "scan_forward", number, scan_signature(scans.FORWARD, number)
         yield "scan_backward", number, scan_signature(scans.BACKWARD, number)
         yield "sum_parts", number, (((number, 5), (number, 4)), ())
-        yield "scatter", number, (((number, 4), ("int32", 2), (number, 5)), ())
-    yield "scatter", "int64", ((("int8", 4), ("int32", 2), ("int8", 5)), ())
-    yield "gather", "", ((("uint16", 5), ("int32", 2), ("float32", 4)), ())
-    yield "gather", "", ((("int32", 5), ("int32", 2), ("int32", 4)), ())
+        yield "scatter", number, (((number, 4), ("int32", 2), (number, 6)), ())
+    yield "scatter", "int64", ((("int8", 4), ("int32", 2), ("int8", 6)), ())
+    yield "gather", "", ((("uint16", 6), ("int32", 2), ("float32", 4)), ())
+    yield "gather", "", ((("int32", 6), ("int32", 2), ("int32", 4)), ())
 
 
 def name_of(kernel, number, signature, target):

@@ -14,6 +14,9 @@ With g[t] the gradient with respect to h[t], and f the decay of equations.py:
     ddelta[t]  = ddelta'[t] softplus'(delta[t] + delta_bias),   ddelta_bias = their sum   (14)
     dinitial_state = conj(f(delta'[0] A)) g[0]                                            (15)
 
+What is not there has no part: (12) and the first term of (13) where no state comes to a step, the
+second at padding.
+
 Threads, blocks and arrays are those of forward.py. A block walks along its tiles from the last to
 the first. In each, its threads
 
@@ -30,8 +33,8 @@ from numba import cuda
 
 from . import equations
 from .equations import silu, silu_slope, step_size, step_size_slope
-from .formats import NUMBERS, REALS, conj, narrow, widen
-from .places import place_of, restarts
+from .formats import NUMBERS, REALS, conj, narrow, times, widen
+from .places import begins, first_step, is_padding, place_of
 from .shapes import CHANNELS, THREADS, tile_of
 
 
@@ -41,7 +44,7 @@ def make_backward(dtype):
     k = real(2 if dtype.startswith("complex") else 1)
 
     def scan_backward(
-        u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx, dy, dlast_state, saved,
+        u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx, pixels, dy, dlast_state, saved,
         du, ddelta, dA, dB, dC, dB_constant, dC_constant, dD, dz, ddelta_bias, dinitial_state,
         groups, softplus,
     ):  # fmt: skip
@@ -74,6 +77,7 @@ def make_backward(dtype):
                 bias = real(widen(delta_bias[d]))
             if dlast_state.size > 0:
                 carry = number(widen(dlast_state[b, d, n]))
+        begin = first_step(initial_state, pixels)
 
         for tile in range((length - 1) // TILE, -1, -1):
             first = tile * TILE
@@ -96,42 +100,54 @@ def make_backward(dtype):
                     h = number(widen(initial_state[b, d, n]))
                 for i in range(count):
                     t = first + i
-                    if restarts(seq_idx, b, t):
-                        h = number(0)
                     to_dB[i, own] = h
-                    B_t = number(widen(B[b, g_b, n, t]))
-                    h = equations.decay(steps[i, c] * rate) * h + steps[i, c] * inputs[i, c] * B_t
+                    if begins(seq_idx, b, t, begin):
+                        h = number(0)
+                    else:
+                        h *= equations.decay(times(steps[i, c], rate))
+                    if not is_padding(pixels, t):
+                        h += times(steps[i, c] * inputs[i, c], number(widen(B[b, g_b, n, t])))
 
                 for i in range(count - 1, -1, -1):
                     t, step, u_t, dy_t = first + i, steps[i, c], inputs[i, c], slopes[i, c]
                     B_t, C_t = number(widen(B[b, g_b, n, t])), number(widen(C[b, g_c, n, t]))
-                    before, share = to_dB[i, own], equations.decay(step * rate)
-                    slope = equations.decay_slope(step * rate) * before
-                    h = share * before + step * u_t * B_t
-                    grad = k * dy_t * conj(C_t) + carry  # (7)
-                    to_dC[i, own] = k * dy_t * conj(h)  # (8)
-                    to_dB[i, own] = step * u_t * grad  # (9)
-                    to_du[i, own] = (conj(B_t) * grad).real  # (10)
-                    to_ddelta[i, own] = (conj(rate * slope + u_t * B_t) * grad).real  # (13)
+                    grad = times(k * dy_t, conj(C_t)) + carry  # (7)
+                    h, carry, to_ddelta[i, own] = number(0), number(0), real(0)
+                    if not begins(seq_idx, b, t, begin):
+                        before, exponent = to_dB[i, own], times(step, rate)
+                        share = equations.decay(exponent)
+                        slope = conj(equations.decay_slope(exponent) * before) * grad
+                        h, carry = share * before, conj(share) * grad
+                        sum_dA += times(step, slope)  # (12)
+                        to_ddelta[i, own] = (
+                            conj(rate) * slope
+                        ).real  # (13), without the step's own
+                    to_du[i, own] = real(0)
+                    if not is_padding(pixels, t):
+                        h += times(step * u_t, B_t)
+                        to_du[i, own] = (conj(B_t) * grad).real  # (10)
+                    to_dC[i, own] = times(k * dy_t, conj(h))  # (8)
+                    to_dB[i, own] = times(step * u_t, grad)  # (9)
                     to_y[i, own] = k * (C_t * h).real
-                    sum_dA += step * conj(slope) * grad  # (12)
                     sum_dB += to_dB[i, own]
                     sum_dC += to_dC[i, own]
-                    carry = conj(share) * grad
-                    if restarts(seq_idx, b, t):
-                        carry = number(0)
             cuda.syncthreads()
 
             if is_here:
                 for i in range(n, count, states):
                     t, step, dy_t = first + i, steps[i, c], slopes[i, c]
-                    du_t, ddelta_t, y_t = real(0), real(0), skip * inputs[i, c]
+                    du_t, ddelta_t, y_t = real(0), real(0), real(0)
                     for m in range(states):
                         du_t += to_du[i, m * width + c]
                         ddelta_t += to_ddelta[i, m * width + c]
                         y_t += to_y[i, m * width + c]
+                    ddelta_t += inputs[i, c] * du_t  # (13), the other
                     ddelta_t *= step_size_slope(real(widen(delta[b, d, t])) + bias, softplus)
-                    du[b, d, t] = narrow(step * du_t + skip * dy_t, du)  # (10)
+                    du_t *= step
+                    if D.size > 0:
+                        y_t += skip * inputs[i, c]
+                        du_t += skip * dy_t
+                    du[b, d, t] = narrow(du_t, du)  # (10)
                     ddelta[b, d, t] = narrow(ddelta_t, ddelta)  # (14)
                     if z.size > 0:
                         slope_z = silu_slope(real(widen(z[b, d, t])))

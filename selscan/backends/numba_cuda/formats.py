@@ -77,15 +77,24 @@ def _bfloat16_bits(x):
 
 
 def exp(x):
-    """Of a real or a complex number."""
-    return np.exp(x)
+    """Of a real or a complex number; 0 where its modulus is, whatever the angle."""
+    if not isinstance(x, np.complexfloating):
+        return np.exp(x)
+    return type(x)(0) if np.exp(x.real) == 0 else np.exp(x)
 
 
 @overload(exp)
 def _exp(x):
-    if isinstance(x, types.Complex):
-        return lambda x: math.exp(x.real) * complex(math.cos(x.imag), math.sin(x.imag))
-    return lambda x: math.exp(x)
+    if not isinstance(x, types.Complex):
+        return lambda x: math.exp(x)
+
+    def of_complex(x):
+        size = math.exp(x.real)
+        if size == 0:
+            return complex(size, size)
+        return complex(size * math.cos(x.imag), size * math.sin(x.imag))
+
+    return of_complex
 
 
 def log1p(x):
@@ -96,6 +105,20 @@ def log1p(x):
 @overload(log1p)
 def _log1p(x):
     return lambda x: math.log1p(x)
+
+
+def times(x, z):
+    """x z for a real x: a complex z without products by an imaginary part that x does not have."""
+    if not isinstance(z, np.complexfloating):
+        return x * z
+    return type(z)(complex(x * z.real, x * z.imag))
+
+
+@overload(times)
+def _times(x, z):
+    if isinstance(z, types.Complex):
+        return lambda x, z: complex(x * z.real, x * z.imag)
+    return lambda x, z: x * z
 
 
 def conj(x):

@@ -13,15 +13,16 @@ A block walks along time in tiles of a few steps. In each tile its threads
 
 Arrays have the axes (b, d, t), A (d, n), B and C (b, g, n, t), states (b, d, n). An axis that an
 argument lacks has steps of zero bytes, a scan in reverse gets the axis of time turned around, and
-what was not given has no elements.
+what was not given has no elements. It has no part in the arithmetic: a zero in its place would make
+NaN of an infinity. Along a path, `pixels` is less than zero at padding, where u, B and C are zero.
 """
 
 from numba import cuda
 
 from . import equations
 from .equations import silu, step_size
-from .formats import NUMBERS, REALS, narrow, widen
-from .places import place_of, restarts
+from .formats import NUMBERS, REALS, narrow, times, widen
+from .places import begins, first_step, is_padding, place_of
 from .shapes import CHANNELS, THREADS, tile_of
 
 
@@ -31,7 +32,7 @@ def make_forward(dtype):
     k = real(2 if dtype.startswith("complex") else 1)
 
     def scan_forward(
-        u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx, y, last_state, saved,
+        u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx, pixels, y, last_state, saved,
         groups, softplus,
     ):  # fmt: skip
         steps = cuda.shared.array((TILE, CHANNELS), real)  # delta'
@@ -54,6 +55,7 @@ def make_forward(dtype):
                 skip = real(widen(D[d]))
             if delta_bias.size > 0:
                 bias = real(widen(delta_bias[d]))
+        begin = first_step(initial_state, pixels)
 
         for first in range(0, length, TILE):
             count = min(TILE, length - first)
@@ -68,16 +70,19 @@ def make_forward(dtype):
                     saved[b, first // TILE - 1, n, d] = h
                 for i in range(count):
                     t = first + i
-                    if restarts(seq_idx, b, t):
-                        h = number(0)
                     B_t, C_t = number(widen(B[b, g_b, n, t])), number(widen(C[b, g_c, n, t]))
-                    h = equations.decay(steps[i, c] * rate) * h + steps[i, c] * inputs[i, c] * B_t
+                    if begins(seq_idx, b, t, begin):
+                        h = number(0)
+                    else:
+                        h *= equations.decay(times(steps[i, c], rate))
+                    if not is_padding(pixels, t):
+                        h += times(steps[i, c] * inputs[i, c], B_t)
                     outputs[i, n * width + c] = k * (C_t * h).real
             cuda.syncthreads()
 
             if is_here and y.size > 0:
                 for i in range(n, count, states):
-                    total = skip * inputs[i, c]
+                    total = skip * inputs[i, c] if D.size > 0 else real(0)
                     for m in range(states):
                         total += outputs[i, m * width + c]
                     if z.size > 0:

@@ -162,6 +162,7 @@ class Along:
         for name, keys in (_ROWS | _ROW_GRADIENTS).items():
             view = of_operand(name, operands, keys, b=problem.batch)
             views[name] = view.at(0, route) if view.name else absent(len(keys) - 1)
+        views["pixels"] = self._tables.sequences[route]
         shape = _kept_shape(problem)
         if 0 in shape:
             views["saved"] = absent(4, problem.state_dtype)

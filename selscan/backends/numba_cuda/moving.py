@@ -62,3 +62,7 @@ class Tables:
             self.pixels = gpu.upload(path.table)  # of each step
             self.steps = gpu.upload(path.inverse)  # of each pixel
             self.own = gpu.upload(own)  # of each step itself; -1 at padding
+            # The same for each sequence that is scanned.
+            k, l = path.table.shape
+            joined = [self.own.reshape(k * l)] if path.joined else None
+            self.sequences = joined or [self.own[route] for route in range(k)]

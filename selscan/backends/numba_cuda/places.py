@@ -15,6 +15,27 @@ def place_of(block, blocks, batch, groups):
 
 
 @register_jitable
-def restarts(seq_idx, b, t):
-    """Whether another sequence begins at step t."""
+def is_padding(pixels, t):
+    """Whether step t is padding: nothing is taken in. Without a path `pixels` has no elements."""
+    return pixels.size > 0 and pixels[t] < 0
+
+
+@register_jitable
+def first_step(initial_state, pixels):
+    """No state comes to a step up to this one: the first that is no padding, or -1."""
+    if initial_state.size > 0:
+        return -1
+    t = 0
+    while is_padding(pixels, t):
+        t += 1
+        if t == pixels.size:
+            break
+    return t
+
+
+@register_jitable
+def begins(seq_idx, b, t, first):
+    """Whether no state comes to step t, as another sequence begins, or the scan."""
+    if t <= first:
+        return True
     return seq_idx.size > 0 and t > 0 and seq_idx[b, t] != seq_idx[b, t - 1]

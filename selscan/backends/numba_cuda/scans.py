@@ -53,6 +53,7 @@ def views_of(problem, operands):
     }
     views = {name: of_operand(name, operands, key, b=b, t=t) for name, key in keys.items()}
     views["saved"] = kept(problem, (b, tiles_of(problem, t) - 1, n, problem.dim))
+    views["pixels"] = absent(1, "int32")
     if problem.reverse:
         views |= {name: views[name].turned() for name in _SEQUENCES}
     return views
@@ -66,11 +67,11 @@ def kept(problem, shape):
 
 
 FORWARD = (
-    "u", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state", "seq_idx",
+    "u", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state", "seq_idx", "pixels",
     "y", "last_state", "saved",
 )  # fmt: skip
 BACKWARD = (
-    *FORWARD[:10], "dy", "dlast_state", "saved", "du", "ddelta", "dA", "dB", "dC", "dB_constant",
+    *FORWARD[:11], "dy", "dlast_state", "saved", "du", "ddelta", "dA", "dB", "dC", "dB_constant",
     "dC_constant", "dD", "dz", "ddelta_bias", "dinitial_state",
 )  # fmt: skip
 
