@@ -125,9 +125,8 @@ def test_a_mixer_of_maps_around_an_extension(name, autocast):
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         got = mixer(x, lambda *args: scan(*args, True))
 
-    if autocast and name != "selective_scan_cuda_oflex":
-        assert got.dtype in (torch.bfloat16, torch.float32)
-    assert_same(got.float(), want, inputs, exact, 3e-2 if autocast else 5e-6)
+    assert got.dtype == torch.float32
+    assert_same(got, want, inputs, exact, 3e-2 if autocast else 5e-6)
 
 
 def test_all_extensions_are_there_at_once():

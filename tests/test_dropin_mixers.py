@@ -5,6 +5,7 @@ all parameters are random.
 """
 
 import functools
+import itertools
 import math
 
 import pytest
@@ -29,13 +30,14 @@ def _patched():
 # Vim-style and U-Mamba-style: the mixer of mamba_ssm.
 
 
-@pytest.mark.parametrize("halved", [{}, {"if_divide_out": True}, {"if_devide_out": True}])
-@pytest.mark.parametrize("kind", ["none", "v1", "v2"])
+BOTH = "v1", "v2"
+HALVED = {}, {"if_divide_out": True}, {"if_devide_out": True}
+
+
+@pytest.mark.parametrize(("kind", "halved"), [("none", {}), *itertools.product(BOTH, HALVED)])
 def test_a_mixer_in_one_direction_or_in_two(kind, halved):
     from mamba_ssm.modules.mamba_simple import Mamba
 
-    if kind == "none" and halved:
-        halved = {}
     mixer = shaken(Mamba(d_model=8, d_state=3, bimamba_type=kind, layer_idx=0, **halved))
     x = torch.randn(2, 9, 8, requires_grad=True)
     exact, p = plain.in_float64(x), exact_copy(mixer)

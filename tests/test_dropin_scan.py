@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import shutil
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_selective_scan_fn_is_a_loop_in_float64(part):
             assert state.dtype == (torch.complex64 if form[0] else torch.float32)
             assert plain.error(state, want_state) < 2e-6, case
         found, expected = plain.gradients(got, inputs), plain.gradients(want, exact)
-        assert [x is None or x.dtype == v.dtype for x, v in zip(found, inputs, strict=True)]
+        assert all(x is None or x.dtype == v.dtype for x, v in zip(found, inputs, strict=True))
         assert max(plain.errors(found, expected)) < max(3 * TOLERANCE[dtype], SUMS), case
 
 
@@ -235,3 +236,18 @@ def test_the_functions_compile_without_a_break():
         want = function(*given)
         assert plain.error(got, want) < 1e-6
         assert max(plain.errors(found, plain.gradients(want, given))) < 1e-5
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="inductor compiles with g++")
+def test_compiled_by_inductor_it_gives_the_same():
+    inputs = inputs_of(False, "shared", "shared", True, True, True, torch.float32, 9)
+
+    def block(*given):
+        return interface.selective_scan_fn(*given, delta_softplus=True).sin()
+
+    got = torch.compile(block, fullgraph=True)(*inputs)
+
+    want = block(*inputs)
+    assert plain.error(got, want) < 1e-6
+    expected = plain.gradients(want, inputs)
+    assert max(plain.errors(plain.gradients(got, inputs), expected)) < 1e-5

@@ -1,8 +1,7 @@
 """The CPU backend: Numba kernels on explicit SIMD vectors (simd.py), any CPU, any strides.
 
-Read simd.py first, then tiles.py, coefficients.py, forward.py, backward.py, maps.py. `plan.py`
-turns a checked problem into the argument array described in layout.py, `run.py` starts the threads.
-routes.py and gather.py, with gather_plan.py, move images along paths.
+docs/kernels-cpu.md has all files in reading order. plan.py turns a checked problem into the
+argument array that layout.py describes, run.py calls the kernel, on the threads of threads.py.
 """
 
 import numpy as np

@@ -1,10 +1,10 @@
 """Where things stand in the argument array of the kernels, and how a scan is cut into tasks.
 
 Kernels take one int64 array. First comes what all kernels have in common, which threads share out
-(tasks.py), then sizes and addresses (the names below), then the operands,
-twelve slots each: address (0 = not given), dtype code, and the byte steps along batch, channel (or
-group), state, time (or the columns of a map), route, and the rows and the frames of a map, zero
-where an operand has no such axis. The last three are those of maps (maps.py).
+(tasks.py), then sizes and addresses (the names below), then the operands, thirteen slots each:
+address (0 = not given), dtype code, and the byte steps along batch, channel (or group), state, time
+(or the columns of a map), route, and the rows and the frames of a map, zero where an operand has no
+such axis. The last four are those of maps (maps.py).
 """
 
 # of every kernel, those of gather_plan.py too
@@ -43,14 +43,19 @@ where an operand has no such axis. The last three are those of maps (maps.py).
     OWN_ADDRESS,  # of this array
     ROUTES,  # of a path; one for a scan of sequences
     JOINED,  # routes are one sequence
-    PLANE_SIZE,  # bytes of a plane of one block (maps.py)
     TABLE,  # address of the table of a path, int32
     STOPS,  # address of the table of steps whose states are wanted, int32 (stops.py); 0: of none
     PADDED,  # some steps have no pixel
+    PARTIAL,  # a route does not come to every pixel
     MAP_FRAMES,  # one of one row of all pixels, where these follow each other in memory
     MAP_ROWS,  # of a frame
     MAP_COLUMNS,
-) = range(HEADER, HEADER + 30)
+    WINDOWS,  # address of the table of windows.py, int32, and where in it parts begin
+    COME,  # squares by the chunk with which they come
+    COME_STARTS,
+    GO,
+    GO_STARTS,
+) = range(HEADER, HEADER + 35)
 
 # byte offsets of the tiles in the scratch of a worker, forward and backward
 (
@@ -78,9 +83,9 @@ where an operand has no such axis. The last three are those of maps (maps.py).
     TILE_DROW,  # gradients of delta_bias and D of each block
     TILE_SEGMENTS,  # where seq_idx changes within the chunk (segments.py)
     TILE_STOPS,  # gradients of the states that were wanted within the chunk
-) = range(HEADER + 30, HEADER + 54)
+) = range(HEADER + 35, HEADER + 59)
 
-_OPERANDS = HEADER + 54
+_OPERANDS = HEADER + 59
 (
     ADDRESS,
     DTYPE,
@@ -91,10 +96,13 @@ _OPERANDS = HEADER + 54
     STEP_R,
     STEP_H,
     STEP_P,
-    IS_MAP,
+    IS_MAP,  # how it is copied: SEQUENCE, or one of the others
     IS_SHARED,
-    PLANE,  # byte offset of its planes in the scratch of a worker
-) = range(12)
+    PLANE,  # byte offset of its planes, or windows, in the scratch of a worker
+    PLANE_STEP,  # bytes from those of a block of channels to those of the next
+) = range(13)
+# No map; all of it in scratch; a window of it; element by element, nothing in scratch.
+SEQUENCE, PLANES, WINDOW, DIRECT = range(4)
 (
     U,
     DELTA,
@@ -121,5 +129,5 @@ _OPERANDS = HEADER + 54
     DINITIAL_STATE,
     STATES_AT,
     DSTATES_AT,
-) = range(_OPERANDS, _OPERANDS + 25 * 12, 12)
-END = DSTATES_AT + 12
+) = range(_OPERANDS, _OPERANDS + 25 * 13, 13)
+END = DSTATES_AT + 13

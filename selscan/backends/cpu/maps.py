@@ -1,17 +1,19 @@
 """Maps: tiles that are read and written along the routes of a path, nothing permuted in memory.
 
-A tile of a map has a row for each step of a route, as any tile; only the copies differ. The map of
-one block of channels is copied as a whole, to or from a *plane* in scratch, which has a row for
-each pixel; from or to it chunks copy rows one by one, as the table of the path says. A map that all
-routes share has one plane for all of them: they add to it one after the other, in one task, so that
-the bits are the same every run.
+A tile of a map has a row for each step of a route, as any tile; only the copies differ. A block of
+channels of the map is copied to or from scratch that has a row of lanes for each pixel; from or to
+it chunks copy rows one by one, as a table says. There is room either for the whole map, a *plane*,
+or for those parts of it that are in use, a *window* (windows.py). plan_maps.py chooses: a map that
+all routes share has one plane for all of them, and they add to it one after the other, in one task,
+so that the bits are the same every run. What has few numbers for a pixel is copied one by one.
 """
 
 from . import layout as at
 from .blocks import arguments, chunk_start
-from .formats import INT32, read_integer
+from .formats import INT32, read, read_integer, write
 from .jit import helper, kernel, merge
-from .simd import call, itemsize, load, splat, store, width
+from .simd import call, itemsize, load, peek, poke, splat, store, width
+from .windows import AFTER, BEFORE, COLUMN, FLAGS, NOT_HERE, NOWHERE, PLACE, ROW, SQUARE_FIELDS
 
 _NUMBER = 4  # bytes of a pixel's number
 
@@ -38,9 +40,15 @@ def ends(args, slot, r, c):
 
 
 @merge
+def place_at(args, table, r, t):
+    """What a table says of step t of route r, below 0 at padding."""
+    return read_integer(INT32, table + (r * args[at.LENGTH] + t) * _NUMBER)
+
+
+@merge
 def pixel_at(args, r, t):
-    """The pixel of step t of route r, below 0 at padding."""
-    return read_integer(INT32, args[at.TABLE] + (r * args[at.LENGTH] + t) * _NUMBER)
+    """Its pixel."""
+    return place_at(args, args[at.TABLE], r, t)
 
 
 @merge
@@ -48,6 +56,11 @@ def row_offset(args, slot, i):
     """Bytes from the first row of a map to its i-th one."""
     rows = args[at.MAP_ROWS]
     return i // rows * args[slot + at.STEP_P] + i % rows * args[slot + at.STEP_H]
+
+
+@merge
+def pixels_of(args):
+    return args[at.MAP_FRAMES] * args[at.MAP_ROWS] * args[at.MAP_COLUMNS]
 
 
 @helper
@@ -68,6 +81,125 @@ def store_plane(real, args, slot, plane, row, rows, target, row_step):
     for i in range(args[at.MAP_FRAMES] * args[at.MAP_ROWS]):
         start, source = target + row_offset(args, slot, i), plane + i * columns * row
         call(args[at.STORE_TILE], (code, source, row, rows, columns, start, row_step, step_t))
+
+
+# Windows (windows.py).
+
+
+@merge
+def squares_of(args, starts, r, c):
+    """From which square on, and up to which, those of a chunk are in the list of these starts."""
+    first = args[at.WINDOWS] + (args[starts] + r * args[at.CHUNKS] + c) * _NUMBER
+    return read_integer(INT32, first), read_integer(INT32, first + _NUMBER)
+
+
+@helper
+def square_at(args, squares, i):
+    """Row, column, first place and flags of the i-th square of a list."""
+    square = args[at.WINDOWS] + (args[squares] + i * SQUARE_FIELDS) * _NUMBER
+    line = read_integer(INT32, square + ROW * _NUMBER)
+    column = read_integer(INT32, square + COLUMN * _NUMBER)
+    place = read_integer(INT32, square + PLACE * _NUMBER)
+    return line, column, place, read_integer(INT32, square + FLAGS * _NUMBER)
+
+
+@helper
+def square_in_memory(real, args, slot, line, column):
+    """Bytes from the first pixel of a map to a square, and the pixels of that."""
+    offset = row_offset(args, slot, line) + column * args[slot + at.STEP_T]
+    return offset, min(width(real), args[at.MAP_COLUMNS] - column)
+
+
+@helper
+def load_squares(real, args, slot, source, row_step, rows, r, c, window, row):
+    """Squares that come with a chunk."""
+    step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
+    first, last = squares_of(args, at.COME_STARTS, r, c)
+    for i in range(first, last):
+        line, column, place, flags = square_at(args, at.COME, i)
+        if not flags & NOT_HERE:
+            offset, n = square_in_memory(real, args, slot, line, column)
+            to = window + place * row
+            call(args[at.LOAD_TILE], (code, source + offset, row_step, step_t, rows, n, to, row))
+
+
+@merge
+def is_written(args, slot, flags):
+    """Whether a route writes a square: not where others come and this one does not."""
+    return not args[slot + at.IS_SHARED] or not flags & NOT_HERE or flags & NOWHERE
+
+
+@helper
+def begin_squares(real, args, slot, target, row_step, rows, r, c, window, row):
+    """Squares of results that come with a chunk: what earlier routes have left, or zeros."""
+    step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
+    earlier = AFTER if args[at.DY] and args[at.JOINED] else BEFORE
+    first, last = squares_of(args, at.COME_STARTS, r, c)
+    for i in range(first, last):
+        line, column, place, flags = square_at(args, at.COME, i)
+        offset, n = square_in_memory(real, args, slot, line, column)
+        to = window + place * row
+        if args[slot + at.IS_SHARED] and flags & earlier and not flags & NOT_HERE:
+            call(args[at.LOAD_TILE], (code, target + offset, row_step, step_t, rows, n, to, row))
+        else:
+            for j in range(n):
+                store(to + j * row, splat(real, 0.0))
+
+
+@helper
+def store_squares(real, args, slot, target, row_step, rows, r, c, window, row):
+    """Squares of results that go with a chunk."""
+    step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
+    first, last = squares_of(args, at.GO_STARTS, r, c)
+    for i in range(first, last):
+        line, column, place, flags = square_at(args, at.GO, i)
+        if is_written(args, slot, flags):
+            offset, n = square_in_memory(real, args, slot, line, column)
+            to, tile = target + offset, window + place * row
+            call(args[at.STORE_TILE], (code, tile, row, rows, n, to, row_step, step_t))
+
+
+# Element by element: few rows, for which a row of lanes for each pixel would be nearly empty.
+
+
+@helper
+def pixel_in_memory(args, slot, pixel):
+    """Bytes from the first pixel of a map to this one."""
+    columns = args[at.MAP_COLUMNS]
+    if pixel < columns:  # all of them, in most maps
+        return pixel * args[slot + at.STEP_T]
+    return row_offset(args, slot, pixel // columns) + pixel % columns * args[slot + at.STEP_T]
+
+
+@helper
+def load_pixels(real, args, slot, source, row_step, rows, r, t, m, tile, row):
+    """Steps t .. t+m-1 of route r."""
+    for i in range(m):
+        pixel, to = pixel_at(args, r, t + i), tile + i * row
+        store(to, splat(real, 0.0))
+        if pixel >= 0:
+            start = source + pixel_in_memory(args, slot, pixel)
+            for j in range(rows):
+                value = read(real, args[slot + at.DTYPE], start + j * row_step)
+                poke(to + j * itemsize(real), value)
+
+
+@helper
+def store_pixels(real, args, slot, target, row_step, rows, r, c, tile, row):
+    """The inverse; a route comes to a pixel once, so there is nothing to add to."""
+    t, m = chunk_start(args, c)
+    code = args[slot + at.DTYPE]
+    if args[at.PARTIAL] and begins(args, slot, r, c):
+        for pixel in range(pixels_of(args)):
+            to = target + pixel_in_memory(args, slot, pixel)
+            for j in range(rows):
+                write(code, to + j * row_step, real)
+    for i in range(m):
+        pixel, start = pixel_at(args, r, t + i), tile + i * row
+        if pixel >= 0:
+            to = target + pixel_in_memory(args, slot, pixel)
+            for j in range(rows):
+                write(code, to + j * row_step, peek(real, start + j * itemsize(real)))
 
 
 @merge
@@ -97,18 +229,25 @@ def clear_padding(real, args, r, t, m, tile, row):
 
 @helper
 def load_chunk(real, args, scratch, slot, source, row_step, rows, r, c, offset, tile, row):
-    """Chunk c of route r; the plane is `offset` bytes behind the first one of this operand."""
+    """Chunk c of route r; its plane or window is `offset` bytes behind the operand's first one."""
     t, m = chunk_start(args, c)
-    if not args[slot + at.IS_MAP]:
+    if args[slot + at.IS_MAP] == at.SEQUENCE:
         load_sequence(args, slot, source, row_step, rows, t, m, tile, row)
         clear_padding(real, args, r, t, m, tile, row)
         return
+    if args[slot + at.IS_MAP] == at.DIRECT:
+        load_pixels(real, args, slot, source, row_step, rows, r, t, m, tile, row)
+        return
     plane = scratch + args[slot + at.PLANE] + offset
-    if begins(args, slot, r, c):
+    places = args[at.TABLE]
+    if args[slot + at.IS_MAP] == at.WINDOW:
+        places = args[at.WINDOWS]
+        load_squares(real, args, slot, source, row_step, rows, r, c, plane, row)
+    elif begins(args, slot, r, c):
         load_plane(real, args, slot, source, row_step, rows, plane, row)
     for i in range(m):
-        pixel = pixel_at(args, r, t + i)
-        value = load(real, plane + pixel * row) if pixel >= 0 else splat(real, 0.0)
+        place = place_at(args, places, r, t + i)
+        value = load(real, plane + place * row) if place >= 0 else splat(real, 0.0)
         store(tile + i * row, value)
 
 
@@ -116,20 +255,29 @@ def load_chunk(real, args, scratch, slot, source, row_step, rows, r, c, offset, 
 def store_chunk(real, args, scratch, slot, target, row_step, rows, r, c, offset, tile, row):
     """The inverse of `load_chunk`; adds to what earlier routes have left."""
     t, m = chunk_start(args, c)
-    if not args[slot + at.IS_MAP]:
+    if args[slot + at.IS_MAP] == at.SEQUENCE:
         clear_padding(real, args, r, t, m, tile, row)
         store_sequence(args, slot, tile, row, rows, t, m, target, row_step)
         return
+    if args[slot + at.IS_MAP] == at.DIRECT:
+        store_pixels(real, args, slot, target, row_step, rows, r, c, tile, row)
+        return
     plane = scratch + args[slot + at.PLANE] + offset
-    if begins(args, slot, r, c):
-        for i in range(args[at.MAP_FRAMES] * args[at.MAP_ROWS] * args[at.MAP_COLUMNS]):
+    places = args[at.TABLE]
+    if args[slot + at.IS_MAP] == at.WINDOW:
+        places = args[at.WINDOWS]
+        begin_squares(real, args, slot, target, row_step, rows, r, c, plane, row)
+    elif begins(args, slot, r, c):
+        for i in range(pixels_of(args)):
             store(plane + i * row, splat(real, 0.0))
     for i in range(m):
-        pixel = pixel_at(args, r, t + i)
-        if pixel >= 0:
-            to = plane + pixel * row
+        place = place_at(args, places, r, t + i)
+        if place >= 0:
+            to = plane + place * row
             store(to, load(real, to) + load(real, tile + i * row))
-    if ends(args, slot, r, c):
+    if args[slot + at.IS_MAP] == at.WINDOW:
+        store_squares(real, args, slot, target, row_step, rows, r, c, plane, row)
+    elif ends(args, slot, r, c):
         store_plane(real, args, slot, plane, row, rows, target, row_step)
 
 
@@ -191,7 +339,7 @@ def load_steps(real, args, scratch, slot, b, r, d, rows, block, c, tile):
     """Chunk c of route r, `rows` channels from d on, the block-th block of a task: (m, w)."""
     row, step_d = width(real) * itemsize(real), args[slot + at.STEP_D]
     source = args[slot] + b * args[slot + at.STEP_B] + r * args[slot + at.STEP_R] + d * step_d
-    offset = block * args[at.PLANE_SIZE]
+    offset = block * args[slot + at.PLANE_STEP]
     load_rows(real, args, scratch, slot, source, step_d, rows, r, c, offset, tile, row)
 
 
@@ -200,5 +348,5 @@ def store_steps(real, args, scratch, slot, b, r, d, rows, block, c, tile):
     """The inverse of `load_steps`."""
     row, step_d = width(real) * itemsize(real), args[slot + at.STEP_D]
     target = args[slot] + b * args[slot + at.STEP_B] + r * args[slot + at.STEP_R] + d * step_d
-    offset = block * args[at.PLANE_SIZE]
+    offset = block * args[slot + at.PLANE_STEP]
     store_rows(real, args, scratch, slot, target, step_d, rows, r, c, offset, tile, row)

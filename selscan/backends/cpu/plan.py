@@ -12,7 +12,7 @@ from numba import types
 from . import layout as at
 from .coefficients import CONSTANT, SHARED
 from .formats import CODES
-from .plan_maps import add_path
+from .plan_maps import FEW, add_path
 from .planes import COMPLEX_STATES, REAL_STATES
 from .segments import table_size
 from .simd import lanes_of
@@ -59,6 +59,8 @@ _STEP_TASKS = 4  # that a thread takes at a time: B and C are loaded once for al
 # own part of dB and dC in memory, so their number is limited.
 _FORWARD_TASKS = max(16, 2 * (os.cpu_count() or 1))
 _BACKWARD_TASKS = min(32, _FORWARD_TASKS)
+# As few where each task would copy large maps of B and C for itself.
+_COPYING_TASKS = max(4, 2 * (os.cpu_count() or 1))
 
 
 def chunk_of(d_state):
@@ -75,7 +77,7 @@ class Plan:
     def __init__(self, problem, slices, tiles, operands, kernel="forward"):
         self.kernel = kernel
         self.linked = False  # whether the template has the addresses of compiled kernels (run.py)
-        self.path = None
+        self.path = self.windows = None
         width = lanes_of(_REAL[problem.real])
         chunk = min(chunk_of(problem.d_state), problem.length)
         self.real = np.dtype(problem.real).type(0)
@@ -121,6 +123,11 @@ class Plan:
         if problem.path is not None:
             add_path(self, problem, operands, SLOTS)
 
+    @property
+    def nbytes(self):
+        """Bytes of its arrays; those of a path are counted where that is kept."""
+        return self.template.nbytes + (0 if self.windows is None else self.windows.nbytes)
+
     def add_tile(self, slot, size):
         """Room in the scratch of each worker; its offset goes to the slot."""
         self.template[slot] = self.scratch
@@ -156,9 +163,17 @@ def states_size(problem):
     return blocks * chunks * _parts(problem) * problem.d_state * width
 
 
+def _tasks(problem, most):
+    """Fewest tasks, if there are blocks enough."""
+    copied = problem.path is not None and any(problem.axes[x].is_map for x in "BC")
+    if copied and _parts(problem) * problem.d_state > FEW:
+        return min(most, _COPYING_TASKS)
+    return most
+
+
 def backward_slices(problem):
     """Tasks that share a group in the backward, each with its own part of dB and dC."""
-    wanted = -(-_BACKWARD_TASKS // (problem.batch * problem.groups))
+    wanted = -(-_tasks(problem, _BACKWARD_TASKS) // (problem.batch * problem.groups))
     return min(blocks_of(problem), wanted)
 
 
@@ -211,7 +226,7 @@ def step_plan(problem, operands):
 def forward_plan(problem, operands):
     """Plan of scan_forward; `operands`: name -> (Layout, axes)."""
     blocks = blocks_of(problem)
-    wanted = -(-_FORWARD_TASKS // (problem.batch * problem.groups))
+    wanted = -(-_tasks(problem, _FORWARD_TASKS) // (problem.batch * problem.groups))
     slices = min(blocks, max(wanted, -(-blocks // _FORWARD_BLOCKS)))
     row, steps, coefficients = _sizes(problem)
     per_task = -(-blocks // slices) * _parts(problem) * problem.d_state * row

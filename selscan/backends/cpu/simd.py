@@ -38,7 +38,6 @@ HAS_SCALEF = {"avx512f", "avx512dq"} <= FEATURES
 _ELEMENT = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
 _I64 = ir.IntType(64)
 _I32 = ir.IntType(32)
-_I1 = ir.IntType(1)
 
 
 def lanes_of(element):

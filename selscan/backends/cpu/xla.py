@@ -111,6 +111,8 @@ def _of_scan(plan):
     tables = {} if plan.path is None else {at.TABLE: plan.path.table}
     if plan.stops is not None:
         tables[at.STOPS] = plan.stops
+    if plan.windows is not None:
+        tables[at.WINDOWS] = plan.windows.table
     return at, SLOTS, tables
 
 
