@@ -129,6 +129,21 @@ def test_a_head_on_four_maps_learns_to_find_shapes(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("threads_of_torch")
+def test_a_model_of_volumes_learns_which_way_squares_move(tmp_path, capsys):
+    example = load("video")
+
+    score = example.main(steps=40, out=tmp_path / "video.png")
+
+    assert score > 0.3  # 0.25 by chance, if it knew where the squares are
+    assert f"{score:.1%} of the squares' pixels" in capsys.readouterr().out
+    with images.open(tmp_path / "video.png") as picture:
+        side = example.SIDE * example.ZOOM + example.GAP
+        assert picture.size == (example.FRAMES * side, 3 * example.SHOWN * side)
+        truth = picture.crop((0, 2 * side, picture.width, 3 * side)).getcolors(9)
+        assert {x for _, x in truth} <= {(255,) * 3, *map(tuple, example.COLOURS.tolist())}
+
+
+@pytest.mark.usefixtures("threads_of_torch")
 def test_a_model_is_fine_tuned_for_another_size_and_other_classes(tmp_path, capsys):
     example = load("fine_tune")
 
