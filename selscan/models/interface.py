@@ -86,12 +86,19 @@ def checkpointed(module, *inputs):
     """The result of a module; what its gradient needs is computed anew from the inputs."""
     if not torch.is_grad_enabled():
         return module(*inputs)
-    options = {}
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    # A compiled graph moves averages once by itself, and torch.compile takes no contexts.
-    if norms and not torch.compiler.is_compiling():
-        options["context_fn"] = lambda: (contextlib.nullcontext(), still(norms))
-    return checkpoint(module, *inputs, use_reentrant=False, **options)
+    if norms := [m for m in module.modules() if isinstance(m, _BatchNorm)]:
+        return checkpointed_with(norms, module, *inputs)
+    return checkpoint(module, *inputs, use_reentrant=False)
+
+
+@torch.compiler.disable  # it takes no contexts, and where it cuts a graph averages would move twice
+def checkpointed_with(norms, module, *inputs):
+    """`checkpointed`, where some of the modules are norms over the batch."""
+
+    def contexts():
+        return contextlib.nullcontext(), still(norms)
+
+    return checkpoint(module, *inputs, use_reentrant=False, context_fn=contexts)
 
 
 @contextlib.contextmanager
