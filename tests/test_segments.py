@@ -11,7 +11,6 @@ from vectors import address
 
 from selscan.backends.cpu import layout as at
 from selscan.backends.cpu import segments
-from selscan.backends.cpu.blocks import chunk_start
 from selscan.backends.cpu.formats import CODES
 
 GUARD = -12345
@@ -19,13 +18,12 @@ GUARD = -12345
 
 @njit
 def segments_of_chunk(args, scratch, b, c, found):
-    """Write (first row, rows, restarts) of each segment of a chunk; the number of them."""
+    """Write (first row in scan order, the one behind, restarts) of each segment; their number."""
     table = segments.segment_table(args, scratch)
     segments.find_segments(args, table, b, 0, c)
-    _, m = chunk_start(args, c)
     count = segments.segments_of(table)
     for i in range(count):
-        found[i, 0], found[i, 1], found[i, 2] = segments.segment(args, table, i, m)
+        found[i, 0], found[i, 1], found[i, 2] = segments.segment(table, i)
     return count
 
 
@@ -70,8 +68,9 @@ def expected(seq_idx, length, chunk, reverse):
             if restarts[t] or not runs:
                 runs.append([])
             runs[-1].append(t)
-        lowest = min(steps)
-        chunks.append([(min(run) - lowest, len(run), restarts[run[0]]) for run in runs])
+        ends = list(itertools.accumulate(map(len, runs), initial=0))
+        pairs = zip(runs, itertools.pairwise(ends), strict=True)
+        chunks.append([(first, end, restarts[run[0]]) for run, (first, end) in pairs])
     return chunks
 
 

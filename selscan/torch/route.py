@@ -72,10 +72,7 @@ def are_steps(positions):
         return True
     if not isinstance(positions, (list, tuple)):
         return False
-    for x in positions:
-        if type(x) is not int:
-            return False
-    return True
+    return all(type(x) is int for x in positions)
 
 
 def fits(arrays, needed, flags, backend):
