@@ -240,7 +240,9 @@ def scan_backward(
         options = delta_softplus, reverse, layout, return_states_at, backend
         return ScanGrads(*deferred.scan_backward_of_tracers(inputs, upstream, *options))
     framework = ops.framework_for("scan_backward", u, "u")
-    options = ops.backward_switches(delta_softplus, reverse, layout, return_states_at, dstates_at)
+    options = ops.switches(
+        "scan_backward", delta_softplus, reverse, layout, positions=return_states_at
+    )
     names = (*ops.contract.ARGUMENTS, *ops.UPSTREAM)
     arrays = framework.borrow("scan_backward", names, (*inputs, *upstream))
     inputs, upstream = arrays[: len(inputs)], arrays[len(inputs) :]

@@ -8,6 +8,8 @@ from selscan.compat.aliases import TABLE
 REAL = "float16, bfloat16, float32 or float64"
 NAMED = "Pass a name such as 'float32'."
 BACKENDS = "one of cpu, cupy, numba_cuda"
+STEPS = "a sequence of integers, or None"
+ASCENDING = "steps from 0 to l - 1, ascending and each once, with l = 5"
 APART = (
     "in other memory than state, which is updated in place; got one that overlaps it or lies "
     "between its elements"
@@ -22,6 +24,10 @@ OPTION_TYPES = [
     ("reverse=ones((2,))", "reverse must be True or False; got a numpy.ndarray."),
     ("return_last_state=0.0", "return_last_state must be True or False; got 0.0 (float)."),
     ("return_last_state=[True]", "return_last_state must be True or False; got a list."),
+    ("return_states_at=3", f"return_states_at must be {STEPS}; got 3 (int)."),
+    ('return_states_at="12"', f"return_states_at must be {STEPS}; got '12' (str)."),
+    ("return_states_at=[1.0]", f"return_states_at must be {STEPS}; got a list."),
+    ("return_states_at=[True]", f"return_states_at must be {STEPS}; got a list."),
     ("layout=None", "layout must be 'bdl' or 'bld'; got None."),
     ('layout=b"bdl"', "layout must be 'bdl' or 'bld'; got b'bdl' (bytes)."),
     ('layout=("b", "d", "l")', "layout must be 'bdl' or 'bld'; got a tuple."),
@@ -48,6 +54,13 @@ OPTION_TYPES_TENSORS = [
 ]
 # The same: ValueError.
 OPTIONS = [
+    ("return_states_at=[3, 1]", f"return_states_at must be {ASCENDING}; got 1 behind 3."),
+    ("return_states_at=[2, 2]", f"return_states_at must be {ASCENDING}; got 2 behind 2."),
+    ("return_states_at=[0, 5]", f"return_states_at must be {ASCENDING}; got 5."),
+    (
+        "return_states_at=[-1]",
+        f"return_states_at must be {ASCENDING}; got -1. Count from the front.",
+    ),
     ('layout="bdn"', "layout must be 'bdl' or 'bld'; got 'bdn'."),
     ('layout="BDL"', "layout must be 'bdl' or 'bld'; got 'BDL'."),
     ('layout=""', "layout must be 'bdl' or 'bld'; got ''."),

@@ -62,6 +62,7 @@ OPTIONS = {
     "scan": {
         "delta_softplus": True,
         "return_last_state": True,
+        "return_states_at": None,
         "reverse": False,
         "seq_idx": None,
         "layout": "bdl",
@@ -70,6 +71,7 @@ OPTIONS = {
     },
     "scan_backward": {
         "delta_softplus": True,
+        "return_states_at": None,
         "reverse": False,
         "seq_idx": None,
         "layout": "bdl",

@@ -45,6 +45,10 @@ class Backend(Protocol):
     """
 
     SERVES: frozenset[str]  # of OPERATORS
+    # Whether plans of scans have the operands `states_at` and `dstates_at`, the states that are
+    # wanted after `problem.positions`; of a backend without, scans are cut there (ops/pieces.py),
+    # for a gradient only if it has sum_plan.
+    STOPS: bool = False
 
     def check(self) -> None:
         """Raise BackendUnavailable, with the reason and what helps, where no kernel could run."""

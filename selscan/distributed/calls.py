@@ -73,6 +73,7 @@ def scan(
     delta_softplus=False,
     initial_state=None,
     return_last_state=False,
+    return_states_at=None,
     reverse=False,
     seq_idx=None,
     layout="bdl",
@@ -102,6 +103,8 @@ def scan(
         Every rank gets the state after the last piece.
     reverse : bool
         The scan begins at the end of the last rank's piece.
+    return_states_at : None
+        States within a piece are not to be had; cut the piece in two calls of `selscan.scan`.
     delta_softplus, layout, out_dtype, backend
         As in `selscan.scan`. Where `seq_idx` changes between two ranks the state restarts, too.
 
@@ -140,6 +143,9 @@ def scan(
     >>> dist.destroy_process_group()
     """
     inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state, seq_idx)
+    if return_states_at is not None:
+        hint = " The state after the last piece is had by return_last_state."
+        fail(SCAN, "return_states_at", "None", describe(return_states_at), hint)
     switches = delta_softplus, reverse, layout, out_dtype
     call = _call(inputs, switches, backend, group, mode, return_last_state)
     if call is None:

@@ -22,7 +22,7 @@ def scan_of_tracers(
 
 def scan_backward_of_tracers(inputs, upstream, delta_softplus, reverse, layout, positions, backend):
     """Gradients of all given inputs, in the order of contract.ARGUMENTS."""
-    options = ops.backward_switches(delta_softplus, reverse, layout, positions, upstream[2])
+    options = ops.switches("scan_backward", delta_softplus, reverse, layout, positions=positions)
     given = options, backend, "scan_backward"
     request = ops.request("scan_backward", FRAMEWORK, inputs, *given)
     found = ops.signatures("scan_backward", FRAMEWORK, ops.UPSTREAM, upstream)

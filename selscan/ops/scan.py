@@ -60,12 +60,6 @@ def switches(
     return Switches(delta_softplus, reverse, layout, False, out_dtype, positions)
 
 
-def backward_switches(delta_softplus, reverse, layout, positions, dstates_at):
-    """The options of a backward: steps that no gradient comes from do not matter."""
-    found = switches("scan_backward", delta_softplus, reverse, layout, positions=positions)
-    return found if dstates_at is not None else found._replace(positions=None)
-
-
 def framework_for(function, array, name):
     """The framework of the first argument, which all others must share."""
     framework = framework_of(array)

@@ -124,7 +124,7 @@ def as_scan(state, inputs, delta_softplus, backend, direct):
 
 def scan_backward_of_tensors(inputs, upstream, delta_softplus, reverse, layout, positions, backend):
     """Gradients of all given inputs, in the order of contract.ARGUMENTS."""
-    options = ops.backward_switches(delta_softplus, reverse, layout, positions, upstream[2])
+    options = ops.switches("scan_backward", delta_softplus, reverse, layout, positions=positions)
     if not ordinary((*inputs, *upstream)):
         check_arrays("scan_backward", inputs, backend)
         check_arrays("scan_backward", upstream, backend, ops.UPSTREAM)

@@ -40,6 +40,13 @@ DIFFERENT = [
 ]
 
 
+def test_states_within_a_piece_are_refused():
+    with pytest.raises(
+        ValueError, match=r"scan: return_states_at must be None; got a list. The st"
+    ):
+        distributed.scan(**problem(), return_states_at=[1])
+
+
 @pytest.mark.parametrize("mode", ["gather", "ring"])
 @pytest.mark.parametrize("case", DIFFERENT, ids=lambda case: case[1])
 def test_ranks_that_differ_are_told_what_in(ranks, case, mode):
