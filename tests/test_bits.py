@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from strategies import crossed, make_problem, over_time, problems, timed, with_gradients
 from tolerances import state_dtype
 
+import selscan
 from selscan.backends import SIMULATED
 
 pytestmark = pytest.mark.usefixtures("small_pieces")
@@ -28,6 +29,7 @@ HOLDS = {
     "memory": (CPU, NUMBA),
     "step": (CPU, NUMBA),
     "states_at": (CPU, NUMBA),
+    "scan2d": (CPU, NUMBA),
 }
 BY_STEP = ("u", "delta", "z")  # gradients that are no sum over batch or channels
 
@@ -253,3 +255,47 @@ def test_states_at_steps_are_last_states(backend, problem, data):
         some = slice(t, None) if problem["reverse"] else slice(t + 1)
         _, state = backend.scan(**over_time(problem, lambda x, some=some: x[..., some]))
         assert_bits(states[:, :, i], state, f"state at {t}")
+
+
+PATHS = {
+    "cross": selscan.paths.cross(3, 4),
+    "bidirectional": selscan.paths.bidirectional(3, 4),
+    "unidirectional": selscan.paths.unidirectional(3, 4),
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_scan2d_or_gather_scan_and_scatter(backend, path, dtype):
+    only_on(backend, "scan2d")
+    path, rng = PATHS[path], np.random.default_rng(0)
+    b, k, d, n, l = 2, path.routes, 3, 2, path.length
+
+    def numbers(*shape):
+        return rng.normal(size=shape).astype(dtype)
+
+    u, delta = numbers(b, d, 3, 4), numbers(b, k, d, 3, 4)
+    A, D = -abs(numbers(k, d, n)), numbers(k, d)
+    B, C = numbers(b, k, n, 3, 4), numbers(b, k, n, 3, 4)
+    given = {"delta_softplus": True}
+    y = backend.scan2d(u=u, delta=delta, A=A, B=B, C=C, D=D, path=path, merge=True, **given)
+
+    def along(x):
+        """Each route of x (b, k, c, h, w) in its order, (b, k, c, l)."""
+        flat = x.reshape(*x.shape[:3], -1)
+        return np.stack([flat[:, r][..., path.table[r]] for r in range(k)], 1)
+
+    rows = {
+        "u": along(np.broadcast_to(u[:, None], delta.shape)).reshape(b, k * d, l),
+        "delta": along(delta).reshape(b, k * d, l),
+        "A": A.reshape(k * d, n),
+        "B": along(B),
+        "C": along(C),
+        "D": D.reshape(k * d),
+    }
+    found = backend.scan(**rows, **given)[0].reshape(b, k, d, l)
+    scatter = backend._call(
+        lambda y, backend: (selscan.scatter(y, path=path, merge=True, backend=backend),),
+        {"y": found},
+    )
+    assert_bits(y, scatter[0], "y")

@@ -56,6 +56,34 @@ def test_a_small_model_of_each_family_learns_digits_in_one_epoch(capsys):
     assert tuple(scores) == families
 
 
+@pytest.mark.usefixtures("threads_of_torch")
+def test_a_draft_that_is_rejected_leaves_no_trace(capsys):
+    kept = load("rejected_draft").main(count=12)
+
+    assert 0 in kept  # one was rejected whole
+    assert max(kept) > 1
+    assert f"12 tokens in {len(kept)} calls" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("threads_of_torch")
+def test_training_through_segments_has_the_gradient_of_the_whole(capsys):
+    example = load("million_tokens")
+    torch.manual_seed(0)
+    mixer = example.nn.Mamba(example.D_MODEL)
+
+    loss = example.backward(mixer, 300, 128)
+    got = [x.grad.clone() for x in mixer.parameters()]
+    whole, _ = example.loss_of(mixer, 0, 300, 300, None)
+    want = torch.autograd.grad(whole, list(mixer.parameters()))
+
+    assert loss == pytest.approx(whole.item(), rel=1e-5)
+    for x, y in zip(got, want, strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5 * float(y.abs().max()))
+    losses = example.main(length=300, segment=128, steps=2)
+    assert losses[1] < losses[0]
+    assert "300 tokens" in capsys.readouterr().out
+
+
 def test_feature_maps_of_a_photograph_are_drawn(tmp_path):
     shapes = load("features").main(file=tmp_path / "maps.png", sizes=[(224, 224), (107, 160)])
 
