@@ -24,6 +24,13 @@ def two_layers(name, **options):
     return small(name, **{k: v for k, v in size.items() if k in FAMILIES[name]} | options)
 
 
+def one_layer(name, **options):
+    """A smaller one, of which an export takes half the time."""
+    if name.startswith("local_vim"):
+        return two_layers(name, routes=(("w2", "v_flip"),), **options)
+    return two_layers(name, **({"depth": 1} if name == "vim_tiny" else {"depths": (1,)}), **options)
+
+
 def images(b, height=32, width=32):
     generator = torch.Generator().manual_seed(b)
     return torch.randn(b, 3, height, width, generator=generator)
@@ -84,7 +91,7 @@ def test_saved_models_run_where_no_model_is_imported(tmp_path):
     names = sorted(("vim_tiny", "local_vim_tiny", "efficientvmamba_tiny", "msvmamba_nano"))
     names.append("vmamba_tiny_s1l8")
     for name in names:
-        model = two_layers(name)
+        model = one_layer(name)
         with torch.no_grad():
             program = torch.export.export(model, (images(2),), dynamic_shapes=({0: BATCH},))
             torch.save((images(3), model(images(3))), tmp_path / f"{name}.pt")

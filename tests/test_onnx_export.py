@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from onnx_files import File
-from test_models_export import images, two_layers
+from test_models_export import images, one_layer
 
 torch = pytest.importorskip("torch")
 
@@ -43,18 +43,11 @@ def assert_close(found, want):
         np.testing.assert_allclose(x, y.detach().numpy(), rtol=1e-5, atol=1e-5)
 
 
-def one_layer(name):
-    """What makes a model smaller still: exports take seconds for each layer."""
-    if name == "vim_tiny":
-        return {"depth": 1}
-    return {"routes": (("w2", "v_flip"),)} if name.startswith("local_vim") else {"depths": (1,)}
-
-
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_model_of_each_family_is_right_for_any_batch(name, tmp_path):
     """Feature maps of one, scores of the others; 36 pixels leave odd sides."""
     size, maps = (32 if name == "vim_tiny" else 36), name == "efficientvmamba_tiny"
-    model = two_layers(name, img_size=size, features_only=maps, **one_layer(name))
+    model = one_layer(name, img_size=size, features_only=maps)
     path = tmp_path / "model.onnx"
 
     program = export(model, images(2, size, size), path, dynamic=({0: "batch"},))

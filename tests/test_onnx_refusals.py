@@ -1,7 +1,7 @@
 """What cannot be exported is refused with a sentence before there is a file."""
 
 import pytest
-from test_models_export import images, two_layers
+from test_models_export import images, one_layer
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
@@ -40,7 +40,7 @@ def step(state, u, B):
 
 
 SCAN = module(scan)
-VMAMBA = two_layers("vmamba_tiny_s1l8", depths=(1,))
+VMAMBA = one_layer("vmamba_tiny_s1l8")
 NAMED = "({0: 'batch'},)"
 CASES = {
     "model": (print, U, {}, "model must be a torch.nn.Module; got a builtin_function_or_method."),
