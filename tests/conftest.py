@@ -45,7 +45,7 @@ FRAMEWORKS = {"cpu": ("numpy", "torch"), "cupy": ("torch",), "numba_cuda": ("tor
 QUICK = re.compile(
     r"tests/(?!.*(float64|complex|mixed))("
     r"test_(cases|contract|contract_options|contract_torch|cupy_gpu|cupy_plan"
-    r"|cupy_plan_backward|cupy_plan_maps|folders|gather_plan|layers|packaging|paths|paths_runs"
+    r"|cupy_plan_backward|cupy_plan_maps|folders|packaging|paths|paths_runs"
     r"|pictures|plan|reference|reference_scan2d|strides)\.py::"
     r"|test_scan\.py::test_scan_of_(any_shape|empty|packed).*float"
     r"|test_scan2d\.py::test_every_path_)"
