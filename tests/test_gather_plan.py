@@ -99,8 +99,9 @@ def plan_of(kernel, path, array):
     steps = list(array.strides)
     if kernel == "gather":
         steps = steps if array.ndim == 5 else [steps[0], 0, *steps[1:]]
+        steps = [*steps[:3], 0, *steps[3:]]  # a map has no frames
     else:
-        steps = [*steps[:3], 0, steps[3]]
+        steps = [*steps[:3], 0, 0, steps[3]]
     batch, dim, dtype = array.shape[0], array.shape[-3 if kernel == "gather" else 2], array.dtype
     given = {"batch": batch, "dim": dim, "dtype": dtype.name, "steps": tuple(steps)}
     return gather_plan.RoutesPlan(SimpleNamespace(kernel=kernel, path=path, **given))
@@ -148,7 +149,7 @@ def test_routes_that_do_not_meet_are_picked_pixel_by_pixel(path, are_apart):
 )
 def test_tasks_are_many_and_their_planes_fit_the_cache(batch, dim, side, block):
     x = np.broadcast_to(numbers((1, 1, side, side)), (batch, dim, side, side))
-    steps = (x[0].nbytes, 0, x[0, 0].nbytes, *x.strides[2:])
+    steps = (x[0].nbytes, 0, x[0, 0].nbytes, 0, *x.strides[2:])
     given = {"kernel": "gather", "batch": batch, "dim": dim, "dtype": "float32", "steps": steps}
 
     plan = gather_plan.RoutesPlan(SimpleNamespace(path=cross(side, side), **given))

@@ -23,7 +23,6 @@ def problems(draw, *, over=None, needed=(), is_complex=(False, True), **fixed):
     path = draw(paths() if over is None else over)
     b, d, n = (draw(st.integers(1, 2)) for _ in "bdn")
     k, l = (1, path.routes * path.length) if path.joined else path.table.shape
-    hw = path.height, path.width
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     is_complex = draw(st.sampled_from(is_complex))
     chosen = {
@@ -35,13 +34,13 @@ def problems(draw, *, over=None, needed=(), is_complex=(False, True), **fixed):
         return rng.normal(size=shape) + (1j * rng.normal(size=shape) if imaginary else 0)
 
     def form(name, channels, imaginary=False):
-        last = (l,) if chosen[f"{name}_in_order"] else hw
+        last = (l,) if chosen[f"{name}_in_order"] else path.size
         return numbers(b, k, channels, *last, imaginary=imaginary)
 
     softplus = draw(st.booleans())
     delta = form("delta", d)
     problem = {
-        "u": numbers(b, *[path.routes] * chosen["per_route"], d, *hw),
+        "u": numbers(b, *[path.routes] * chosen["per_route"], d, *path.size),
         "delta": delta if softplus else abs(delta),
         "A": -rng.random((k, d, n)) + (1j * numbers(k, d, n) if is_complex else 0),
         "B": form("B", n, is_complex),
@@ -58,31 +57,32 @@ def problems(draw, *, over=None, needed=(), is_complex=(False, True), **fixed):
 
 def step_by_step(u, delta, A, B, C, D=None, *, path, delta_bias=None, delta_softplus, merge):
     """scan2d by looking up one pixel after the other."""
-    b, d, k = len(u), u.shape[-3], path.routes
-    u = u if u.ndim == 5 else np.repeat(u[:, None], k, axis=1)
+    b, d, k = len(u), A.shape[1], path.routes
+    u = np.repeat(u[:, None], k, axis=1) if u.ndim == 2 + len(path.size) else u
     D, delta_bias = (np.zeros((k, d)) if x is None else x for x in (D, delta_bias))
-    y = np.zeros((b, k, d, path.height, path.width))
+    y = np.zeros((b, k, d, *path.size))
     h = 0
     for i, r in np.ndindex(b, k):
         p = 0 if path.joined else r  # the parameters of this route
         h = 0 if r == p else h
         for t, pixel in enumerate(path.table[r].tolist()):
-            at = (r * path.joined * path.length + t, *divmod(pixel, path.width))
+            place = np.unravel_index(pixel, path.size) if pixel >= 0 else None
+            at = r * path.joined * path.length + t, place
             u_t, delta_t = look_up(u[i, r], *at), look_up(delta[i, p], *at) + delta_bias[p]
             delta_t = np.logaddexp(0, delta_t) if delta_softplus else delta_t
             decay = np.exp(delta_t[:, None] * A[p])
             h = decay * h + (delta_t * u_t)[:, None] * look_up(B[i, p], *at)
             y_t = np.sum(look_up(C[i, p], *at) * h, axis=-1)
             if pixel >= 0:
-                y[i, r, :, *at[1:]] = (1 + np.iscomplexobj(A)) * y_t.real + D[p] * u_t
+                y[i, r, :, *place] = (1 + np.iscomplexobj(A)) * y_t.real + D[p] * u_t
     return y.sum(axis=1) if merge else y
 
 
-def look_up(x, t, row, column):
-    """The channels of a map at a pixel, or of a sequence at step t; row -1 is padding."""
-    if row < 0:
+def look_up(x, t, place):
+    """The channels of a map at a pixel, or of a sequence at step t; without a place: padding."""
+    if place is None:
         return np.zeros(len(x))
-    return x[:, row, column] if x.ndim == 3 else x[:, t]
+    return x[:, t] if x.ndim == 2 else x[:, *place]
 
 
 def padding_of(path):
@@ -175,10 +175,11 @@ def test_routes_do_not_meet_unless_they_are_joined(problem):
     parts = scan2d(**problem | {"merge": False})
 
     for r in range(path.routes):
-        alone = Path(path.table[[r]], path.height, path.width)
+        alone = Path(path.table[[r]], path.height, path.width, depth=path.depth)
         mine = {x: problem[x][[r]] for x in ("A", "D", "delta_bias") if x in problem}
         mine |= {x: problem[x][:, [r]] for x in ("delta", "B", "C")}
-        mine |= {"u": problem["u"] if problem["u"].ndim == 4 else problem["u"][:, [r]]}
+        u, shared = problem["u"], problem["u"].ndim == 2 + len(path.size)
+        mine |= {"u": u if shared else u[:, [r]]}
         assert_close(scan2d(**problem | mine | {"path": alone, "merge": False}), parts[:, [r]])
 
 
