@@ -77,7 +77,7 @@ class GatheredScan(Function):
         last = sum(dlasts) if call.wants_last else torch.zeros_like(own)
         gradient = fold_back(inputs[2], pieces, adjoints, last, call.line.place)
         request = call.request(inputs)
-        gradients = ops.backward(request, inputs, dy, gradient, kept.contiguous())
+        gradients = ops.backward(request, inputs, dy, gradient, states=kept.contiguous())
         return local.outgoing(call, gradients)
 
 

@@ -74,7 +74,7 @@ class RingScan(Function):
             if arrived := link.receive(i):
                 [behind] = arrived[1]
             own = piece.of("u", dy, call.problem.axes["u"])
-            found = ops.backward(call.request(part), part, own, behind, kept.contiguous())
+            found = ops.backward(call.request(part), part, own, behind, states=kept.contiguous())
             if line.place:
                 link.send([crossed(found[local.STATE], goes_on)], i)
             gradients.add(piece, found)
