@@ -85,8 +85,9 @@ BAD_STATES = {
 def test_states_that_no_forward_made_are_refused(name):
     tensors, options = tensors_of((), given=())
     inputs = [tensors.get(x) for x in INPUTS] + [None]
-    constants = options["delta_softplus"], options["reverse"], options["layout"], None, None
-    y, _, states = torch.ops.selscan.scan_forward(*inputs, *constants)
+    constants = options["delta_softplus"], options["reverse"], options["layout"], None, None, None
+    states, y, _ = torch.ops.selscan.scan_forward(*inputs, *constants)
 
     with pytest.raises(ValueError, match=r"^scan_backward: states must be .* as the forward made"):
-        torch.ops.selscan.scan_backward(y, None, BAD_STATES[name](states), *inputs, *constants)
+        upstream = y, None, None, BAD_STATES[name](states)
+        torch.ops.selscan.scan_backward(*upstream, *inputs, *constants)

@@ -163,8 +163,8 @@ def test_the_sums_of_parts_are_one_launch():
     assert struct["most"] == 128
     first, second = struct["sums"][:2]
     assert (first["parts"], first["result"], first["part"], first["count"]) == (64, 128, 512, 3)
-    assert first["sizes"].tolist() == [1, 1, 1, 8, 16]
-    assert first["steps"].tolist() == [0, 0, 0, 4, 32]
+    assert first["sizes"].tolist() == [1, 1, 1, 1, 8, 16]
+    assert first["steps"].tolist() == [0, 0, 0, 0, 4, 32]
     assert arguments.DTYPES[second["dtype"]] == "bfloat16"
     assert not np.any(struct["sums"]["count"][2:])
 
