@@ -87,7 +87,7 @@ def test_states_that_no_forward_made_are_refused(name):
     inputs = [tensors.get(x) for x in INPUTS] + [None]
     constants = options["delta_softplus"], options["reverse"], options["layout"], None, None, None
     states, y, _ = torch.ops.selscan.scan_forward(*inputs, *constants)
+    upstream = y, None, None, BAD_STATES[name](states)
 
     with pytest.raises(ValueError, match=r"^scan_backward: states must be .* as the forward made"):
-        upstream = y, None, None, BAD_STATES[name](states)
         torch.ops.selscan.scan_backward(*upstream, *inputs, *constants)
