@@ -4,8 +4,6 @@ Given are keyword arguments of scan2d. In them the name of an argument stands fo
 it, where b, d, n = 2, 4, 3 and the path is bidirectional(5, 6), with k, l = 2, 30.
 """
 
-from selscan.paths import MAKERS
-
 PATH = "a selscan.paths.Path, the name of one, a function of the size, or a table (k, l)"
 U = "(b, d, h, w) or (b, k, d, h, w) with k = 2"
 DELTA = "(b, k, d, h, w) = (2, 2, 4, 5, 6) or (b, k, d, l) = (2, 2, 4, 30)"
@@ -88,8 +86,7 @@ MAPS = [
 TABLES = [
     (
         'path="croos"',
-        f"path must be {PATH}; got 'croos' (str). Names are {', '.join(MAKERS)}, and those of "
-        "routes, as in Path.of.",
+        f"path must be {PATH}; got 'croos' (str). Names are in selscan.paths and Path.of.",
     ),
     (
         'path="window"',

@@ -117,6 +117,10 @@ GRADIENTS = [
         "dlast_state=A",
         f"dlast_state must be of the shape of last_state, (2, 4, 3); got (4, 3). {BROADCAST}",
     ),
+    (
+        "dstates_at=ones((2, 4, 1, 3))",
+        "return_states_at must be the steps that dstates_at belongs to; got None.",
+    ),
 ]
 # For scan_step.
 STEPS = [

@@ -47,7 +47,7 @@ class Jitted:
 
     def scan2d(self, **problem):
         """y."""
-        return self._run(lambda **x: (selscan.scan2d(**x),), problem)[0]
+        return self._run(lambda **x: (scan_of(x["path"])(**x),), problem)[0]
 
     def scan2d_backward(self, dy, **problem):
         """Gradients in the order of the inputs."""
@@ -55,7 +55,7 @@ class Jitted:
 
         def gradients(arrays, dy):
             def results(x):
-                return selscan.scan2d(**x, **options, out_dtype=dy.dtype)
+                return scan_of(options["path"])(**x, **options, out_dtype=dy.dtype)
 
             found = pull_back(results, arrays, dy)
             return [found.get(name) for name in scan2d.ARGUMENTS]
@@ -73,9 +73,14 @@ class Jitted:
 
 
 def split(problem):
-    """The arrays, and the options."""
-    arrays = {x: v for x, v in problem.items() if isinstance(v, np.ndarray)}
+    """The arrays, and the options; a path may be an array, and is an option all the same."""
+    arrays = {x: v for x, v in problem.items() if isinstance(v, np.ndarray) and x != "path"}
     return arrays, {x: v for x, v in problem.items() if x not in arrays and v is not None}
+
+
+def scan_of(path):
+    """The public function for maps of as many axes."""
+    return selscan.scan2d if path.depth is None else selscan.scan3d
 
 
 def pull_back(function, arrays, incoming):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from bad_inputs import parameters
 from calls import EVERY, call, refused
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
@@ -15,7 +15,7 @@ import selscan
 
 EVERYTHING = [(function, name) for function in EVERY for name in parameters(function)]
 # A string may be right in the place of these.
-NAMED = ("layout", "backend")
+NAMED = ("layout", "backend", "path")
 INJECTIONS = [
     "1>(); } int x; template<int N",
     "",
@@ -88,8 +88,9 @@ def answer(function, **replaced):
 @pytest.mark.parametrize(("function", "name"), EVERYTHING)
 def test_a_string_is_refused_everywhere(function, name, text):
     error = ValueError if name in NAMED else TypeError
+    size = {"size": (5, 6)} if (function, name) == ("scatter", "path") else {}
 
-    message = refused(error, function, **{name: text})
+    message = refused(error, function, **{name: text}, **size)
 
     assert message.startswith(f"{function}: {name} must be ")
     assert len(message) < 200
@@ -105,6 +106,7 @@ def test_a_string_that_names_no_backend_is_refused(text):
 @given(place=st.sampled_from(EVERYTHING), value=VALUES)
 def test_any_object_is_accepted_or_refused_with_a_message(place, value):
     function, name = place
+    assume(not (name == "path" and callable(value)))  # what it raises is its own affair
 
     message = answer(function, **{name: value})
 
@@ -116,6 +118,7 @@ def test_any_object_is_accepted_or_refused_with_a_message(place, value):
 def test_any_object_among_tensors_is_accepted_or_refused_with_a_message(place, value):
     pytest.importorskip("torch")
     function, name = place
+    assume(not (name == "path" and callable(value)))
 
     message = answer(function, framework="torch", **{name: value})
 
@@ -126,6 +129,7 @@ def test_any_object_among_tensors_is_accepted_or_refused_with_a_message(place, v
 @given(place=st.sampled_from(EVERYTHING), value=ARRAYS)
 def test_any_array_is_accepted_or_refused_with_a_message(place, value):
     function, name = place
+    assume(not (name == "path" and callable(value)))  # what it raises is its own affair
 
     message = answer(function, **{name: value})
 

@@ -43,7 +43,7 @@ def problem(path=None, b=128, d=96, n=1, dtype="bfloat16"):
 def planned(call, y):
     """The plan of a forward."""
     operands = {x: (v, call.axes[x]) for x, v in call.layouts.items()}
-    operands["y"] = y, contract2d.maps_axes(4, call.routes > 1)
+    operands["y"] = y, contract2d.maps_axes(4, call.path)
     return launches2d.forward_plan(call, operands, H200, Host)
 
 
@@ -122,7 +122,7 @@ def test_the_steps_of_pixels_are_those_of_the_array(axes, path, fields):
     call, _ = problem(path, b=2, d=3)
     given_layout = Layout(shape, array.strides, "float32")
 
-    found = arguments2d.fields_of(call, given_layout, contract2d.maps_axes(4, True))
+    found = arguments2d.fields_of(call, given_layout, contract2d.maps_axes(4, call.path))
 
     assert {x: found.get(x, 0) for x in fields} == fields
     for pixel in range(path.height * path.width):

@@ -102,7 +102,7 @@ def test_lanes_without_a_channel_add_nothing_to_a_sum(backend, name, value):
 
 @given(path=st.sampled_from(list(PATHS.values())), data=st.data())
 def test_maps_are_moved_with_their_infinities(path, data):
-    x = np.random.default_rng(0).normal(size=(2, 3, path.height, path.width))
+    x = np.random.default_rng(0).normal(size=(2, 3, *path.size))
     x = data.draw(spoiled({"x": x}, ["x"]))["x"]
     y = selscan.gather(x, path)
     np.testing.assert_array_equal(y, reference.gather(x, path))

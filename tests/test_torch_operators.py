@@ -16,9 +16,10 @@ B, D, L, N = 2, 5, 9, 4  # sizes of the problems here
 SCAN_FLOPS = 9 * B * D * L * N + 2 * B * D * L  # with D and z
 
 
-def inputs_of(tensors, options):
+def inputs_of(tensors, options, positions=None):
     """The arguments that the operators of a scan share."""
-    constants = options["delta_softplus"], options["reverse"], options["layout"], None, None
+    switches = options["delta_softplus"], options["reverse"], options["layout"]
+    constants = *switches, None, positions, None
     return *(tensors.get(x) for x in ARGUMENTS), *constants
 
 
@@ -35,10 +36,18 @@ def test_scan_forward_and_scan_backward_pass_the_checks_of_torch(given):
     tensors, options = tensors_of((), given=given)
     inputs = inputs_of(tensors, options)
     opcheck(OPERATORS.scan_forward, inputs)
-    y, last, states = OPERATORS.scan_forward(*inputs)
+    states, y, last = OPERATORS.scan_forward(*inputs)
     for dlast in (None, random_like(last)):
-        opcheck(OPERATORS.scan_backward, (random_like(y), dlast, states, *inputs))
-        opcheck(OPERATORS.scan_backward, (random_like(y), dlast, None, *inputs))
+        opcheck(OPERATORS.scan_backward, (random_like(y), dlast, None, states, *inputs))
+        opcheck(OPERATORS.scan_backward, (random_like(y), dlast, None, None, *inputs))
+
+
+def test_states_within_a_scan_pass_the_checks_of_torch():
+    inputs = inputs_of(*tensors_of(()), positions=[0, 3])
+    opcheck(OPERATORS.scan, (*inputs, True))
+    states, y, _, states_at = OPERATORS.scan_forward(*inputs)
+    upstream = random_like(y), None, random_like(states_at), states
+    opcheck(OPERATORS.scan_backward, (*upstream, *inputs))
 
 
 @pytest.mark.parametrize("given", [("initial_state",), OPTIONAL], ids=["required", "all"])

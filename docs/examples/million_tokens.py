@@ -1,6 +1,6 @@
 """Train a mixer of Mamba on a million tokens, in memory that does not depend on their number.
 
-    python docs/examples/million_tokens.py [tokens]
+    python docs/examples/million_tokens.py --tokens 1000000
 
 The sequence is walked in segments. A first walk, without gradients, keeps nothing but the state
 before each segment; a second one, from the last segment to the first, runs each again from there
@@ -10,8 +10,9 @@ nothing cut off. The loss is the mean square of the difference to the next token
 It prints the peak of the memory of the process, and runs on one thread.
 """
 
+import argparse
 import resource
-import sys
+import signal
 import time
 
 import torch
@@ -72,4 +73,8 @@ def main(length=1_000_000, segment=SEGMENT, steps=1):
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends in silence where `head` has enough
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tokens", type=int, default=1_000_000)
+    main(parser.parse_args().tokens)

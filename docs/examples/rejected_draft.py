@@ -8,6 +8,9 @@ the call returns the state after every token of the draft, and decoding goes on 
 the last token that was kept. The text is the one of decoding token by token.
 """
 
+import argparse
+import signal
+
 import torch
 
 from selscan import nn
@@ -76,4 +79,7 @@ def main(count=24):
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends in silence where `head` has enough
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     main()

@@ -55,7 +55,7 @@ def named(function, name, size):
             hint = f" Pass lambda {sides}: paths.{name}({sides}, ...), or the names of its routes."
             fail(function, "path", EXPECTED, describe(name), hint)
     if not is_route(name, size):
-        hint = f" Names are {', '.join(makers)}, and those of routes, as in Path.of."
+        hint = " Names are in selscan.paths and Path.of."
         fail(function, "path", EXPECTED, describe(name), hint)
     return of_routes([name], size)
 
@@ -95,9 +95,13 @@ def table_of(function, path):
         path = path.detach().cpu()
     elif hasattr(path, "get") and hasattr(path, "__cuda_array_interface__"):
         path = path.get()  # CuPy
+    wrong = TypeError(f"{function}: path must be {EXPECTED}; got {describe(path)}.")
     if not hasattr(path, "__array__") or isinstance(path, np.ma.MaskedArray):
-        raise TypeError(f"{function}: path must be {EXPECTED}; got {describe(path)}.")
-    table = np.asarray(path)
+        raise wrong
+    try:
+        table = np.asarray(path)
+    except Exception as error:  # of the library that it is from
+        raise wrong from error
     if table.dtype.kind not in "iu":
         raise TypeError(f"{function}: path must be a table of integers; got one of {table.dtype}.")
     return table[None] if table.ndim == 1 else table

@@ -100,7 +100,10 @@ def check_routes(function, size, routes):
 
 def padded_area(size, multiple):
     """Pixels of the map after padding its sides to multiples."""
-    return math.prod(-(-side // multiple) * multiple for side in size)
+    area = 1
+    for side in size:  # torch.compile, which looks in here, takes no generator to math.prod
+        area *= -(-side // multiple) * multiple
+    return area
 
 
 def checked_table(function, table, size, name="table"):

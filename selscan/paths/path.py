@@ -44,6 +44,8 @@ class Path:
         A read-only copy, C-contiguous.
     size : tuple
         (height, width), or (depth, height, width).
+    pixels, routes, length : int
+        The numbers of pixels of the map, of routes, k, and of steps of a route, padding included, l.
     inverse : numpy.ndarray, (k, pixels of the map), int32
         The position of each pixel in each route, -1 where the route does not visit it; read-only.
     text : str
@@ -75,6 +77,10 @@ class Path:
     joined: bool = False
     depth: int | None = None
     size: tuple = field(init=False)  # (height, width) or (depth, height, width)
+    # Fields, since torch.compile looks up those of a constant, and not properties.
+    pixels: int = field(init=False)  # of the map
+    routes: int = field(init=False)  # k
+    length: int = field(init=False)  # steps of a route, padding included, l
     inverse: np.ndarray = field(init=False)
     text: str = field(init=False)
 
@@ -88,6 +94,8 @@ class Path:
         vars(self).update(table=table, height=height, width=width, joined=joined)
         vars(self).update(depth=depth[0] if depth else None, inverse=inverse)
         vars(self).update(text=text_of(table, size, joined), size=size)
+        routes, length = table.shape
+        vars(self).update(pixels=inverse.shape[1], routes=routes, length=length)
 
     @staticmethod
     def of(height, width, *routes, joined=False, depth=None):
@@ -162,21 +170,6 @@ class Path:
         True
         """
         return path_from(checked_text("Path.from_text", text))
-
-    @property
-    def pixels(self):
-        """The number of pixels of the map."""
-        return self.inverse.shape[1]
-
-    @property
-    def routes(self):
-        """The number of routes, k."""
-        return self.table.shape[0]
-
-    @property
-    def length(self):
-        """The number of steps of a route, padding included, l."""
-        return self.table.shape[1]
 
     @property
     def nbytes(self):
