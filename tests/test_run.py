@@ -123,7 +123,7 @@ def test_modules_and_packages_run_with_m(folder):
 
 def test_processes_that_a_script_starts_find_selscan_as_well(folder):
     (folder / "site").mkdir()
-    (folder / "site/sitecustomize.py").write_text("print('other')")
+    (folder / "site/sitecustomize.py").write_text("import os; os.write(1, b'other\\n')")
     path = os.pathsep.join((str(ROOT), str(folder / "site")))
 
     done = run(folder, "children.py", PYTHONPATH=path)

@@ -45,7 +45,7 @@ class Path:
     size : tuple
         (height, width), or (depth, height, width).
     pixels, routes, length : int
-        The numbers of pixels of the map, of routes, k, and of steps of a route, padding included, l.
+        The numbers of pixels of the map, of routes (k), and of steps of a route with padding (l).
     inverse : numpy.ndarray, (k, pixels of the map), int32
         The position of each pixel in each route, -1 where the route does not visit it; read-only.
     text : str
