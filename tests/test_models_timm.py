@@ -334,6 +334,18 @@ def test_checkpointed_norms_over_the_batch_stay_right_when_compiled():
         torch.testing.assert_close(got.grad, want.grad)
 
 
+def test_a_checkpointed_pyramid_is_one_graph():
+    model = small("vmamba_tiny_s1l8", depths=(1,)).eval()
+    model.set_grad_checkpointing()
+    compiled = torch.compile(copy.deepcopy(model), backend="aot_eager", fullgraph=True)
+
+    for x in (model, compiled):
+        x(IMAGE).square().sum().backward()
+
+    for got, want in zip(compiled.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(got.grad, want.grad)
+
+
 @every
 @torch.no_grad()
 def test_a_head_of_transformers_fits_by_feature_info_alone(name):
