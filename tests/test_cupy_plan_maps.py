@@ -122,13 +122,23 @@ def test_the_steps_of_pixels_are_those_of_the_array(axes, path, fields):
     call, _ = problem(path, b=2, d=3)
     given_layout = Layout(shape, array.strides, "float32")
 
-    found = arguments2d.fields_of(call, given_layout, contract2d.maps_axes(4, call.path))
+    found = arguments2d.fields_of(call, "u", given_layout, contract2d.maps_axes(4, call.path))
 
     assert {x: found.get(x, 0) for x in fields} == fields
     for pixel in range(path.height * path.width):
         i, j = divmod(pixel, path.width)
         offset = pixel * found["step"] + i * found.get("row", 0)
         assert offset == i * array.strides[2] + j * array.strides[3]
+
+
+def test_frames_that_do_not_follow_one_another_are_refused():
+    path = Path.of(3, 4, "thw", depth=2)
+    apart = Layout((1, 1, 2, 3, 4), (192, 192, 96, 16, 4), "float32")  # every second frame
+
+    message = r"^scan3d: u must be frames of 3 rows that follow one another, 48 bytes apart; got 96"
+    axes = contract2d.maps_axes(5, path)
+    with pytest.raises(ValueError, match=message):
+        arguments2d.map_steps(path, "u", *(apart.steps[x] for x in (axes.p, axes.h, axes.t)))
 
 
 def test_more_states_than_shared_memory_has_room_for_are_refused():

@@ -2,14 +2,15 @@
 
 import numpy as np
 
+from ...messages import fail
 from . import plan2d, plan2d_backward, plan_moves
 from .arguments import DTYPES, SIZES
 
 MAP_OPERAND = np.dtype(
     [
         ("data", "u8"),
-        *((x, "i8") for x in ("batch", "route", "channel", "state", "step", "row", "frame")),
-        *((x, "i4") for x in ("dtype", "ordered", "height")),
+        *((x, "i8") for x in ("batch", "route", "channel", "state", "step", "row")),
+        *((x, "i4") for x in ("dtype", "ordered")),
     ],
     align=True,
 )
@@ -80,7 +81,7 @@ class MapArguments:
         return np.ndarray((), self._dtype, words)[()]  # as in arguments.py
 
 
-def fields_of(problem, layout, axes):
+def fields_of(problem, name, layout, axes):
     """The fields of MapOperand for an operand that was checked."""
 
     def step(axis):
@@ -94,7 +95,7 @@ def fields_of(problem, layout, axes):
         "dtype": DTYPES.index(layout.dtype),
     }
     if axes.is_map:
-        return fields | map_steps(problem.path, step(axes.p), step(axes.h), step(axes.t))
+        return fields | map_steps(problem.path, name, step(axes.p), step(axes.h), step(axes.t))
     if axes.t is None:
         return fields
     if problem.path.joined:  # the steps of all routes are one axis
@@ -102,16 +103,21 @@ def fields_of(problem, layout, axes):
     return fields | {"step": step(axes.t), "ordered": 1}
 
 
-def map_steps(path, frame, row, column):
-    """Steps of pixels from those of frames, rows and columns."""
+def map_steps(path, name, frame, row, column):
+    """Steps of pixels from those of frames, rows and columns.
+
+    A third step would take registers from the loops of all maps: frames follow one another.
+    """
     depth, height, width = path.depth or 1, path.height, path.width
     if height == 1:  # frames are rows
         depth, height, frame, row = 1, depth, 0, frame
     steps = {"step": row}
     if width > 1:
         steps = {"step": column, "row": row - width * column if height > 1 else 0}
-    if depth > 1:
-        steps |= {"frame": frame - height * row, "height": height}
+    if depth > 1 and frame != height * row:
+        expected = f"frames of {height} rows that follow one another, {height * row} bytes apart"
+        hint = " The CUDA kernels need that; pass a contiguous array."
+        fail("scan3d", name, expected, f"{frame} bytes", hint)
     return steps
 
 
@@ -152,7 +158,7 @@ def common(problem, channel_blocks):
 def forward_arguments(problem, operands, mapping, table):
     """Arguments of scan2d_forward; `operands`: name -> (Layout, axes)."""
     given = {
-        name: (name, 0, fields_of(problem, layout, axes))
+        name: (name, 0, fields_of(problem, name, layout, axes))
         for name, (layout, axes) in operands.items()
     }
     given["saved"] = "states", 0, saved_fields(problem)
@@ -176,7 +182,7 @@ def forward_arguments(problem, operands, mapping, table):
 def backward_arguments(problem, operands, mapping, table, part_steps):
     """Arguments of scan2d_backward; `part_steps`: result -> bytes between two parts."""
     given = {
-        name: (name, 0, fields_of(problem, layout, axes))
+        name: (name, 0, fields_of(problem, name, layout, axes))
         for name, (layout, axes) in operands.items()
     }
     given["saved"] = "states", 0, saved_fields(problem)

@@ -94,10 +94,8 @@ struct MapOperand {
   long long batch, route, channel, state;
   long long step;  // between neighbours in a row, or from a step of a route to the next
   long long row;   // what a new row adds to that: 0 where rows follow one another
-  long long frame;  // and a new frame
   int dtype;
   int ordered;     // has steps, not pixels
-  int height;      // of a frame
 };
 
 // Where routes add up what they have for a pixel.

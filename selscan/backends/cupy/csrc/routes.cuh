@@ -32,7 +32,6 @@ DEVICE At step_at(const int* pixels, int place, int step) {
 DEVICE long long offset_of(const MapOperand& x, const At& at) {
   long long offset = unsigned(x.ordered ? at.step : at.pixel) * x.step;
   if (x.row) offset += unsigned(*at.row) * x.row;
-  if (x.frame) offset += unsigned(*at.row) / unsigned(x.height) * x.frame;
   return offset;
 }
 
