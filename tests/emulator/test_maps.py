@@ -58,7 +58,7 @@ def test_every_form_matches_the_reference(form, per_route, joined):
 
 
 @settings(max_examples=25)
-@given(problem=map_problems(), both=mappings())
+@given(problem=map_problems().filter(maps.frames_follow), both=mappings())
 def test_any_problem_and_mapping_match_the_reference(problem, both):
     check(problem, *both)
 
