@@ -117,7 +117,11 @@ def array_of_lists(function, rows):
         got = f"{lengths[0]} in route 0, {lengths[other]} in route {other}"
         got = got.replace("-1 in", "none in")
         fail(function, "path", "routes of one length", got, " Fill the shorter ones up with -1.")
-    return np.asarray(rows)
+    try:
+        return np.asarray(rows)
+    except (ValueError, TypeError, OverflowError) as error:  # lists in the routes, or worse
+        got = "a list of something else"
+        raise TypeError(f"{function}: path must be {EXPECTED}; got {got}.") from error
 
 
 def of_table(function, table, size):
