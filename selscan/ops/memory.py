@@ -2,7 +2,7 @@
 
 from ..messages import fail
 
-_SIZES = {
+SIZES = {  # bytes of an element
     "float16": 2,
     "bfloat16": 2,
     "float32": 4,
@@ -27,12 +27,12 @@ def span(layout):
     """The first byte of an array and the one behind its last, relative to its address."""
     reach = [(n - 1) * step for n, step in zip(layout.shape, layout.steps, strict=True)]
     low, high = sum(min(x, 0) for x in reach), sum(max(x, 0) for x in reach)
-    return low, high + _SIZES[layout.dtype]
+    return low, high + SIZES[layout.dtype]
 
 
 def overlaps_itself(layout):
     """Whether two elements may share a byte; an exotic order of axes may be taken for that."""
-    behind = _SIZES[layout.dtype]  # the last byte of the axes so far
+    behind = SIZES[layout.dtype]  # the last byte of the axes so far
     for step, n in sorted((abs(s), n) for s, n in zip(layout.steps, layout.shape, strict=True)):
         if n > 1 and step < behind:
             return True
