@@ -25,6 +25,7 @@ from .checks import (
     checked_rank,
     checked_width,
 )
+from .depthwise import depthwise
 
 
 class Branch(NamedTuple):
@@ -113,14 +114,6 @@ def causal_conv(x, weight, bias, reverse=False, group=None):
     y = depthwise(x, weight, bias, padding)
     start = padding if reverse or group is not None else 0
     return y[..., start : start + steps]
-
-
-def depthwise(x, weight, bias, padding=0):
-    """The convolution of x (b, d, l) by weight (d, width)."""
-    # As a map of one row: where channels are last in memory, conv2d takes half of conv1d's time on
-    # the CPU, or less.
-    options = {"padding": (0, padding), "groups": len(weight)}
-    return F.conv2d(x[:, :, None], weight[:, None, None], bias, **options)[:, :, 0]
 
 
 def conv_step(x, conv_state, weight, bias):

@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from ...messages import describe, fail
-from ...nn.branch import causal_conv, conv_step, depthwise, wide
+from ...nn.branch import causal_conv, conv_step, wide
+from ...nn.depthwise import depthwise
 
 ACTIVATIONS = (None, "silu", "swish")
 
