@@ -1,12 +1,15 @@
 """Models as ONNX files in onnxruntime, beside torch: numbers, sizes, times and memory.
 
-    python -m bench.onnx_models [model ...] [--threads N] [--opsets 18 27] [--size 224]
+    python -m bench.onnx_models [model ...] [--modes scores maps] [--size 224] [--csv FILE]
+    python -m bench.onnx_models --again bench/results/cpu-onnx.csv    # its tables
 
-needs the extra onnx. Times are of calls in turns, the fastest and the median; memory is the peak of
-a process that loads the file and runs it, above what it has once onnxruntime is imported.
+needs the extra onnx. Times are CPU time of one image on one thread, in turns. Memory is the peak of
+a process that loads the file and runs it with one image, above what it has once onnxruntime is
+imported.
 """
 
 import argparse
+import csv
 import resource
 import tempfile
 import time
@@ -15,49 +18,84 @@ from pathlib import Path
 import numpy as np
 
 from bench.child import call, progress
-from bench.rows import environment, markdown, short
+from bench.rows import Row, environment, markdown, quantiles, short, write_csv
 
-MODELS = (
+MODELS = (  # the smallest official one of each family
     "vim_tiny",
     "vmamba_tiny_s1l8",
     "local_vim_tiny",
     "efficientvmamba_tiny",
     "msvmamba_nano",
 )
+MODES = ("scores", "maps")
+NODES = {"Scan": 18, "LinearAttention": 27}  # what a scan becomes, and the opset for it
+UNITS = {
+    "file": "MB",
+    "weights": "MB",
+    "tables": "MB",  # of paths: all integers that are more than one
+    "nodes": "",
+    "scans": "",
+    "difference": "",  # from torch, the largest
+    "largest": "",  # of torch's numbers
+    "memory": "MB",
+    "export": "s of CPU",
+    "time": "ms of CPU",
+}
 HEADER = (
-    *("model", "opset", "MB", "weights", "nodes", "scans", "difference", "of"),
-    *("torch ms", "onnx ms", "fastest", "fastest onnx", "peak MB", "export s"),
+    *("model", "node", "file, MB", "without weights", "nodes", "scans", "differs by"),
+    *("of up to", "torch, ms", "onnxruntime, ms", "peak, MB", "export, s"),
 )
-SAMPLES = 7
+FEWEST, MOST, BUDGET = 3, 15, 5  # calls that are timed, and about how many seconds of each way
 
 
-def main(arguments=None):
-    """Print a table, a line as soon as it is measured."""
+def main(argv=None):
+    """Print tables, of what is measured or was."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("models", nargs="*", default=MODELS, metavar="model")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--opsets", type=int, nargs="+", default=(18, 27))
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
     parser.add_argument("--size", type=int, default=224)
-    options = parser.parse_args(arguments)
-    print(environment(), f"{options.size} x {options.size} pixels, {options.threads} threads")
-    lines = []
-    for opset in options.opsets:
-        for name in options.models:
-            progress(f"onnx: {name}, opset {opset}")
-            with tempfile.TemporaryDirectory() as folder:
-                path = str(Path(folder) / "model.onnx")
-                request = {"model": name, "opset": opset, "path": path, "size": options.size}
-                found = call(written, request)
-                request["threads"] = options.threads
-                found |= call(times, request, threads=options.threads)
-                found |= call(memory, request)
-            lines.append([name, opset, *(shown(found[key]) for key in HEADER[2:])])
-            print(*lines[-1], flush=True)
-    print(markdown(HEADER, lines))
+    parser.add_argument("--csv", metavar="FILE", help="for all numbers, written model by model")
+    parser.add_argument("--again", metavar="FILE", help="measure nothing: the tables of this file")
+    options = parser.parse_args(argv)
+    rows = []
+    if options.again:
+        rows = read(options.again)
+    else:
+        print(environment(), f"{options.size} x {options.size} pixels", flush=True)
+        for mode in options.modes:
+            for name in options.models:
+                progress(f"onnx: {mode} of {name}")
+                rows += measured({"model": name, "mode": mode, "size": options.size})
+                if options.csv:
+                    write_csv(rows, options.csv)
+        progress("")
+    print(*tables(rows), sep="\n\n")
 
 
-def shown(value):
-    return value if isinstance(value, int) else short(value) if value > 1e-3 else f"{value:.1e}"
+def measured(request):
+    """Rows of one model, by both nodes."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = {node: str(Path(folder) / f"{node}.onnx") for node in NODES}
+        found = {
+            node: call(written, request | {"node": node, "path": path})
+            | call(memory, request | {"path": path}, threads=1)
+            for node, path in files.items()
+        }
+        for way, values in call(times, request | {"files": files}, threads=1).items():
+            found[way] = found.get(way, {}) | values
+    return [
+        Row(
+            request["model"],
+            way,
+            request["mode"],
+            metric,
+            **quantiles(np.atleast_1d(value)),
+            unit=UNITS[metric],
+            threads=1,
+        )
+        for way, values in found.items()
+        for metric, value in values.items()
+    ]
 
 
 def new(request):
@@ -67,8 +105,9 @@ def new(request):
     from selscan import models
 
     torch.manual_seed(0)
-    model = models.create(request["model"], img_size=request["size"]).eval()
-    return model, torch.randn(2, 3, request["size"], request["size"])
+    size, maps = request["size"], request["mode"] == "maps"
+    model = models.create(request["model"], img_size=size, features_only=maps).eval()
+    return model, torch.randn(2, 3, size, size)
 
 
 def written(request):
@@ -77,56 +116,59 @@ def written(request):
 
     model, images = new(request)
     start = time.process_time()
-    axes = ({0: "batch"},)
-    program = onnx.export(model, images, request["path"], dynamic=axes, opset=request["opset"])
+    opset = NODES[request["node"]]
+    program = onnx.export(model, images, request["path"], dynamic=({0: "batch"},), opset=opset)
     taken = time.process_time() - start
     kinds = [node.op_type for node in program.model.graph]
     assert "Loop" not in kinds
+    constants = [x.const_value for x in program.model.graph.initializers.values()]
     return {
-        "MB": Path(request["path"]).stat().st_size / 1e6,
+        "file": Path(request["path"]).stat().st_size / 1e6,
         "weights": sum(x.numel() * x.element_size() for x in model.parameters()) / 1e6,
+        "tables": sum(x.nbytes for x in constants if x.size > 1 and x.dtype.is_integer()) / 1e6,
         "nodes": len(kinds),
-        "scans": sum(kind in ("Scan", "LinearAttention") for kind in kinds),
-        "export s": taken,
+        "scans": kinds.count(request["node"]),
+        "export": taken,
     }
 
 
-def session_of(request):
-    """The file in onnxruntime, as a function of images."""
+def runner(path):
+    """A file in onnxruntime, as a function of images."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = request["threads"]
-    session = onnxruntime.InferenceSession(
-        request["path"], options, providers=["CPUExecutionProvider"]
-    )
+    options.intra_op_num_threads = 1
+    providers = ["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(path, options, providers=providers)
     [image] = session.get_inputs()
     return lambda images: session.run(None, {image.name: images})
 
 
 def times(request):
-    """Milliseconds of one image, and the difference for two."""
+    """Of torch and of each file: milliseconds of an image, and how the numbers of two differ."""
     import torch
 
-    torch.set_num_threads(request["threads"])
     model, images = new(request)
-    run, one = session_of(request), images[:1]
-    taken = {"torch": [], "onnx": []}
+    one, ways = images[:1].numpy(), {node: runner(x) for node, x in request["files"].items()}
+    found = {"torch": {}} | {node: {} for node in ways}
     with torch.no_grad():
         want = model(images)
-        [scores] = run(images.numpy())
-        for _ in range(SAMPLES):
-            for way, act in (("torch", lambda: model(one)), ("onnx", lambda: run(one.numpy()))):
-                start = time.perf_counter()
-                act()
-                taken[way].append(1e3 * (time.perf_counter() - start))
-    return {
-        "difference": float(np.abs(scores - want.numpy()).max()),
-        "of": float(want.abs().max()),
-        **{f"{way} ms": float(np.median(found)) for way, found in taken.items()},
-        "fastest": min(taken["torch"]),
-        "fastest onnx": min(taken["onnx"]),
-    }
+        want = [x.numpy() for x in (want if request["mode"] == "maps" else [want])]
+        found["torch"]["largest"] = float(max(np.abs(x).max() for x in want))
+        for node, run in ways.items():
+            pairs = zip(run(images.numpy()), want, strict=True)
+            found[node]["difference"] = float(max(np.abs(x - y).max() for x, y in pairs))
+        ways["torch"] = lambda one: model(torch.from_numpy(one))
+        for taken in found.values():
+            taken["time"] = []
+        for _ in range(MOST):
+            for way, run in ways.items():
+                taken = found[way]["time"]
+                if len(taken) < FEWEST or sum(taken) < 1e3 * BUDGET:
+                    start = time.process_time()
+                    run(one)
+                    taken.append(1e3 * (time.process_time() - start))
+    return found
 
 
 def memory(request):
@@ -135,8 +177,48 @@ def memory(request):
 
     size = request["size"]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    session_of(request)(np.zeros((1, 3, size, size), np.float32))
-    return {"peak MB": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e6}
+    runner(request["path"])(np.zeros((1, 3, size, size), np.float32))
+    return {"memory": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e6}
+
+
+def read(path):
+    """The rows of a file."""
+    with Path(path).open(newline="") as stream:
+        return [
+            Row(*(line[x] for x in ("case", "peer", "mode", "metric")), *quantities(line))
+            for line in csv.DictReader(stream)
+        ]
+
+
+def quantities(line):
+    """The other fields of a row."""
+    numbers = (float(line[x]) for x in ("p20", "p50", "p80"))
+    return *numbers, line["unit"], int(line["threads"]), int(line["count"])
+
+
+def tables(rows):
+    """A table for each mode: a line for each model and node, of medians."""
+    found = {(row.mode, row.case, row.peer, row.metric): row.p50 for row in rows}
+    for mode in dict.fromkeys(row.mode for row in rows):
+        names = dict.fromkeys(row.case for row in rows if row.mode == mode)
+        lines = [line(found, mode, name, node) for name in names for node in NODES]
+        yield f"{mode}\n\n{markdown(HEADER, lines)}"
+
+
+def line(found, mode, name, node):
+    """Cells of a table."""
+    by_torch = {x: found[mode, name, "torch", x] for x in ("largest", "time")}
+    by_node = {x: found[mode, name, node, x] for x in UNITS if x != "largest"}
+    return [
+        f"`{name}`",
+        f"`{node}`",
+        short(by_node["file"]),
+        f"{by_node['file'] - by_node['weights']:.2f} ({by_node['tables']:.2f})",
+        *(f"{by_node[x]:.0f}" for x in ("nodes", "scans")),
+        f"{by_node['difference']:.1e}",
+        *map(short, (by_torch["largest"], by_torch["time"], by_node["time"])),
+        *(f"{by_node[x]:.0f}" for x in ("memory", "export")),
+    ]
 
 
 if __name__ == "__main__":
