@@ -74,7 +74,7 @@ def dtype_of(name):
 
 
 def translated(operator, opset, arrays, *constants):
-    """What an operator gives in onnxruntime, and the kinds of the nodes that it became.
+    """What an operator gives in onnxruntime, and the kinds of all nodes, those of a body too.
 
     The batch is of any length. bfloat16, which NumPy lacks, goes in and out as float32.
     """
@@ -97,7 +97,7 @@ def translated(operator, opset, arrays, *constants):
     graph = ir.Graph(inputs, outputs, nodes=op.made, opset_imports={"": opset}, name="call")
     file = File(ir.to_proto(ir.Model(graph, ir_version=10)).SerializeToString())
     found = file(*(fed(x) for x in arrays.values() if x is not None))
-    return found, [node.op_type for node in op.made]
+    return found, [node.op_type for node in graph.all_nodes()]
 
 
 def fed(x):
@@ -164,6 +164,16 @@ def test_scan2d_matches_the_reference(case):
 @cases(MAPS)
 def test_scan2d_by_linear_attention_matches_the_reference(case):
     assert_scans_maps(make_map_problem(**{"b": 2} | case), 27)
+
+
+@pytest.mark.parametrize("opset", NODES)
+def test_nodes_are_as_many_whatever_the_length(opset):
+    of_scans = [scanned(make_problem(**SIZES | {"l": l}), opset)[1] for l in (1, 7, 300)]
+    sizes = (5, 3), (5, 7), (15, 21)  # all in windows with padding
+    of_maps = [scanned2d(make_map_problem(b=2, path=window(*size, 2)), opset)[1] for size in sizes]
+    for kinds in (of_scans, of_maps):
+        assert kinds[0] == kinds[1] == kinds[2]
+        assert "Loop" not in kinds[0]
 
 
 @cases(STEPS)

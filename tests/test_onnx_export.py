@@ -19,6 +19,7 @@ FAMILIES = (
     *("vim_tiny", "vmamba_tiny_s1l8", "local_vim_tiny_middle_cls_token", "efficientvmamba_tiny"),
     "msvmamba_nano",
 )
+ATTENTION = "LinearAttention"
 A = -torch.rand(6, 4)
 
 
@@ -44,13 +45,14 @@ def assert_close(found, want):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_model_of_each_family_is_right_for_any_batch(name, tmp_path):
-    """Feature maps of one, scores of the others; 36 pixels leave odd sides."""
-    size, maps = (32 if name == "vim_tiny" else 36), name == "efficientvmamba_tiny"
+@pytest.mark.parametrize(("maps", "opset", "kind"), [(False, 18, "Scan"), (True, 27, ATTENTION)])
+def test_a_model_of_each_family_is_right_for_any_batch(name, maps, opset, kind, tmp_path):
+    """Scores and feature maps; 36 pixels leave odd sides."""
+    size = 32 if name == "vim_tiny" else 36
     model = one_layer(name, img_size=size, features_only=maps)
     path = tmp_path / "model.onnx"
 
-    program = export(model, images(2, size, size), path, dynamic=({0: "batch"},))
+    program = export(model, images(2, size, size), path, dynamic=({0: "batch"},), opset=opset)
 
     file = File(path)
     for b in (1, 3):
@@ -58,7 +60,7 @@ def test_a_model_of_each_family_is_right_for_any_batch(name, tmp_path):
             assert_close(file(images(b, size, size)), model(images(b, size, size)))
     onnx.checker.check_model(str(path), full_check=True)
     kinds = [node.op_type for node in program.model.graph]
-    assert "Scan" in kinds
+    assert kind in kinds
     assert "Loop" not in kinds
     assert path.stat().st_size < sum(4 * x.numel() for x in model.parameters()) + 1e5
 
@@ -139,9 +141,10 @@ def test_the_command_writes_a_file_and_tries_it(monkeypatch, capsys, tmp_path):
 
     assert code == 0
     assert asked == {"arguments": ("vim_tiny", None), "num_classes": 3, "img_size": (16, 32)}
-    first, weights, last = capsys.readouterr().out.splitlines()
-    assert first == f"{path}: 0.0 MB, {len(onnx.load(path).graph.node)} nodes, opset 18"
-    assert weights == "weights     random: none were given"
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first == "vim_tiny: random weights: none were given; images of 16 x 32, any batch"
+    nodes = len(onnx.load(path).graph.node)
+    assert second == f"{path}: 0.0 MB, {nodes} nodes, 0 scans, opset 18"
     assert last.startswith("onnxruntime differs from torch by ")
 
 

@@ -41,6 +41,8 @@ def step(state, u, B):
 
 SCAN = module(scan)
 VMAMBA = one_layer("vmamba_tiny_s1l8")
+PARTS = torch.nn.Sequential(VMAMBA, torch.nn.Dropout()).eval()
+PARTS[1].train()
 NAMED = "({0: 'batch'},)"
 CASES = {
     "model": (print, U, {}, "model must be a torch.nn.Module; got a builtin_function_or_method."),
@@ -56,7 +58,32 @@ CASES = {
         {},
         "example must be a tensor or a tuple of the model's arguments; got 3 (int).",
     ),
+    "part in training": (
+        PARTS,
+        U,
+        {},
+        "model must be in eval mode; got 1 in training. Call model.eval().",
+    ),
+    "arguments": (
+        VMAMBA,
+        (images(2), U),
+        {},
+        "example must be the arguments of model.forward; got others: too many positional "
+        "arguments.",
+    ),
+    "NumPy": (
+        SCAN,
+        (U.numpy(), B),
+        {},
+        "example must have tensors; got a numpy.ndarray. Pass torch.from_numpy(x).",
+    ),
     "path": (SCAN, (U, B), {"path": None}, "path must be a path; got None."),
+    "no folder": (
+        SCAN,
+        (U, B),
+        {"path": "nowhere/file"},
+        "path must be a file in a folder that is there; got 'nowhere/file' (str).",
+    ),
     "opset": (
         SCAN,
         (U, B),
@@ -135,6 +162,26 @@ CASES = {
         {"dynamic": ({4: "batch"},)},
         f"dynamic must be the axes of the example by number with names for them, as in {NAMED}, "
         "from 0 to 3 here; got 4 (int).",
+    ),
+    "dynamic axis of one of several": (
+        SCAN,
+        (U, B),
+        {"dynamic": {"tensors": (None, {-1: "length"})}},
+        f"dynamic must be the axes of the example by number with names for them, as in {NAMED}, "
+        "from 0 to 2 here; got -1 (int).",
+    ),
+    "dynamic name alone": (
+        SCAN,
+        (U, B),
+        {"dynamic": "batch"},
+        f"dynamic must be the axes of the example by number with names for them, as in {NAMED}; "
+        "got 'batch' (str).",
+    ),
+    "dynamic name of two words": (
+        VMAMBA,
+        images(2),
+        {"dynamic": ({0: "the batch"},)},
+        "dynamic must be axes with names as Python has them; got 'the batch' (str).",
     ),
     "dynamic hint": (
         VMAMBA,

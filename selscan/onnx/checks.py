@@ -1,8 +1,12 @@
 """What is refused before anything is exported, with a sentence."""
 
+import inspect
+import os
+from pathlib import Path
+
 import torch
 
-from ..messages import describe, fail
+from ..messages import describe, fail, library_of
 from ..ops import contract
 from ..ops import scan2d as ops2d
 from ..torch import operators, operators2d, paths
@@ -21,10 +25,13 @@ OPEN_AXES = "the axes of the example by number with names for them, as in ({0: '
 
 
 def check_model(model):
+    """That it is a module in eval mode, with all its parts."""
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"export: model must be a torch.nn.Module; got {describe(model)}.")
-    if model.training:
-        fail("export", "model", "in eval mode", "one in training", " Call model.eval().")
+    for name, part in model.named_modules():
+        if part.training:
+            got = f"{name} in training" if name else "one in training"
+            fail("export", "model", "in eval mode", got, " Call model.eval().")
 
 
 def checked_example(example):
@@ -33,6 +40,10 @@ def checked_example(example):
     if not isinstance(example, tuple | list):
         expected = "a tensor or a tuple of the model's arguments"
         raise TypeError(f"export: example must be {expected}; got {describe(example)}.")
+    for x in example:
+        if library_of(type(x)) == "numpy":
+            hint = "Pass torch.from_numpy(x)."
+            raise TypeError(f"export: example must have tensors; got {describe(x)}. {hint}")
     return tuple(example)
 
 
@@ -44,25 +55,58 @@ def check_opset(function, opset):
         fail(function, "opset", expected, describe(opset))
 
 
-def checked_axes(dynamic, example):
+def check_path(path):
+    """That a file can be there."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"export: path must be a path; got {describe(path)}.")
+    file = Path(path)
+    if not file.parent.is_dir() or file.is_dir():
+        fail("export", "path", "a file in a folder that is there", describe(os.fspath(path)))
+
+
+def checked_axes(dynamic, model, example):
     """What torch.export takes for `dynamic`: a Dim for each name, which leaves it any length.
 
     Dim.AUTO and Dim.DYNAMIC would let torch narrow an axis down, and no file says so.
     """
-    for x, axes in zip(example, dynamic if isinstance(dynamic, tuple | list) else (), strict=False):
-        for axis in axes if isinstance(x, torch.Tensor) and isinstance(axes, dict) else ():
-            if type(axis) is not int or not 0 <= axis < x.dim():
-                expected = f"{OPEN_AXES}, from 0 to {x.dim() - 1} here"
-                fail("export", "dynamic", expected, describe(axis))
-            if x.shape[axis] < 2:
-                got = f"one of {tuple(x.shape)} for the axis {axis}"
-                fail("export", "example", "longer than 1 along dynamic axes", got)
+    if not isinstance(dynamic, tuple | list | dict | None):
+        raise TypeError(f"export: dynamic must be {OPEN_AXES}; got {describe(dynamic)}.")
+    try:
+        given = inspect.signature(model.forward).bind(*example).arguments
+    except TypeError as error:
+        expected = "the arguments of model.forward"
+        raise TypeError(f"export: example must be {expected}; got others: {error}.") from None
+    check_axes(given if isinstance(dynamic, dict) else tuple(given.values()), dynamic)
     return dimensions(dynamic)
+
+
+def check_axes(x, axes):
+    """That the dynamic axes of a tensor, or of all in a container, are there and longer than 1."""
+    if isinstance(x, dict) and isinstance(axes, dict):
+        for key in x.keys() & axes.keys():
+            check_axes(x[key], axes[key])
+    elif isinstance(x, tuple | list) and isinstance(axes, tuple | list):
+        for pair in zip(x, axes, strict=False):
+            check_axes(*pair)
+    elif isinstance(x, torch.Tensor) and isinstance(axes, dict):
+        for axis in axes:
+            check_axis(x, axis)
+
+
+def check_axis(x, axis):
+    """One that is dynamic."""
+    if type(axis) is not int or not 0 <= axis < x.dim():
+        fail("export", "dynamic", f"{OPEN_AXES}, from 0 to {x.dim() - 1} here", describe(axis))
+    if x.shape[axis] < 2:
+        got = f"one of {tuple(x.shape)} for the axis {axis}"
+        fail("export", "example", "longer than 1 along dynamic axes", got)
 
 
 def dimensions(dynamic):
     """`dynamic` with a Dim for each name."""
     if isinstance(dynamic, str):
+        if not dynamic.isidentifier():
+            fail("export", "dynamic", "axes with names as Python has them", describe(dynamic))
         return torch.export.Dim(dynamic)
     if dynamic is None or isinstance(dynamic, torch.export.Dim):
         return dynamic
@@ -103,9 +147,15 @@ def check_program(program, opset):
         expected = "one that writes to none of its inputs and buffers"
         hint = " Write to a clone and return it."
         fail("export", "model", expected, f"one that writes to {written[0]}", hint)
+    for node in nodes_of(program):
+        check_node(node, opset)
+
+
+def nodes_of(program):
+    """All nodes of a program, those of branches too."""
     for module in program.graph_module.modules():
-        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
-            check_node(node, opset)
+        if isinstance(module, torch.fx.GraphModule):
+            yield from module.graph.nodes
 
 
 def check_node(node, opset):
