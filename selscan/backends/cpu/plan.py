@@ -206,7 +206,7 @@ def step_plan(problem, operands):
         for name in ("A", "initial_state")
     )
     constant = problem.constant_b or problem.constant_c
-    if problem.is_complex or not in_place or constant or 2 * problem.d_state <= width:
+    if problem.is_complex or not in_place or constant:
         return forward_plan(problem, operands)
     run = min(_STEP_BLOCKS, blocks_of(problem))
     runs = -(-blocks_of(problem) // run)
@@ -214,7 +214,7 @@ def step_plan(problem, operands):
     tiles = {
         **dict.fromkeys((at.TILE_U, at.TILE_DELTA, at.TILE_Y, at.TILE_Z), run * width * size),
         **dict.fromkeys((at.TILE_B, at.TILE_C), padded),
-        at.TILE_X: width * width * size,  # states of w channels, transposed
+        at.TILE_X: width * width * size,  # new states of less than w channels
     }
     plan = Plan(problem, 1, tiles, operands, "step")
     plan.tasks = problem.batch * problem.groups * runs

@@ -152,6 +152,21 @@ def emit_store_first(builder, value, address, count):
     return builder.call(function, [value, pointer, unaligned, mask])
 
 
+def emit_prefetch(builder, address, nearness):
+    """Ask for a cache line to read: 3 into the first level, 2 into the second."""
+    pointer = builder.inttoptr(address, ir.IntType(8).as_pointer())
+    function_type = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
+    function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+    to_read, near, data = (ir.Constant(_I32, i) for i in (0, nearness, 1))
+    builder.call(function, [pointer, to_read, near, data])
+
+
+def emit_keep_first(builder, value, count):
+    """The first `count` lanes, zeros behind them whatever was there."""
+    mask = _first_lanes(builder, value.type, count)
+    return builder.select(mask, value, constant(value.type, 0.0))
+
+
 def _as_i64(context, builder, numba_type, value):
     return context.cast(builder, value, numba_type, types.int64)
 
@@ -306,8 +321,7 @@ def keep_first(typingctx, x, count):
 
     def codegen(context, builder, sig, args):
         n = _as_i64(context, builder, sig.args[1], args[1])
-        mask = _first_lanes(builder, x.llvm, n)
-        return builder.select(mask, args[0], constant(x.llvm, 0.0))
+        return emit_keep_first(builder, args[0], n)
 
     return x(x, count), codegen
 
@@ -340,13 +354,7 @@ def prefetch(typingctx, address):
     """Ask for the cache line at a byte address, into the second level; any address is allowed."""
 
     def codegen(context, builder, sig, args):
-        pointer = builder.inttoptr(
-            _as_i64(context, builder, sig.args[0], args[0]), ir.IntType(8).as_pointer()
-        )
-        function_type = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
-        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
-        to_read, second_level, data = (ir.Constant(_I32, i) for i in (0, 2, 1))
-        builder.call(function, [pointer, to_read, second_level, data])
+        emit_prefetch(builder, _as_i64(context, builder, sig.args[0], args[0]), 2)
         return context.get_dummy_value()
 
     return types.void(address), codegen

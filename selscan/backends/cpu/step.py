@@ -2,22 +2,35 @@
 
 A step of a large model reads each state and each row of A once and is over. Walking channels as
 lanes, as forward.py does, would transpose both first; here they are used as they lie. Only y, the
-sum over the states, is computed with channels as lanes, from the new states while they are in the
-first-level cache: so its terms are added in the order of forward.py, and a step has the bits of a
-scan.
+sum over the states, is computed with channels as lanes, from new states that are transposed in
+registers: so its terms are added in the order of forward.py, and a step has the bits of a scan.
 """
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from . import layout as at
-from .blocks import ONE, ZERO, arguments, load_channels, store_channels
+from .blocks import ONE, ZERO, arguments
 from .forward import gate_chunk
-from .jit import helper, inline, kernel
+from .jit import helper, kernel
 from .simd import (
+    Vector,
     broadcast,
     call,
+    constant,
+    emit_broadcast,
+    emit_fma,
+    emit_keep_first,
+    emit_load,
+    emit_load_first,
+    emit_prefetch,
+    emit_store,
+    emit_store_first,
     fma,
     itemsize,
+    keep_first,
     load,
     load_first,
     splat,
@@ -25,134 +38,154 @@ from .simd import (
     store_first,
     width,
 )
-from .vector_math import LOG2_E, add_products, exp2, softplus, transpose_part
+from .vector_math import LOG2_E, emit_exp2, emit_transpose, exp2, softplus
+
+# Vectors of a row from the one in use to that which is asked for: the CPU's own prefetching cannot
+# follow as many rows at a time as a vector has lanes.
+AHEAD = 4
 
 
-@inline
-def update(real, h, a, b, delta, x):
-    """h = exp(delta a) h + x b in place, all lanes."""
-    decay = exp2(delta * (load(real, a) * splat(real, LOG2_E)))
-    store(h, fma(decay, load(real, h), x * b))
+def emit_number(builder, real, address, i):
+    """The i-th of the numbers at a byte address, in every lane."""
+    offset = ir.Constant(ir.IntType(64), i * real.bitwidth // 8)
+    return emit_broadcast(builder, Vector(real).llvm, builder.add(address, offset))
 
 
-@inline
-def update_first(real, h, a, b, delta, x, count):
-    """The same for the first `count` lanes."""
-    decay = exp2(delta * (load_first(real, a, count) * splat(real, LOG2_E)))
-    store_first(h, fma(decay, load_first(real, h, count), x * b), count)
+def emit_outputs(builder, real, states, c, total):
+    """total + C . h, state by state; `states` of w channels are transposed in registers."""
+    for i, column in enumerate(emit_transpose(builder, states)):
+        total = emit_fma(builder, column, emit_number(builder, real, c, i), total)
+    return total
 
 
-@helper
-def update_four(real, h, h_step, a, a_step, b, delta, x, d_state):
-    """The states of four channels."""
-    w, size = width(real), itemsize(real)
-    d0, d1 = broadcast(real, delta), broadcast(real, delta + size)
-    d2, d3 = broadcast(real, delta + 2 * size), broadcast(real, delta + 3 * size)
-    x0, x1 = broadcast(real, x), broadcast(real, x + size)
-    x2, x3 = broadcast(real, x + 2 * size), broadcast(real, x + 3 * size)
-    h1, h2, h3 = h + h_step, h + 2 * h_step, h + 3 * h_step
-    a1, a2, a3 = a + a_step, a + 2 * a_step, a + 3 * a_step
-    o, end = 0, d_state * size
-    while o + w * size <= end:
-        bt = load(real, b + o)
-        update(real, h + o, a + o, bt, d0, x0)
-        update(real, h1 + o, a1 + o, bt, d1, x1)
-        update(real, h2 + o, a2 + o, bt, d2, x2)
-        update(real, h3 + o, a3 + o, bt, d3, x3)
-        o += w * size
-    if o < end:
-        rest = (end - o) // size
-        bt = load(real, b + o)
-        update_first(real, h + o, a + o, bt, d0, x0, rest)
-        update_first(real, h1 + o, a1 + o, bt, d1, x1, rest)
-        update_first(real, h2 + o, a2 + o, bt, d2, x2, rest)
-        update_first(real, h3 + o, a3 + o, bt, d3, x3, rest)
+@intrinsic
+def add_outputs(typingctx, real, states, c, total):
+    """total + C . h of w channels and w states; the vectors of channels follow each other."""
+    vector = Vector(real)
+
+    def codegen(context, builder, sig, args):
+        size = ir.Constant(ir.IntType(64), vector.width * real.bitwidth // 8)
+        address, rows = args[1], []
+        for _ in range(vector.width):
+            rows.append(emit_load(builder, vector.llvm, address))
+            address = builder.add(address, size)
+        return emit_outputs(builder, real, rows, args[2], args[3])
+
+    return vector(real, types.int64, types.int64, vector), codegen
 
 
-@helper
-def update_one(real, h, a, b, delta, x, d_state):
-    """The states of one channel."""
-    w, size = width(real), itemsize(real)
-    dt, xt = broadcast(real, delta), broadcast(real, x)
-    for n in range(0, d_state, w):
-        o = n * size
-        update_first(real, h + o, a + o, load(real, b + o), dt, xt, min(w, d_state - n))
+@intrinsic
+def update_block(
+    typingctx, real, h, h_step, h_ahead, a, a_step, a_ahead, b, c, delta, x, total, count
+):
+    """h = exp(delta a) h + x b of w channels and w states in place; total + C . h.
 
-
-@helper
-def add_outputs_of_pair(real, h, h_step, c, y, d_state):
-    """y += C . h of 2 w channels, for as many states as whole vectors have; their number.
-
-    Each sum is a chain of additions that wait for each other: with two there is less to wait for.
+    `count` is None, or there are so many states, and behind them c is minus zero: with that the
+    sum stays what it is. Memory `h_ahead` and `a_ahead` bytes further is asked for.
     """
-    w, size = width(real), itemsize(real)
-    first, second = load(real, y), load(real, y + w * size)
-    n = 0
-    while n + w <= d_state:
-        o = n * size
-        first = add_products(real, h + o, h_step, c + o, first)
-        second = add_products(real, h + w * h_step + o, h_step, c + o, second)
-        n += w
-    store(y, first)
-    store(y + w * size, second)
-    return n
+    vector = Vector(real)
+
+    def codegen(context, builder, sig, args):
+        h, h_step, h_ahead, a, a_step, a_ahead, b, c, delta, x = (
+            context.cast(builder, value, kind, types.int64)
+            for value, kind in zip(args[1:11], sig.args[1:11], strict=True)
+        )
+        some = None if count == types.none else context.cast(builder, args[12], count, types.int64)
+        bt, log2_e, states = emit_load(builder, vector.llvm, b), constant(vector.llvm, LOG2_E), []
+        for i in range(vector.width):
+            emit_prefetch(builder, builder.add(h, h_ahead), 3)
+            emit_prefetch(builder, builder.add(a, a_ahead), 3)
+            if some is None:
+                before, rate = (emit_load(builder, vector.llvm, p) for p in (h, a))
+            else:
+                before, rate = (emit_load_first(builder, vector.llvm, p, some) for p in (h, a))
+            dt, xt = emit_number(builder, real, delta, i), emit_number(builder, real, x, i)
+            decay = emit_exp2(builder, builder.fmul(dt, builder.fmul(rate, log2_e)), real)
+            new = emit_fma(builder, decay, before, builder.fmul(xt, bt))
+            if some is None:
+                emit_store(builder, new, h)
+            else:
+                emit_store_first(builder, new, h, some)
+                new = emit_keep_first(builder, new, some)
+            states.append(new)
+            h, a = builder.add(h, h_step), builder.add(a, a_step)
+        return emit_outputs(builder, real, states, c, args[11])
+
+    addresses = h, h_step, h_ahead, a, a_step, a_ahead, b, c, delta, x
+    return vector(real, *addresses, vector, count), codegen
 
 
 @helper
-def add_outputs(real, h, h_step, c, y, rows, n, d_state, block):
-    """y += C . h of at most w channels, from state n on; `block` has room for w vectors."""
+def update_channels(real, h, h_step, a, a_step, b, c, delta, x, y, d_state):
+    """New states of w channels; y += C . h."""
     w, size = width(real), itemsize(real)
-    row = w * size
-    total = load(real, y)
-    while n + w <= d_state and rows == w:
-        total = add_products(real, h + n * size, h_step, c + n * size, total)
-        n += w
-    while n < d_state:
-        count = min(w, d_state - n)
-        transpose_part(real, h + n * size, h_step, rows, count, block, row, 1)
-        for i in range(count):
-            total = fma(load(real, block + i * row), broadcast(real, c + (n + i) * size), total)
-        n += count
+    row, end = w * size, d_state * size
+    total, o = load(real, y), 0
+    while o < end:
+        h_ahead = a_ahead = AHEAD * row
+        if o + AHEAD * row >= end:
+            h_ahead, a_ahead = h_ahead + w * h_step - end, a_ahead + w * a_step - end
+        if o + row <= end:
+            total = update_block(
+                real, h + o, h_step, h_ahead, a + o, a_step, a_ahead, b + o, c + o, delta, x, total,
+                None,
+            )  # fmt: skip
+        else:
+            total = update_block(
+                real, h + o, h_step, h_ahead, a + o, a_step, a_ahead, b + o, c + o, delta, x, total,
+                (end - o) // size,
+            )  # fmt: skip
+        o += row
     store(y, total)
 
 
 @helper
-def update_channels(real, h, h_step, a, a_step, b, c, delta, x, y, rows, d_state, block):
-    """New states of `rows` channels, and what they add to y: a vector of channels at a time.
-
-    Two where their states are few, so that they are still in the first-level cache.
-    """
+def update_few(real, h, h_step, a, a_step, b, c, delta, x, y, rows, d_state, block):
+    """The same for less than w channels, one by one; `block` has room for w vectors."""
     w, size = width(real), itemsize(real)
-    channels = 2 * w if d_state <= 2 * w else w
-    for first in range(0, rows, channels):
-        end = min(first + channels, rows)
-        r = first
-        while r + 4 <= end:
-            o, hr, ar = r * size, h + r * h_step, a + r * a_step
-            update_four(real, hr, h_step, ar, a_step, b, delta + o, x + o, d_state)
-            r += 4
-        while r < end:
-            o, hr, ar = r * size, h + r * h_step, a + r * a_step
-            update_one(real, hr, ar, b, delta + o, x + o, d_state)
-            r += 1
-        n = ZERO
-        if end - first == 2 * w:
-            n = add_outputs_of_pair(real, h + first * h_step, h_step, c, y + first * size, d_state)
-        if n < d_state:
-            for r in range(first, end, w):
-                hr, o, count = h + r * h_step, r * size, min(w, end - r)
-                add_outputs(real, hr, h_step, c, y + o, count, n, d_state, block)
+    row, total = w * size, load(real, y)
+    for r in range(rows, w):
+        store(block + r * row, splat(real, 0.0))
+    for n in range(0, d_state, w):
+        o, count = n * size, min(w, d_state - n)
+        bt = load(real, b + o)
+        for r in range(rows):
+            hr = h + r * h_step + o
+            rate = load_first(real, a + r * a_step + o, count) * splat(real, LOG2_E)
+            decay = exp2(broadcast(real, delta + r * size) * rate)
+            new = fma(decay, load_first(real, hr, count), broadcast(real, x + r * size) * bt)
+            store_first(hr, new, count)
+            store(block + r * row, keep_first(new, count))
+        total = add_outputs(real, block, c + o, total)
+    store(y, total)
 
 
 @helper
 def load_blocks(real, args, slot, b, d, end, tile):
     """Channels d .. end-1 of an operand without a time axis, w a row; zeros if it is not given."""
-    w = width(real)
-    for first in range(d, end, w):
-        rows = min(w, end - first)
-        load_channels(
-            real, args, slot, b, ZERO, first, rows, ONE, ZERO, tile + (first - d) * itemsize(real)
-        )
+    w, size, step, code = width(real), itemsize(real), args[slot + at.STEP_D], args[slot + at.DTYPE]
+    source, count = args[slot] + b * args[slot + at.STEP_B] + d * step, w if args[slot] else 0
+    blocks, rest = (end - d) // w, (end - d) % w
+    if blocks:
+        call(args[at.LOAD_TILE], (code, source, step, w * step, count, blocks, tile, w * size))
+    if rest:
+        done = blocks * w
+        source, tile, count = source + done * step, tile + done * size, min(count, rest)
+        call(args[at.LOAD_TILE], (code, source, step, ZERO, count, ONE, tile, w * size))
+
+
+@helper
+def store_blocks(real, args, slot, b, d, end, tile):
+    """Write such rows."""
+    w, size, step, code = width(real), itemsize(real), args[slot + at.STEP_D], args[slot + at.DTYPE]
+    target = args[slot] + b * args[slot + at.STEP_B] + d * step
+    blocks, rest = (end - d) // w, (end - d) % w
+    if blocks:
+        call(args[at.STORE_TILE], (code, tile, w * size, w, blocks, target, step, w * step))
+    if rest:
+        done = blocks * w
+        target, tile = target + done * step, tile + done * size
+        call(args[at.STORE_TILE], (code, tile, w * size, rest, ONE, target, step, ZERO))
 
 
 @helper
@@ -199,27 +232,34 @@ def step_channels(real, args, scratch, b, d, end):
         copy_states(real, before, before_step, h, h_step, end - d, args[at.D_STATE])
     a = args[at.A] + d * a_step
     tile_b, tile_c = scratch + args[at.TILE_B], scratch + args[at.TILE_C]
-    update_channels(
-        real, h, h_step, a, a_step, tile_b, tile_c, delta, u, y, end - d, args[at.D_STATE],
-        scratch + args[at.TILE_X],
-    )  # fmt: skip
+    for first in range(d, end, w):
+        o, hr, ar = (first - d) * size, h + (first - d) * h_step, a + (first - d) * a_step
+        if first + w <= end:
+            update_channels(
+                real, hr, h_step, ar, a_step, tile_b, tile_c, delta + o, u + o, y + o,
+                args[at.D_STATE],
+            )  # fmt: skip
+        else:
+            update_few(
+                real, hr, h_step, ar, a_step, tile_b, tile_c, delta + o, u + o, y + o,
+                end - first, args[at.D_STATE], scratch + args[at.TILE_X],
+            )  # fmt: skip
     if args[at.Z]:
         load_blocks(real, args, at.Z, b, d, end, other)
         gate_chunk(real, y, other, m)
-    for first in range(d, end, w):
-        rows = min(w, end - first)
-        store_channels(real, args, at.Y, b, ZERO, first, rows, ONE, ZERO, y + (first - d) * size)
+    store_blocks(real, args, at.Y, b, d, end, y)
 
 
 @helper
 def load_step(real, args, slot, b, g, tile):
-    """B or C of group g."""
+    """B or C of group g; behind it minus zeros, which `update_block` asks for."""
     w, step_n, d_state = width(real), args[slot + at.STEP_N], args[at.D_STATE]
     source = args[slot] + b * args[slot + at.STEP_B] + g * args[slot + at.STEP_D]
     for n in range(0, d_state, w):
         rows, to = min(w, d_state - n), tile + n * itemsize(real)
         start, code = source + n * step_n, args[slot + at.DTYPE]
         call(args[at.LOAD_TILE], (code, start, step_n, ZERO, rows, ONE, to, w * itemsize(real)))
+    store_first(tile + d_state * itemsize(real), splat(real, -0.0), -d_state % w)
 
 
 @helper

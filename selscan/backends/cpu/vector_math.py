@@ -108,14 +108,15 @@ def _emit_exp2_bits(builder, x, element):
     return builder.fmul(p, builder.bitcast(scale, x.type))
 
 
+emit_exp2 = _emit_exp2_scalef if simd.HAS_SCALEF and simd.BITS == 512 else _emit_exp2_bits
+
+
 @intrinsic
 def exp2(typingctx, x):
     """2**x; without AVX-512 flushed to 0 below 2**-126.5 and inf from 2**127.5 (float32)."""
-    scalef = simd.HAS_SCALEF and simd.BITS == 512
 
     def codegen(context, builder, sig, args):
-        emit = _emit_exp2_scalef if scalef else _emit_exp2_bits
-        return emit(builder, args[0], x.element)
+        return emit_exp2(builder, args[0], x.element)
 
     return x(x), codegen
 
@@ -311,33 +312,6 @@ def transpose(typingctx, real, source, source_step, target, target_step):
         return context.get_dummy_value()
 
     return types.void(real, source, source_step, target, target_step), codegen
-
-
-@intrinsic
-def add_products(typingctx, real, source, source_step, factors, total):
-    """total + the product of each column of a w x w block with one of w factors, in their order.
-
-    The rows of the block are w neighbours each at a byte address and so many bytes apart.
-    """
-    vector = Vector(real)
-
-    def codegen(context, builder, sig, args):
-        src, step, at = (
-            context.cast(builder, a, t, types.int64)
-            for a, t in zip(args[1:4], sig.args[1:4], strict=True)
-        )
-        rows = []
-        for _ in range(vector.width):
-            rows.append(simd.emit_load(builder, vector.llvm, src))
-            src = builder.add(src, step)
-        result = args[4]
-        for i, column in enumerate(emit_transpose(builder, rows)):
-            offset = ir.Constant(ir.IntType(64), i * real.bitwidth // 8)
-            factor = simd.emit_broadcast(builder, vector.llvm, builder.add(at, offset))
-            result = emit_fma(builder, column, factor, result)
-        return result
-
-    return vector(real, source, source_step, factors, vector), codegen
 
 
 @intrinsic
