@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from map_strategies import make_map_problem, with_dy
 from strategies import crossed, make_problem, over_time, problems, timed, with_gradients
 from tolerances import state_dtype
 
@@ -62,13 +63,18 @@ def assert_all(got, want, names=None):
         assert_bits(got[name], want[name], name)
 
 
-def run(backend, problem):
-    """By name: y, the last state, and the gradients that are no sums over batch or channels."""
-    forward = {x: v for x, v in problem.items() if x not in ("dy", "dlast_state")}
-    y, last = backend.scan(**forward)
+def forward_of(problem):
+    """What a scan takes of the arguments of its gradient."""
+    upstream = ("dy", "dlast_state", "dstates_at", "return_states_at")
+    return {x: v for x, v in problem.items() if x not in upstream}
+
+
+def run(backend, problem, names=(*BY_STEP, "initial_state")):
+    """By name: y, the last state, and gradients; by default those that are no sums."""
+    y, last = backend.scan(**forward_of(problem))
     backward = {x: v for x, v in problem.items() if x != "out_dtype"}
     found = backend.scan_backward(**backward)._asdict()
-    return {"y": y, "last_state": last} | {f"d{x}": found[x] for x in (*BY_STEP, "initial_state")}
+    return {"y": y, "last_state": last} | {f"d{x}": found[x] for x in names}
 
 
 def entries(problem, index, axes):
@@ -84,18 +90,19 @@ drawn = problems(**bdl, out_dtype=None)
 @given(problem=drawn)
 def test_run_to_run(backend, problem):
     only_on(backend, "run")
-    problem = with_gradients(problem)
-    assert_all(run(backend, problem), run(backend, problem))
+    problem, every = with_gradients(problem), selscan.ScanGrads._fields
+    assert_all(run(backend, problem, every), run(backend, problem, every))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_any_number_of_threads(backend, scan_threads, dtype):
     only_on(backend, "threads")
     problem = with_gradients(make_problem(b=2, d=70, n=9, l=70, dtype=dtype, seq_idx="many"))
+    every = selscan.ScanGrads._fields
     scan_threads(1)
-    alone = run(backend, problem)
+    alone = run(backend, problem, every)
     scan_threads(3)
-    assert_all(run(backend, problem), alone)
+    assert_all(run(backend, problem, every), alone)
 
 
 @few
@@ -137,15 +144,18 @@ def test_a_sequence_whole_or_cut(backend, problem, data):
     only_on(backend, "cut")
     problem = with_gradients(problem)
     k = data.draw(st.integers(0, problem["u"].shape[-1]))
+    assert_cut(backend, problem, k, run(backend, problem))
+
+
+def assert_cut(backend, problem, k, whole, dstate=0):
+    """The same from two calls, cut before step k; `dstate` is the gradient of the state there."""
     parts = over_time(problem, lambda x: x[..., :k]), over_time(problem, lambda x: x[..., k:])
     first, second = parts[::-1] if problem["reverse"] else parts
-    forward = {x: v for x, v in first.items() if x not in ("dy", "dlast_state")}
-    state = crossed(problem, k, backend.scan(**forward)[1])
+    state = crossed(problem, k, backend.scan(**forward_of(first))[1])
     second = second | {"initial_state": state}
     behind = run(backend, second)
-    passed = crossed(problem, k, behind["dinitial_state"])
+    passed = crossed(problem, k, behind["dinitial_state"]) + dstate
     before = run(backend, first | {"dlast_state": passed})
-    whole = run(backend, problem)
     pair = (behind, before) if problem["reverse"] else (before, behind)
     # Where seq_idx changes at the cut, or nothing came before it, a state begins there.
     begins = "initial_state" not in problem or problem.get("seq_idx") is not None
@@ -257,45 +267,82 @@ def test_states_at_steps_are_last_states(backend, problem, data):
         assert_bits(states[:, :, i], state, f"state at {t}")
 
 
+@few
+@given(problem=drawn, data=st.data())
+def test_the_gradient_of_a_state_is_that_of_a_scan_cut_there(backend, problem, data):
+    only_on(backend, "states_at")
+    l = problem["u"].shape[-1]
+    if not l:
+        return
+    t = data.draw(st.integers(0, l - 1))
+    problem = with_gradients(problem)
+    dstate = (problem["dlast_state"] * 0.7).astype(state_dtype(problem))
+    more = {"dstates_at": dstate[:, :, None], "return_states_at": [t]}
+    assert_cut(
+        backend, problem, t if problem["reverse"] else t + 1, run(backend, problem | more), dstate
+    )
+
+
+# All that the plan of a scan of maps chooses from: no copies, planes, windows, numbers one by one.
 PATHS = {
     "cross": selscan.paths.cross(3, 4),
     "bidirectional": selscan.paths.bidirectional(3, 4),
     "unidirectional": selscan.paths.unidirectional(3, 4),
+    "padded": selscan.paths.window(3, 4, 2),
+    "frames": selscan.paths.cross3d(2, 3, 2),
+}
+FORMS = {
+    "few states": {"n": 2},
+    "gaps": {"n": 5, "forms": ("sliced",) * 4},
+    "u of each route": {"n": 5, "per_route": True},
 }
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_scan2d_or_gather_scan_and_scatter(backend, path, dtype):
-    only_on(backend, "scan2d")
-    path, rng = PATHS[path], np.random.default_rng(0)
-    b, k, d, n, l = 2, path.routes, 3, 2, path.length
+def along(x, path):
+    """Each route of maps (b, k, c, *size) in its order, (b, k, c, l); zeros at padding."""
+    flat, table = x.reshape(*x.shape[:3], -1), path.table
+    rows = [flat[:, r][..., table[r]] * (table[r] >= 0) for r in range(path.routes)]
+    return np.stack(rows, 1).astype(x.dtype)
 
-    def numbers(*shape):
-        return rng.normal(size=shape).astype(dtype)
 
-    u, delta = numbers(b, d, 3, 4), numbers(b, k, d, 3, 4)
-    A, D = -abs(numbers(k, d, n)), numbers(k, d)
-    B, C = numbers(b, k, n, 3, 4), numbers(b, k, n, 3, 4)
-    given = {"delta_softplus": True}
-    y = backend.scan2d(u=u, delta=delta, A=A, B=B, C=C, D=D, path=path, merge=True, **given)
-
-    def along(x):
-        """Each route of x (b, k, c, h, w) in its order, (b, k, c, l)."""
-        flat = x.reshape(*x.shape[:3], -1)
-        return np.stack([flat[:, r][..., path.table[r]] for r in range(k)], 1)
-
-    rows = {
-        "u": along(np.broadcast_to(u[:, None], delta.shape)).reshape(b, k * d, l),
-        "delta": along(delta).reshape(b, k * d, l),
-        "A": A.reshape(k * d, n),
-        "B": along(B),
-        "C": along(C),
-        "D": D.reshape(k * d),
+def rows_of(problem):
+    """The scan of sequences behind a scan of maps, each route with channels of its own."""
+    path, b = problem["path"], len(problem["u"])
+    k, d, n = problem["A"].shape
+    u = problem["u"]
+    if u.ndim < problem["delta"].ndim:
+        u = np.broadcast_to(u[:, None], problem["delta"].shape)
+    return {
+        "u": along(u, path).reshape(b, k * d, -1),
+        "delta": along(problem["delta"], path).reshape(b, k * d, -1),
+        "A": problem["A"].reshape(k * d, n),
+        **{x: along(problem[x], path) for x in "BC"},
+        **{x: problem[x].reshape(k * d) for x in ("D", "delta_bias")},
+        "delta_softplus": problem["delta_softplus"],
     }
-    found = backend.scan(**rows, **given)[0].reshape(b, k, d, l)
-    scatter = backend._call(
-        lambda y, backend: (selscan.scatter(y, path=path, merge=True, backend=backend),),
-        {"y": found},
-    )
-    assert_bits(y, scatter[0], "y")
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "dtype"),
+    [*((x, form, "float32") for x in PATHS for form in FORMS), ("cross", "gaps", "float64")],
+)
+def test_maps_or_gather_scan_and_scatter(backend, path, form, dtype):
+    only_on(backend, "scan2d")
+    problem = with_dy(make_map_problem(PATHS[path], b=2, dtype=dtype, **FORMS[form]))
+    dy, path, rows = problem.pop("dy"), problem["path"], rows_of(problem)
+    shape = (2, *problem["A"].shape[:2], path.length)
+
+    def scatter(y, merge):
+        def move(y, backend):
+            return (selscan.scatter(y, path=path, merge=merge, backend=backend),)
+
+        return backend._call(move, {"y": y.reshape(shape)})[0]
+
+    y = scatter(backend.scan(**rows)[0], True)
+    assert_bits(backend.scan2d(**problem), y, "y")
+    every_route = np.broadcast_to(dy[:, None], (2, path.routes, *dy.shape[1:]))
+    rows["dy"] = along(every_route, path).reshape(rows["u"].shape)
+    du, ddelta = backend.scan_backward(**rows)[:2]
+    found = backend.scan2d_backward(dy, **problem)
+    assert_bits(found[0], scatter(du, problem["u"].ndim < problem["delta"].ndim), "du")
+    assert_bits(found[1], scatter(ddelta, False), "ddelta")
