@@ -6,6 +6,7 @@
 """
 
 import contextlib
+import statistics
 import time
 
 from selscan.cases import CASES, Case, make_inputs
@@ -154,6 +155,69 @@ class Memory:
     def peakmem_forward_backward(self, name, layout):
         """The output, the saved states and all gradients too."""
         backward(forward(self.tensors, layout), self.tensors, self.dy)
+
+
+class States:
+    """`return_states_at` with so many steps; 0 is the scan alone, twice, which is the noise.
+
+    Ratios are those of medians, from calls that take turns.
+    """
+
+    params = (("lm", "vmamba"), (0, 1, 16, 128))
+    param_names = ("case", "steps")
+    timeout = 300
+    turns = 21
+
+    def setup(self, name, steps):
+        """Make the inputs, warm up."""
+        try:
+            import numba
+            import torch
+
+            numba.set_num_threads(1)
+            torch.set_num_threads(1)
+            self.tensors, self.dy = prepare(CASES[name], "float32", "bdl")
+            every = CASES[name].length // max(steps, 1)
+            self.steps = [every * (i + 1) - 1 for i in range(steps)] or None
+            self.scan(self.steps, True)
+        except (ImportError, TypeError) as error:  # at an old commit, or without torch
+            raise NotImplementedError(str(error)) from error
+
+    def scan(self, steps, gradients):
+        """y, or y and states; with all gradients."""
+        import torch
+
+        import selscan
+
+        with torch.set_grad_enabled(gradients):
+            found = selscan.scan(**self.tensors, delta_softplus=True, return_states_at=steps)
+            results = [found] if steps is None else list(found)
+            if gradients:
+                torch.autograd.backward(results, [torch.ones_like(x) for x in results])
+
+    def ratio(self, gradients):
+        """The CPU time with states over that of the scan alone."""
+        times = {True: [], False: []}
+        for _ in range(self.turns):
+            for with_states, taken in times.items():
+                start = time.process_time()
+                self.scan(self.steps if with_states else None, gradients)
+                taken.append(time.process_time() - start)
+        return statistics.median(times[True]) / statistics.median(times[False])
+
+    def track_forward(self, name, steps):
+        """Without gradients."""
+        return self.ratio(False)
+
+    def track_forward_backward(self, name, steps):
+        """With all of them, and ones as the gradient of y and of states."""
+        return self.ratio(True)
+
+    def peakmem_forward(self, name, steps):
+        """The process, with its inputs and results."""
+        self.scan(self.steps, False)
+
+    track_forward.unit = track_forward_backward.unit = "times the scan alone"
 
 
 class Jitted:

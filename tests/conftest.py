@@ -33,6 +33,10 @@ hypothesis.settings.register_profile("dev", deadline=None, max_examples=20)
 hypothesis.settings.register_profile(
     "ci", deadline=None, max_examples=40, derandomize=True, print_blob=True
 )
+# For plant.py: that a fault is noticed is enough.
+hypothesis.settings.register_profile(
+    "plant", deadline=None, derandomize=True, phases=[hypothesis.Phase.generate]
+)
 # A step of a thread of Numba's simulator takes 50 us.
 hypothesis.settings.register_profile(
     "simulator", deadline=None, max_examples=10, derandomize=True, print_blob=True

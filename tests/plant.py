@@ -1,11 +1,11 @@
 """Faults planted in the kernels, one of each kind, and whether the tests notice them.
 
-    PYTHONPATH=tests python -m emulator.plant               # all: some minutes
-    PYTHONPATH=tests python -m emulator.plant "seq_idx*"    # those of a name
-    PYTHONPATH=tests python -m emulator.plant --list
+    python tests/plant.py               # all: some minutes
+    python tests/plant.py "seq_idx*"    # those of a name
+    python tests/plant.py --list
 
 Each is planted in a copy of the project, and the tests named for it must fail there, having passed
-without it. It is run before a release; tests/emulator/test_plant.py sees that each still fits.
+without it. It is run before a release; tests/test_plant.py sees that each still fits.
 """
 
 import argparse
@@ -20,18 +20,18 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
-KERNELS = Path("selscan/backends/cupy/csrc")
+ROOT = Path(__file__).parents[1]
 COPIED = ("selscan", "reference", "tests", "bench", "pyproject.toml")
 SCANS, SPARSE = "tests/emulator/test_scans.py", "tests/emulator/test_sparse.py"
 BACKWARD, ORDERS = "tests/emulator/test_backward.py", "tests/emulator/test_orders.py"
 SANITIZERS = "tests/emulator/test_sanitizers.py"
+BITS = "tests/test_bits.py"
 
 
 class Fault(NamedTuple):
     """A line of a kernel, what stands there instead, and the tests that notice."""
 
-    file: str
+    file: str  # in selscan/; a CUDA kernel without its folder
     right: str
     wrong: str
     tests: tuple  # arguments of pytest
@@ -134,12 +134,54 @@ FAULTS = {
         "part = sums[i];",
         (BACKWARD, "-k", "walk"),
     ),
+    "bits: a step adds up its states in another order": Fault(
+        "backends/cpu/step.py",
+        "for i, column in enumerate(emit_transpose(builder, states)):",
+        "for i, column in reversed([*enumerate(emit_transpose(builder, states))]):",
+        (BITS, "-k", "loop_of_steps and cpu-numpy"),
+    ),
+    "bits: another exponential in a step": Fault(
+        "backends/cpu/step.py",
+        "builder.fmul(dt, builder.fmul(rate, log2_e))",
+        "builder.fmul(builder.fmul(dt, log2_e), rate)",
+        (BITS, "-k", "loop_of_steps and cpu-numpy"),
+    ),
+    "bits: a sum of a scan that is rounded once more": Fault(
+        "backends/cpu/forward.py",
+        "s = fma(h3, coefficient(kind_c, real, pc + 3 * cn), s)",
+        "s = h3 * coefficient(kind_c, real, pc + 3 * cn) + s",
+        (BITS, "-k", "loop_of_steps and cpu-numpy"),
+    ),
+    "bits: states handed on in another precision": Fault(
+        "ops/scan.py",
+        "(framework.output(x, problem.state_dtype) for x in shapes)",
+        '(framework.output(x, problem.state_dtype.replace("t64", "t32")) for x in shapes)',
+        (BITS, "-k", "whole_or_cut and cpu-numpy"),
+    ),
+    "bits: a backward that finds other states": Fault(
+        "backends/cpu/sweep.py",
+        "h1 = fma(e1, h1, xt * coefficient(kind, real, b + bn))",
+        "h1 = e1 * h1 + xt * coefficient(kind, real, b + bn)",
+        (BITS, "-k", "whole_or_cut and cpu-numpy"),
+    ),
+    "bits: a state that is stored a step early": Fault(
+        "backends/cpu/forward.py",
+        "until = stop_row(args, stop) + 1",
+        "until = stop_row(args, stop)",
+        (BITS, "-k", "are_last_states and cpu-numpy"),
+    ),
 }
+
+
+def file_of(fault):
+    """From the root of the project."""
+    is_cuda = "/" not in fault.file
+    return Path("selscan", "backends/cupy/csrc" if is_cuda else "", fault.file)
 
 
 def plant(fault, folder):
     """Put a fault into the kernels of a copy."""
-    path = folder / KERNELS / fault.file
+    path = folder / file_of(fault)
     text = path.read_text(encoding="utf-8")
     if text.count(fault.right) != 1:
         raise ValueError(f"{fault.file} must have this line once: {fault.right}")
@@ -158,7 +200,7 @@ def copy_to(folder):
 
 def tests_pass(folder, arguments):
     """Whether the tests pass in a copy; None: there are none, or pytest could not run."""
-    environment = os.environ | {"PYTHONPATH": str(folder), "HYPOTHESIS_PROFILE": "ci"}
+    environment = os.environ | {"PYTHONPATH": str(folder), "HYPOTHESIS_PROFILE": "plant"}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
