@@ -3,6 +3,7 @@
     python tests/plant.py               # all: some minutes
     python tests/plant.py "seq_idx*"    # those of a name
     python tests/plant.py --list
+    NUMBA_ENABLE_CUDASIM=1 python tests/plant.py    # those of the Numba CUDA backend, and no others
 
 Each is planted in a copy of the project, and the tests named for it must fail there, having passed
 without it. It is run before a release; tests/test_plant.py sees that each still fits.
@@ -25,7 +26,7 @@ COPIED = ("selscan", "reference", "tests", "bench", "pyproject.toml")
 SCANS, SPARSE = "tests/emulator/test_scans.py", "tests/emulator/test_sparse.py"
 BACKWARD, ORDERS = "tests/emulator/test_backward.py", "tests/emulator/test_orders.py"
 SANITIZERS = "tests/emulator/test_sanitizers.py"
-BITS = "tests/test_bits.py"
+BITS, SIMULATOR = "tests/test_bits.py", "numba_cuda-simulator"
 
 
 class Fault(NamedTuple):
@@ -138,19 +139,19 @@ FAULTS = {
         "backends/cpu/step.py",
         "for i, column in enumerate(emit_transpose(builder, states)):",
         "for i, column in reversed([*enumerate(emit_transpose(builder, states))]):",
-        (BITS, "-k", "loop_of_steps and cpu-numpy"),
+        (BITS, "-k", "neighbouring and cpu-numpy and float32"),
     ),
     "bits: another exponential in a step": Fault(
         "backends/cpu/step.py",
         "builder.fmul(dt, builder.fmul(rate, log2_e))",
         "builder.fmul(builder.fmul(dt, log2_e), rate)",
-        (BITS, "-k", "loop_of_steps and cpu-numpy"),
+        (BITS, "-k", "neighbouring and cpu-numpy and float32"),
     ),
     "bits: a sum of a scan that is rounded once more": Fault(
         "backends/cpu/forward.py",
         "s = fma(h3, coefficient(kind_c, real, pc + 3 * cn), s)",
         "s = h3 * coefficient(kind_c, real, pc + 3 * cn) + s",
-        (BITS, "-k", "loop_of_steps and cpu-numpy"),
+        (BITS, "-k", "neighbouring and cpu-numpy and float32"),
     ),
     "bits: states handed on in another precision": Fault(
         "ops/scan.py",
@@ -162,13 +163,19 @@ FAULTS = {
         "backends/cpu/sweep.py",
         "h1 = fma(e1, h1, xt * coefficient(kind, real, b + bn))",
         "h1 = e1 * h1 + xt * coefficient(kind, real, b + bn)",
-        (BITS, "-k", "whole_or_cut and cpu-numpy"),
+        (BITS, "-k", "cut_within and cpu-numpy"),
     ),
     "bits: a state that is stored a step early": Fault(
         "backends/cpu/forward.py",
         "until = stop_row(args, stop) + 1",
         "until = stop_row(args, stop)",
         (BITS, "-k", "are_last_states and cpu-numpy"),
+    ),
+    "bits: a backward of Numba CUDA that finds other states": Fault(
+        "backends/numba_cuda/backward.py",
+        "h += times(steps[i, c] * inputs[i, c], number(widen(B[b, g_b, n, t])))",
+        "h += times(steps[i, c], times(inputs[i, c], number(widen(B[b, g_b, n, t]))))",
+        (BITS, "-k", f"cut_within and {SIMULATOR}"),
     ),
 }
 
@@ -236,10 +243,12 @@ def main(argv=None):
     parser.add_argument("names", nargs="?", default="*", help="a pattern")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args(argv)
-    wanted = {x: v for x, v in FAULTS.items() if fnmatch.fnmatch(x, options.names)}
+    simulated = bool(os.environ.get("NUMBA_ENABLE_CUDASIM"))
+    here = {x: v for x, v in FAULTS.items() if simulated == (SIMULATOR in v.tests[-1])}
+    wanted = {x: v for x, v in here.items() if fnmatch.fnmatch(x, options.names)}
     missed = 0
     for name, fault in wanted.items():
-        print(f"{name:<50} {fault.file:<18}", end=" ", flush=True)
+        print(f"{name:<55} {fault.file:<32}", end=" ", flush=True)
         start = time.monotonic()
         found = "" if options.list else verdict(fault)
         missed += found not in ("", "noticed")

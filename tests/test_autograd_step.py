@@ -44,6 +44,9 @@ def test_gradients_of_repeated_steps_are_those_of_the_scan():
     problem |= {"dy": dy.numpy(), "dlast_state": dlast.numpy()}
     grads = selscan.ScanGrads(**{x: v.numpy() for x, v in grads_of(tensors).items()})
     assert_within(grads, *expected_gradients(problem), arithmetic(problem))
+    whole = selscan.scan_backward(**problem)
+    for name in ("u", "delta", "z", "initial_state"):  # those that are no sums over time
+        assert getattr(grads, name).tobytes() == getattr(whole, name).tobytes(), name
 
 
 @pytest.mark.parametrize("n", [4, 16])

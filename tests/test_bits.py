@@ -5,7 +5,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from map_strategies import make_map_problem, with_dy
 from strategies import crossed, make_problem, over_time, problems, timed, with_gradients
@@ -81,13 +81,18 @@ def entries(problem, index, axes):
     return problem | {x: problem[x].take(index, a) for x, a in axes.items() if x in problem}
 
 
+# Every line has one problem whose numbers are not rounded to fewer bits, in several chunks.
+SIZES = {"b": 2, "d": 21, "n": 6, "l": 20} if not SIMULATED else {"b": 2, "d": 4, "n": 3, "l": 9}
+PLAIN = make_problem(**SIZES)
 PER_STEP = ("u", "delta", "z", "dy")
 STATES = ("initial_state", "dlast_state")
 drawn = problems(**bdl, out_dtype=None)
+longer = problems(**bdl, out_dtype=None, l=st.sampled_from([1, 9, 17, 20]))  # chunks have 8 steps
 
 
 @few
 @given(problem=drawn)
+@example(PLAIN)
 def test_run_to_run(backend, problem):
     only_on(backend, "run")
     problem, every = with_gradients(problem), selscan.ScanGrads._fields
@@ -107,6 +112,7 @@ def test_any_number_of_threads(backend, scan_threads, dtype):
 
 @few
 @given(problem=drawn)
+@example(PLAIN)
 def test_a_batch_entry_alone_or_among_others(backend, problem):
     only_on(backend, "batch")
     problem = with_gradients(problem)
@@ -130,6 +136,7 @@ def test_channels_alone_or_with_others(backend, problem, data):
 
 @few
 @given(problem=problems(**bdl, out_dtype=None, form_b="grouped", form_c="grouped"))
+@example(PLAIN)
 def test_B_and_C_of_a_group_or_of_each_channel(backend, problem):
     only_on(backend, "groups")
     problem = with_gradients(problem)
@@ -139,11 +146,18 @@ def test_B_and_C_of_a_group_or_of_each_channel(backend, problem):
 
 
 @few
-@given(problem=drawn, data=st.data())
+@given(problem=longer, data=st.data())
 def test_a_sequence_whole_or_cut(backend, problem, data):
     only_on(backend, "cut")
     problem = with_gradients(problem)
     k = data.draw(st.integers(0, problem["u"].shape[-1]))
+    assert_cut(backend, problem, k, run(backend, problem))
+
+
+@pytest.mark.parametrize("k", [3, 8, 13])
+def test_a_sequence_cut_within_a_chunk_or_between_two(backend, k):
+    only_on(backend, "cut")
+    problem = with_gradients(make_problem(**SIZES | {"l": 20}))
     assert_cut(backend, problem, k, run(backend, problem))
 
 
@@ -175,6 +189,7 @@ def assert_same_or_signed(got, want, name, may_differ_in_signs_of_zero):
 
 @few
 @given(problem=problems(without={"initial_state"}, **bdl, out_dtype=None, seq_idx="two"))
+@example(make_problem(**SIZES, given=("D", "z", "delta_bias"), seq_idx="two"))
 def test_packed_or_separate(backend, problem):
     only_on(backend, "packed")
     problem = {x: v for x, v in with_gradients(problem).items() if x != "dlast_state"}
@@ -191,6 +206,7 @@ def test_packed_or_separate(backend, problem):
 
 @few
 @given(problem=drawn)
+@example(PLAIN)
 def test_reverse_or_flipped(backend, problem):
     only_on(backend, "reverse")
     problem = with_gradients(problem)
@@ -203,6 +219,7 @@ def test_reverse_or_flipped(backend, problem):
 
 @few
 @given(problem=drawn)
+@example(PLAIN)
 def test_any_layout_and_strides(backend, problem):
     only_on(backend, "memory")
     problem = with_gradients(problem)
@@ -231,15 +248,25 @@ def step_at(problem, t, state):
 @few
 @given(
     problem=problems(
-        needed={"initial_state"}, **bdl, out_dtype=None, seq_idx=None, l=st.integers(1, 6),
-        n=st.sampled_from([1, 3, 16, 17, 40] if not SIMULATED else [1, 3]),
+        needed={"initial_state"}, **bdl, out_dtype=None, seq_idx=None, l=st.integers(1, 6)
     )
-)  # fmt: skip
+)
 def test_a_scan_or_a_loop_of_steps(backend, problem):
     only_on(backend, "step")
     b, d, _ = problem["u"].shape
     if b == d and 2 in (problem["B"].ndim, problem["C"].ndim):
         return  # two axes are read as (b, n)
+    assert_steps(backend, problem)
+
+
+@pytest.mark.parametrize("n", [1, 3, 16, 17, 40] if not SIMULATED else [1, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_a_scan_or_a_loop_of_steps_over_neighbouring_states(backend, dtype, n):
+    only_on(backend, "step")
+    assert_steps(backend, make_problem(b=2, d=21 if not SIMULATED else 4, n=n, l=3, dtype=dtype))
+
+
+def assert_steps(backend, problem):
     state = problem["initial_state"].astype(state_dtype(problem))
     problem = problem | {"initial_state": state}
     y, last = backend.scan(**problem)
@@ -268,13 +295,10 @@ def test_states_at_steps_are_last_states(backend, problem, data):
 
 
 @few
-@given(problem=drawn, data=st.data())
+@given(problem=longer, data=st.data())
 def test_the_gradient_of_a_state_is_that_of_a_scan_cut_there(backend, problem, data):
     only_on(backend, "states_at")
-    l = problem["u"].shape[-1]
-    if not l:
-        return
-    t = data.draw(st.integers(0, l - 1))
+    t = data.draw(st.integers(0, problem["u"].shape[-1] - 1))
     problem = with_gradients(problem)
     dstate = (problem["dlast_state"] * 0.7).astype(state_dtype(problem))
     more = {"dstates_at": dstate[:, :, None], "return_states_at": [t]}
@@ -286,7 +310,6 @@ def test_the_gradient_of_a_state_is_that_of_a_scan_cut_there(backend, problem, d
 # All that the plan of a scan of maps chooses from: no copies, planes, windows, numbers one by one.
 PATHS = {
     "cross": selscan.paths.cross(3, 4),
-    "bidirectional": selscan.paths.bidirectional(3, 4),
     "unidirectional": selscan.paths.unidirectional(3, 4),
     "padded": selscan.paths.window(3, 4, 2),
     "frames": selscan.paths.cross3d(2, 3, 2),
