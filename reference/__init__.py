@@ -5,6 +5,7 @@ the same one, but `import reference.scan as x` binds the function, not the modul
 `reference.paths` is a module.
 """
 
+from reference.orders import sample_by_sample
 from reference.paths import gather, scatter
 from reference.scan import dense_matrix, scan, scan_step
 from reference.scan2d import Scan2dGrads, scan2d, scan2d_backward
@@ -17,6 +18,7 @@ __all__ = [
     "ScanGrads",
     "dense_matrix",
     "gather",
+    "sample_by_sample",
     "scan",
     "scan2d",
     "scan2d_backward",

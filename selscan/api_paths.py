@@ -1,11 +1,13 @@
 """The public functions of maps and paths: documentation, and the way to the framework."""
 
+import numpy as np
+
 from . import deferred
 from .arrays.find import is_tensor, is_traced
 from .ops import gather as ops
 from .ops import given_path as given
 from .ops import scan2d as ops2d
-from .ops.scan import framework_for, request
+from .ops.scan import framework_for
 from .paths import Path
 
 __all__ = ["gather", "scan2d", "scan3d", "scatter"]
@@ -24,9 +26,9 @@ def gather(x, path, *, size=None, backend=None):
         With a path over maps with a depth t, here and below t, h, w in place of h, w.
         float16, bfloat16, float32, float64, complex64, complex128 or integers of 8 to 64 bits, of
         NumPy, torch, JAX or another library with DLPack; any strides.
-    path : selscan.paths.Path, str, callable or table (k, l)
-        k routes of l steps over maps of h x w pixels, as in `scan2d`. Whether they are joined makes
-        no difference.
+    path : selscan.paths.Path, str, callable or table (k, l) or (b, k, l)
+        k routes of l steps over maps of h x w pixels, as in `scan2d`, for each sample too. Whether
+        they are joined makes no difference.
     size : (int, int) or (int, int, int), optional
         Height and width, or depth, height and width of the maps, where path is no Path and x is
         not (b, d, h, w).
@@ -41,7 +43,8 @@ def gather(x, path, *, size=None, backend=None):
     Raises
     ------
     ValueError
-        A map that is not of the path's size, or not one for each of its routes.
+        A map that is not of the path's size, or not one for each of its routes; a table with
+        numbers that are no pixels, or twice in a route.
     TypeError
         A dtype that is not supported, not an array, no path.
     BackendUnavailable
@@ -62,10 +65,10 @@ def gather(x, path, *, size=None, backend=None):
     array([[10, 11, 13, 14, 12,  0, 15,  0],
            [ 0, 15,  0, 12, 14, 13, 11, 10]])
     """
-    path = _path("gather", path, "x", x, ("(b, d, h, w)", (4,), 2), size)
+    path, order = _path("gather", path, "x", x, ("(b, d, h, w)", (4,), 2), size)
     if is_tensor(x):
-        return deferred.gather_of_tensors(x, path, backend)
-    return _move("gather", x, path, True, backend)
+        return deferred.gather_of_tensors(x, path, backend, order)
+    return _move("gather", x, path, True, backend, order)
 
 
 def scatter(y, path, merge=True, *, size=None, backend=None):
@@ -81,9 +84,9 @@ def scatter(y, path, merge=True, *, size=None, backend=None):
     ----------
     y : array, (b, k, d, l)
         Dtypes, libraries and strides as in `gather`.
-    path : selscan.paths.Path, str, callable or table (k, l)
-        k routes of l steps over maps of h x w pixels, as in `scan2d`. Whether they are joined makes
-        no difference.
+    path : selscan.paths.Path, str, callable or table (k, l) or (b, k, l)
+        k routes of l steps over maps of h x w pixels, as in `scan2d`, for each sample too. Whether
+        they are joined makes no difference.
     merge : bool
         Whether the routes are added up.
     size : (int, int) or (int, int, int), optional
@@ -99,7 +102,8 @@ def scatter(y, path, merge=True, *, size=None, backend=None):
     Raises
     ------
     ValueError
-        Sequences that are not as long, or not as many, as the path's routes.
+        Sequences that are not as long, or not as many, as the path's routes; a table with numbers
+        that are no pixels, or twice in a route.
     TypeError
         A dtype that is not supported, not an array, no path.
     BackendUnavailable
@@ -119,11 +123,11 @@ def scatter(y, path, merge=True, *, size=None, backend=None):
     array([[[[41, 32],
              [23, 14]]]])
     """
-    path = _path("scatter", path, "y", y, ("", (), 2), size)
+    path, order = _path("scatter", path, "y", y, ("", (), 2), size)
     merge = True if merge is None else merge
     if is_tensor(y):
-        return deferred.scatter_of_tensors(y, path, merge, backend)
-    return _move("scatter", y, path, merge, backend)
+        return deferred.scatter_of_tensors(y, path, merge, backend, order)
+    return _move("scatter", y, path, merge, backend, order)
 
 
 def scan2d(
@@ -164,11 +168,13 @@ def scan2d(
         Input and output coefficients; real, or complex where A is.
     D : array, (k, d), optional
         Skip connection.
-    path : selscan.paths.Path, str, callable or table (k, l)
+    path : selscan.paths.Path, str, callable or table (k, l) or (b, k, l)
         k routes of l steps over maps of h x w pixels: a Path; the name of a maker, as ``"cross"``,
         or of a route, as ``"w7_flip"``, or a list of names; a function of height and width that
         gives a path; a table of pixel numbers as a list or an array, or a single row (l,) of it.
-        A table on another device is copied to the host at each call.
+        A table on another device is copied to the host at each call. An array (b, k, l) of int32
+        or int64 has an order for each sample: it is on u's device, of u's library or NumPy's, and
+        its numbers are checked by a kernel.
         If a Path is joined, its routes are scanned as one sequence, without a reset in between: A,
         D, delta_bias, delta, B and C have 1 for k, and k * l for l.
     delta_bias : array, (k, d), optional
@@ -188,7 +194,8 @@ def scan2d(
     Raises
     ------
     ValueError
-        Shapes, devices or options that do not fit.
+        Shapes, devices or options that do not fit; a table with numbers that are no pixels, or
+        twice in a route.
     TypeError
         A dtype that is not supported, not an array, no path, or arrays of two frameworks.
     BackendUnavailable
@@ -251,7 +258,7 @@ def scan3d(
     path : selscan.paths.Path, str, callable or table (k, l)
         k routes of l steps over maps of t x h x w pixels: a Path with a depth, the name of a maker,
         as ``"cross3d"``, or of routes, as ``["thw", "hwt_flip"]``, a function of depth, height and
-        width, or a table.
+        width, a table, or one for each sample.
     delta_softplus, merge, out_dtype, backend
         As in `scan2d`, and so are dtypes, strides and libraries of all arrays.
 
@@ -293,39 +300,53 @@ _MAPS = {
 def _scan(sides, inputs, path, delta_softplus, merge, out_dtype, backend):
     """Of maps with so many axes."""
     u, function = inputs[0], f"scan{sides}d"
-    path = _path(function, path, "u", u, _MAPS[sides])
+    path, order = _path(function, path, "u", u, _MAPS[sides])
     given.check_sides(function, path, sides)
     delta_softplus = False if delta_softplus is None else delta_softplus
     merge = True if merge is None else merge
     if is_tensor(u):
         options = delta_softplus, merge, out_dtype, backend
-        return deferred.scan2d_of_tensors(inputs, path, *options)
-    if is_traced(u, inputs):
-        return deferred.scan2d_of_tracers(inputs, path, delta_softplus, merge, out_dtype, backend)
+        return deferred.scan2d_of_tensors(inputs, path, *options, order)
+    if is_traced(u, (*inputs, order)):
+        options = delta_softplus, merge, out_dtype, backend
+        return deferred.scan2d_of_tracers(inputs, path, *options, order)
     framework = framework_for(function, u, "u")
     options = ops2d.switches(function, path, delta_softplus, merge, out_dtype, framework)
     inputs = framework.borrow(function, ops2d.ARGUMENTS, inputs)
-    asked = request(function, framework, inputs, options, backend, "scan2d", ops2d.ARGUMENTS)
+    if order is not None:
+        inputs = *inputs, _borrowed(function, framework, order)
+    asked = ops2d.request(function, framework, inputs, options, backend, "scan2d")
     y, _ = ops2d.forward(asked, inputs)
     return framework.hand_out(u, (y,))[0]
 
 
 def _path(function, path, name, array, axes, size=None):
-    """The Path of what was given as one."""
+    """The Path of what was given as one, and None; or Orders per sample, and their numbers."""
     if not isinstance(path, Path):
         size = given.size_of(function, name, array, axes, size)
-        return given.path_over(function, path, size)
+        orders = given.orders_of(function, path, size)
+        return (given.path_over(function, path, size), None) if orders is None else (orders, path)
     if size is not None:
         given.check_size(function, path, size)
-    return path
+    return path, None
 
 
-def _move(function, array, path, merge, backend):
+def _borrowed(function, framework, order):
+    """Orders per sample as an array of a framework; one of NumPy is taken everywhere on the CPU."""
+    if type(order) is np.ndarray:
+        return order
+    return framework.borrow(function, ("path",), (order,))[0]
+
+
+def _move(function, array, path, merge, backend, order):
     """By the framework of the array, which is not torch."""
-    if is_traced(array, ()):
-        return deferred.moved_of_tracers(function, array, path, merge, backend)
+    if is_traced(array, (order,)):
+        return deferred.moved_of_tracers(function, array, path, merge, backend, order)
     name = ops.name_of(function)
     framework = framework_for(function, array, name)
     [view] = framework.borrow(function, (name,), (array,))
-    result = ops.run(ops.request(function, framework, view, path, merge, backend), view)
+    if order is not None:
+        order = _borrowed(function, framework, order)
+    asked = ops.request(function, framework, view, path, merge, backend, order)
+    result = ops.run(asked, view, order)
     return framework.hand_out(array, (result,))[0]

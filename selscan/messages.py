@@ -9,6 +9,8 @@ _MAKERS = {
     "jax": "jax.numpy.asarray",
     "cupy": "cupy.asarray",
 }
+# Whose array decides of which library all must be, of functions where it is not u.
+_FIRST = {"scan_step": "state", "gather": "x", "scatter": "y"}
 ANY_ARRAY = "a NumPy array, a torch tensor, a JAX array or another one with DLPack"
 
 
@@ -65,7 +67,7 @@ def foreign(function, name, value, framework):
     kind, got = type(value), describe(value)
     expected = ANY_ARRAY if framework is None else framework.title
     if framework is not None and hasattr(kind, "__dlpack__"):
-        expected += " like state" if function == "scan_step" else " like u"
+        expected += f" like {_FIRST.get(function, 'u')}"
     maker = _MAKERS.get("numpy" if framework is None else framework.name)
     hint = _hint(function, name, kind, maker)
     if framework is None and not hint and hasattr(kind, "__cuda_array_interface__"):
@@ -80,7 +82,7 @@ def _hint(function, name, kind, maker):
     if kind.__name__ == "PyCapsule":
         return " Pass the array, not its DLPack capsule."
     if is_tracer(kind):
-        first = "state" if function == "scan_step" else "u"
+        first = _FIRST.get(function, "u")
         return f" Under jax.jit and other transforms pass jax.numpy.asarray({first}) as well."
     known = kind.__module__ == "torch" or kind.__name__ == "ndarray"
     if maker and (kind in (list, tuple) or (hasattr(kind, "__array__") and not known)):

@@ -117,6 +117,7 @@ SECTIONS = {
     "Maps and paths": [
         Group(bad_maps.MAPS, ValueError, ("scan2d",), BOTH),
         Group(bad_maps.TABLES, ValueError, ("scan2d",)),
+        Group(bad_maps.ORDERS, ValueError, ("scan2d",), BOTH),
         Group(bad_maps.PATHS, TypeError, ("scan2d",)),
     ],
     "The state of a step": [

@@ -119,8 +119,27 @@ TABLES = [
         "path must be a function that gives one over 5 x 6 pixels; got one over 6 x 5 from it.",
     ),
 ]
+# Orders per sample, for scan2d; what their numbers may be is in test_orders.py.
+ORDERS = [
+    (
+        "path=np.zeros((3, 2, 7), int)",
+        "path must be (b, k, l) with b = 2; got (3, 2, 7).",
+    ),
+    (
+        "path=np.zeros((2, 2, 0), int)",
+        "path must be (b, k, l) with k and l of at least 1; got (2, 2, 0).",
+    ),
+    (
+        "path=np.zeros((2, 3, 30), int)",
+        "A must be (k, d, n) with k, d = (3, 4); got (2, 4, 3). The path has 3 routes.",
+    ),
+]
 # For scan2d: TypeError.
 PATHS = [
+    (
+        "path=np.zeros((2, 2, 30))",
+        "path must be int32 or int64; got float64. Convert it to int32.",
+    ),
     ("path=None", f"path must be {PATH}; got None."),
     ("path=5", f"path must be {PATH}; got 5 (int)."),
     ("path=path.table + 0.5", "path must be a table of integers; got one of float64."),

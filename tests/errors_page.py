@@ -22,8 +22,9 @@ with a hint where the cause is common. The type of the error says what it is abo
 | `TypeError` | dtypes, types of options, what is not an array, arrays of two libraries |
 | `selscan.BackendUnavailable`, a `RuntimeError` | no backend works on these arrays here |
 
-Not checked are the values inside arrays: NaN and infinity go where the arithmetic takes them. Where
-there is no memory for the results, NumPy's `MemoryError` or torch's `RuntimeError` comes through.
+Not checked are the values inside arrays, but for the pixel numbers of a path: NaN and infinity go
+where the arithmetic takes them. Where there is no memory for the results, NumPy's `MemoryError` or
+torch's `RuntimeError` comes through.
 
 The tables below are the list that the tests read: each row is a call that was made, and its whole
 message. In what is given, the name of an argument stands for a right value of it, where b, d, l, n

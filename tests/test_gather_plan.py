@@ -137,7 +137,7 @@ def test_routes_that_do_not_meet_are_picked_pixel_by_pixel(path, are_apart):
         places = y.strides[0] // 4 * np.arange(path.routes)[:, None] + path.inverse
         visited = path.inverse >= 0
         want = np.where(visited, places, 0).sum(0) - (~visited).all(0)
-        np.testing.assert_array_equal(plan.arrays[3], want)
+        np.testing.assert_array_equal(plan.arrays[PLACES], want)
         assert not plan_of("merge", path, np.repeat(y[None, :, None], 2, -1)[..., ::2]).template[
             PLACES
         ]

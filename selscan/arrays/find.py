@@ -37,6 +37,14 @@ def is_traced(first, others):
     return is_tracer(type(first)) or any(is_tracer(type(x)) for x in others)
 
 
+def is_symbolic(array):
+    """Whether nobody knows the numbers of an array: JAX traces it, or torch.compile a call."""
+    if is_tracer(type(array)):
+        return True
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.compiler.is_compiling()
+
+
 def framework_of(array):
     """The framework of an array, or None."""
     if isinstance(array, np.ndarray):

@@ -29,6 +29,7 @@ OPERATORS = {
     "scan2d_backward": ("forward_plan", "forward_scratch", *_SUMS),
     "gather": ("move_plan",),
     "scatter": ("move_plan",),
+    "orders_per_sample": ("orders_plan",),  # of the three above
 }
 
 _in_use = contextvars.ContextVar("selscan_backend", default=None)
@@ -63,7 +64,8 @@ class Backend(Protocol):
         number of threads, if it has one of its own.
 
         `addresses` are by name: those of `operands`, "states" and "carries", for gather and scatter
-        "source" and "result"; for a sum_plan they are pairs (parts, result).
+        "source" and "result"; for a sum_plan they are pairs (parts, result). Orders per sample,
+        checked, are "path". False is returned where a check has found a wrong one.
         """
 
     def forward_plan(self, problem: Any, operands: dict) -> Any:
@@ -77,6 +79,12 @@ class Backend(Protocol):
 
     def move_plan(self, moved: Any) -> Any:
         """Of a gather or a scatter (ops/path_contract.py)."""
+
+    def orders_plan(self, layout: Any, pixels: int) -> Any:
+        """Of the check of orders per sample, a table (b, k, l) for maps of so many pixels.
+
+        It copies "source" to "result", int32 and in C order, with -1 in the place of what is wrong.
+        """
 
     def states_size(self, problem: Any) -> int:
         """Elements, all real, of the states that a forward keeps for the backward."""

@@ -36,6 +36,10 @@ class Call(NamedTuple):
         """The axis of time of u."""
         return 2 if self.options.layout == "bdl" else 1
 
+    def trusted(self, inputs):
+        """The inputs as kernels take them."""
+        return inputs
+
     def inputs(self, arrays):
         """All arguments in their order, None where not given."""
         found = dict(zip(self.names, arrays, strict=True))
@@ -90,7 +94,7 @@ class Call(NamedTuple):
 
     def differentiable(self):
         """Names of the given arrays that have a gradient."""
-        return [name for name in self.names if name != "seq_idx"]
+        return [name for name in self.names if name not in ("seq_idx", "path")]
 
 
 @keeping
@@ -108,7 +112,7 @@ def forward(call, keep_states, want_last, want_y=True):
             results = states + [_empty(x, inputs) for x in prepared.sinks.all]
             results += _without_steps(call, prepared)
             return alike([*results, *arrays])[: len(results)]
-        results = calls.run(request, prepared, inputs, keep=keep_states)
+        results = calls.run(request, prepared, call.trusted(inputs), keep=keep_states)
         if keep_states:
             results.insert(0, results.pop().reshape(*lead, -1))
         nothing = _without_steps(call, prepared)
@@ -160,7 +164,8 @@ def backward(call, given):
             results = [_no_gradient(problem, x, incoming[1:]) for x in call.differentiable()]
             return alike([*results, *arrays])[: len(results)]
         assert states.size == prepared.states.layout.shape[0]
-        results = calls.run(request, prepared, (*inputs, *incoming), states.ravel())
+        arrays = *call.trusted(inputs), *incoming
+        results = calls.run(request, prepared, arrays, states.ravel())
         pairs = zip(prepared.sinks.all, results, strict=True)
         return [_by_element(problem, sink, result) for sink, result in pairs]
 

@@ -1,5 +1,9 @@
 """The public functions where JAX transforms them: the same checks, then operations of XLA."""
 
+import jax.numpy as jnp
+import numpy as np
+
+from ..messages import foreign
 from ..ops import gather as gathers
 from ..ops import scan as ops
 from ..ops import scan2d as ops2d
@@ -40,18 +44,32 @@ def scan_step_of_tracers(state, inputs, delta_softplus, backend):
     return scan.step(request, state, inputs)
 
 
-def scan2d_of_tracers(inputs, path, delta_softplus, merge, out_dtype, backend):
+def scan2d_of_tracers(inputs, path, delta_softplus, merge, out_dtype, backend, order=None):
     """y."""
     function = ops2d.name_of(path)
+    if order is not None:
+        inputs = *inputs, as_operand(function, order, inputs[0], path)
     options = ops2d.switches(function, path, delta_softplus, merge, out_dtype, FRAMEWORK)
-    given = options, backend, "scan2d_backward", ops2d.ARGUMENTS
-    request = ops.request(function, FRAMEWORK, inputs, *given)
+    request = ops2d.request(function, FRAMEWORK, inputs, options, backend, "scan2d_backward")
     ops2d.check_forward(request)
     return scan2d.scan2d(request, inputs)
 
 
-def moved_of_tracers(function, array, path, merge, backend):
+def moved_of_tracers(function, array, path, merge, backend, order=None):
     """The result of gather or scatter."""
-    request = gathers.request(function, FRAMEWORK, array, path, merge, backend)
+    if order is not None:
+        order = as_operand(function, order, array, path)
+    request = gathers.request(function, FRAMEWORK, array, path, merge, backend, order)
     gathers.check(request)
-    return moves.move(request, array)
+    return moves.move(request, array, order)
+
+
+def as_operand(function, order, like, path):
+    """Orders per sample (b, k, l), also of NumPy; of one table as many as `like` has samples."""
+    if isinstance(order, np.ndarray):
+        order = jnp.asarray(order)
+    if not FRAMEWORK.owns(order):
+        raise foreign(function, "path", order, FRAMEWORK)
+    if order.ndim == 3:
+        return order
+    return jnp.broadcast_to(order, (like.shape[0], path.routes, path.length))

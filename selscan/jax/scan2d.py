@@ -1,7 +1,7 @@
 """The scan along a path for traced arrays that were checked."""
 
 from ..ops import scan2d as ops
-from . import gradients, operations
+from . import gradients, operations, orders
 from .arrays import FRAMEWORK
 from .scan import named
 
@@ -9,11 +9,23 @@ from .scan import named
 class Call(operations.Call):
     """A scan of maps without its arrays. Channels share B and C: vmap joins batches alone."""
 
-    arguments = ops.ARGUMENTS
     states_axes = ("batch",)
     joins_channels = False
     time = None
     has_positions = False
+
+    @property
+    def arguments(self):
+        """Names of all arrays."""
+        return ops.arguments(self.options.path)
+
+    def trusted(self, inputs):
+        """The inputs with orders per sample, the last of them, checked by a kernel of their own."""
+        path = self.options.path
+        if path.table is not None:
+            return inputs
+        *inputs, order = inputs
+        return *inputs, orders.checked(self.function, self.backend, path, order)
 
     def check(self, request):
         return ops.check_forward(request)[1]
@@ -27,6 +39,6 @@ class Call(operations.Call):
 
 def scan2d(request, inputs):
     """y."""
-    given = named(ops.ARGUMENTS, inputs)
+    given = named(ops.arguments(request.options.path), inputs)
     call = Call(request.function, request.options, request.backend, tuple(given))
     return gradients.scan(call, list(given.values()))[0]

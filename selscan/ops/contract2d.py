@@ -3,12 +3,17 @@
 from ..arrays.layouts import Axes, Layout, dense_steps
 from ..messages import fail
 from ..paths.checks import times
-from . import hints
+from . import hints, orders
 from .contract import Problem, check_size
 from .dtypes import COMPLEX, arithmetic, check_dtype, check_dtypes
 
 # In the order in which they are passed on.
 ARGUMENTS = ("u", "delta", "A", "B", "C", "D", "delta_bias")
+
+
+def arguments(path):
+    """The names of the arrays of a call, the numbers of orders per sample among them."""
+    return (*ARGUMENTS, "path") if path.table is None else ARGUMENTS
 
 
 def check(function, layouts, path, softplus=False, wide=False, device="cpu"):
@@ -18,7 +23,9 @@ def check(function, layouts, path, softplus=False, wide=False, device="cpu"):
     d_state = _check_parameters(function, layouts, path, dim)
     for name, letter, rows in (("delta", "d", dim), ("B", "n", d_state), ("C", "n", d_state)):
         _check_steps(function, name, layouts[name].shape, path, batch, letter, rows)
-    check_size(function, "b * k * d * l * n", batch, *path.table.shape, dim, d_state)
+    check_size(function, "b * k * d * l * n", batch, path.routes, path.length, dim, d_state)
+    if path.table is None:
+        orders.check(function, layouts["path"], path, batch)
     return Problem(
         batch=batch,
         dim=dim,
@@ -66,7 +73,7 @@ def letters_of(path):
 
 def _sequences(path):
     """Number and steps of what is scanned without a reset."""
-    return (1, path.routes * path.length) if path.joined else path.table.shape
+    return (1, path.routes * path.length) if path.joined else (path.routes, path.length)
 
 
 def _check_parameters(function, layouts, path, dim):
@@ -112,6 +119,8 @@ def _hint(path, shape, wanted, axis, letter):
 
 def axes_of(name, ndim, path):
     """The Axes of an argument that was checked."""
+    if name == "path":
+        return Axes(0, None, None, 2, 1)
     shared, several = path.joined, path.routes > 1
     route = None if shared else 1
     if name == "u":

@@ -6,6 +6,7 @@ COMPLEX = ("complex64", "complex128")
 INTEGER = ("int32", "int64")
 # Real, or complex where A is.
 _WITH_A = ("B", "C", "initial_state", "state", "dlast_state", "dstates_at")
+_INTEGERS = ("seq_idx", "path")
 _USUAL = {INTEGER: "int32", COMPLEX: "complex64"}
 
 
@@ -28,7 +29,7 @@ def check_dtype(function, name, dtype, complex_a):
 def _allowed(name, complex_a):
     if name == "A":
         return WIDE + COMPLEX
-    if name == "seq_idx":
+    if name in _INTEGERS:
         return INTEGER
     if complex_a and name == "state":
         return COMPLEX  # updated in place: a real one would lose the imaginary part
@@ -43,7 +44,7 @@ def _hint(name, dtype, allowed):
         return " 16 bits are too few for decay rates; convert to float32."
     if dtype in COMPLEX and name in _WITH_A:
         return " It may be complex where A is."
-    if dtype in COMPLEX and name != "seq_idx":
+    if dtype in COMPLEX and name not in _INTEGERS:
         return " Only A, B, C and states may be complex."
     if dtype.startswith(("bool", "int", "uint", "float")):
         return f" Convert it to {_USUAL.get(allowed, 'float32')}."

@@ -11,7 +11,7 @@ from .. import backends
 from ..arrays.layouts import Output
 from ..messages import foreign
 from ..paths.keeping import keeping
-from . import contract, memory, path_contract
+from . import contract, memory, orders, path_contract
 
 
 class Request(NamedTuple):
@@ -23,6 +23,7 @@ class Request(NamedTuple):
     signature: Any  # of the array
     path: Any
     merge: bool  # of a scatter
+    order: Any = None  # signature of orders per sample
 
 
 def name_of(function):
@@ -30,15 +31,22 @@ def name_of(function):
     return "x" if function == "gather" else "y"
 
 
-def request(function, framework, array, path, merge=True, backend=None):
-    """Look at the arguments."""
+def request(function, framework, array, path, merge=True, backend=None, order=None):
+    """Look at the arguments; `order` are the numbers of orders per sample."""
     check_options(function, path, merge, backend)
     if not framework.owns(array):
         raise foreign(function, name_of(function), array, None)
-    [signature] = framework.signatures((array,))
+    signature, numbers = signatures(function, framework, array, order)
     device = framework.device(signature)
-    module = backends.choose(function, function, backend, device)
-    return Request(function, framework.on(device), module, signature, path, merge)
+    module = backends.choose(function, orders.operator_for(path, function), backend, device)
+    return Request(function, framework.on(device), module, signature, path, merge, numbers)
+
+
+def signatures(function, framework, array, order):
+    """Of the array, and of orders per sample or None."""
+    if order is not None and not framework.owns(order):
+        raise foreign(function, "path", order, framework)
+    return framework.signatures((array, order))
 
 
 def check_options(function, path, merge, backend):
@@ -51,13 +59,18 @@ def check_options(function, path, merge, backend):
 
 def check(request):
     """The Moved, and the Output; sizes may be symbolic."""
-    function, framework, _, signature, path, merge = request
+    function, framework, _, signature, path, merge, order = request
     layout = memory.in_64_bits(framework.layout(function, name_of(function), signature))
     if function == "gather":
         moved = path_contract.check_gather(layout, path)
     else:
         moved = path_contract.check_scatter(layout, path, merge)
-    moved = moved._replace(device=framework.device(signature))
+    device = framework.device(signature)
+    moved = moved._replace(device=device)
+    if order is not None:
+        devices = {name_of(function): device, "path": framework.device(order)}
+        contract.check_devices(function, devices)
+        orders.check(function, framework.layout(function, "path", order), path, moved.batch)
     return moved, framework.output(moved.shape, moved.dtype)
 
 
@@ -67,12 +80,15 @@ def prepare(request) -> tuple[Any, Output]:
     return None if moved.empty else request.backend.move_plan(moved), output
 
 
-def run(request, array):
+def run(request, array, order=None):
     """The result, a new array in C order."""
     plan, output = prepare(request)
     framework = request.framework
     result = framework.allocate(output)
     if plan is not None:
         addresses = {"source": framework.address(array), "result": framework.address(result)}
+        if order is not None:
+            order = orders.checked(request, request.path, order)
+            addresses["path"] = framework.address(order)
         request.backend.launch(plan, addresses, framework.runs_on())
     return result

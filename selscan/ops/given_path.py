@@ -6,14 +6,24 @@ is kept. To torch.compile names, functions and lists are constants.
 
 import numpy as np
 
-from ..arrays.find import is_tensor
+from ..arrays.find import is_symbolic, is_tensor
 from ..messages import describe, fail, foreign
 from ..paths import MAKERS, MAKERS_3D, Path
 from ..paths.checks import ROUTE, ROUTE_3D, checked_size, checked_table, times
 from ..paths.constant import constant, kept
+from ..paths.per_sample import Orders
 
 SIZES = "(height, width) or (depth, height, width)"
 EXPECTED = "a selscan.paths.Path, the name of one, a function of the size, or a table (k, l)"
+
+
+def orders_of(function, path, size):
+    """The Orders of an array (b, k, l), or of one that a call is traced with; else None."""
+    axes = getattr(path, "ndim", None)
+    if axes != 3 and not (axes in (1, 2) and is_symbolic(path)):
+        return None
+    routes, length = (1, *path.shape)[-2:]
+    return Orders(routes, length, checked_size(function, *size))
 
 
 def path_over(function, path, size):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from ..arrays.numpy import DTYPES, INTEGERS
 from ..messages import describe, fail
 from ..paths import Path
+from ..paths.per_sample import Orders
 from .contract import check_size
 from .contract2d import letters_of
 
@@ -21,7 +22,7 @@ class Moved(NamedTuple):
     """
 
     kernel: str  # "gather", "place" (routes apart) or "merge" (their sum)
-    path: Path
+    path: Path | Orders
     batch: int
     dim: int
     dtype: str
@@ -36,7 +37,7 @@ class Moved(NamedTuple):
 
 
 def check_path(function, path):
-    if not isinstance(path, Path):
+    if not isinstance(path, Path | Orders):
         hint = _HOW if type(path).__name__ == "ndarray" else ""
         raise TypeError(
             f"{function}: path must be a selscan.paths.Path; got {describe(path)}.{hint}"
@@ -75,7 +76,7 @@ def check_gather(x, path):
 def check_scatter(y, path, merge):
     """The Moved of a scatter of y (a Layout)."""
     check_dtype("scatter", "y", y.dtype)
-    routes, length = path.table.shape
+    routes, length = path.routes, path.length
     shape = y.shape
     if len(shape) != 4 or (shape[1], shape[3]) != (routes, length):
         expected = f"(b, k, d, l) with k = {routes}, l = {length} as path has them"

@@ -7,8 +7,9 @@ as few calls as paths are kept: it is as large as a path.
 from typing import Any, NamedTuple
 
 from ..paths.keeping import keeping
-from . import contract, contract2d, sinks
-from .contract2d import ARGUMENTS
+from . import contract, contract2d, orders, scan, sinks
+from .contract2d import ARGUMENTS as ARGUMENTS
+from .contract2d import arguments
 from .path_contract import check_path
 from .scan import (
     Call,
@@ -49,10 +50,18 @@ def switches(function, path, delta_softplus, merge, out_dtype=None, framework=No
     return Switches(path, delta_softplus, merge, out_dtype)
 
 
+def request(function, framework, inputs, options, backend, operator):
+    """Look at the inputs, in the order of `arguments`; `operator` is what the backend must have."""
+    path = options.path
+    operator = orders.operator_for(path, operator)
+    names = arguments(path)
+    return scan.request(function, framework, inputs, options, backend, operator, names)
+
+
 def check_forward(request):
     """The layouts of the inputs, the Problem, and y; sizes may be symbolic."""
     function, framework, _, found, options = request
-    layouts = layouts_of(function, framework, ARGUMENTS, found)
+    layouts = layouts_of(function, framework, arguments(options.path), found)
     path, softplus, device = options.path, options.softplus, framework.device(found[0])
     problem = contract2d.check(function, layouts, path, softplus, options.wide, device)
     like = contract2d.output_layout(layouts["u"], options.path, options.merge)
@@ -62,7 +71,7 @@ def check_forward(request):
 @keeping
 def prepare_forward(request, keep_states, want_y):
     layouts, problem, y = check_forward(request)
-    given = tuple((i, n) for i, n in enumerate(ARGUMENTS) if n in layouts)
+    given = tuple((i, n) for i, n in enumerate(arguments(problem.path)) if n in layouts)
     operands = {name: (layouts[name], problem.axes[name]) for _, name in given}
     axes = contract2d.maps_axes(len(y.layout.shape), problem.path)
     written = sinks.results(operands, [("y", y, axes)] if want_y else [])
@@ -79,8 +88,16 @@ def forward(request, inputs, *, keep_states=False, want_y=True):
     """(y, states) for `inputs` in the order of ARGUMENTS; None for what is not wanted."""
     call = prepare_forward(request, keep_states, want_y)
     states = request.framework.allocate(call.states) if keep_states else None
-    found = _results(request, call, inputs, states)
+    found = _results(request, call, _checked(request, inputs), states)
     return (found[0] if want_y else None), states
+
+
+def _checked(request, arrays):
+    """The arrays with orders per sample, which are behind the ARGUMENTS, in a form to trust."""
+    path, at = request.options.path, len(ARGUMENTS)
+    if path.table is not None:
+        return arrays
+    return *arrays[:at], orders.checked(request, path, arrays[at]), *arrays[at + 1 :]
 
 
 def _results(request, call, arrays, states):
@@ -96,13 +113,15 @@ def _results(request, call, arrays, states):
 def check_backward(request, incoming):
     """Layouts of the inputs and of dy, the Problem, and the gradients; sizes may be symbolic."""
     function, framework, _, found, options = request
-    layouts = layouts_of(function, framework, (*ARGUMENTS, *UPSTREAM), found + incoming)
+    names = *arguments(options.path), *UPSTREAM
+    layouts = layouts_of(function, framework, names, found + incoming)
     dy = layouts.pop("dy")
     path, softplus, device = options.path, options.softplus, framework.device(found[0])
     problem = contract2d.check(function, layouts, path, softplus, options.wide, device)
     y = contract2d.output_layout(layouts["u"], options.path, options.merge)
     contract2d.check_gradient(function, dy, y.shape)
-    return layouts, dy, problem, {n: framework.like(x) for n, x in layouts.items()}
+    gradients = {n: framework.like(x) for n, x in layouts.items() if n in ARGUMENTS}
+    return layouts, dy, problem, gradients
 
 
 @keeping
@@ -110,11 +129,12 @@ def prepare_backward(request, incoming):
     layouts, dy, problem, gradients = check_backward(request, incoming)
     operands = {name: (x, problem.axes[name]) for name, x in layouts.items()}
     operands["dy"] = dy, contract2d.maps_axes(len(dy.shape), problem.path)
-    return backward_call(request, problem, (*ARGUMENTS, *UPSTREAM), operands, gradients)
+    names = *arguments(problem.path), *UPSTREAM
+    return backward_call(request, problem, names, operands, gradients)
 
 
 def backward(request, inputs, dy, states=None):
-    """Gradients of all inputs, a tuple in the order of ARGUMENTS, None where not given.
+    """Gradients of the inputs, a tuple in the order of ARGUMENTS, None where not given.
 
     `states` are those that `forward` kept; without them the forward runs once more.
     """
@@ -127,5 +147,5 @@ def backward(request, inputs, dy, states=None):
         check_states(request, call.states.layout, states)
     elif call.plan is not None:
         states = forward(request, inputs, keep_states=True, want_y=False)[1]
-    found = iter(_results(request, call, (*inputs, dy), states))
-    return tuple(None if x is None else next(found) for x in inputs)
+    found = iter(_results(request, call, _checked(request, (*inputs, dy)), states))
+    return tuple(None if x is None else next(found) for x in inputs[: len(ARGUMENTS)])

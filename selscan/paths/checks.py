@@ -124,16 +124,21 @@ def checked_table(function, table, size, name="table"):
         sides = " * ".join(("depth", "height", "width")[-len(size) :])
         expected = f"(k, l) with k * {sides} of at most {LARGEST}"
         fail(function, name, expected, f"{table.shape} over {times(size)} pixels")
-    wrong = (table < -1) | (table >= pixels)
-    if wrong.any():
-        k, l = np.argwhere(wrong)[0]
-        expected = f"-1 for padding or a pixel number from 0 to {pixels - 1} everywhere"
-        fail(function, name, expected, f"{table[k, l]} in route {k}, step {l}")
+    check_numbers(function, table, pixels, name)
     table = np.array(table, np.int32, order="C", copy=True, subok=False)
     return freeze(table), freeze(inverted(function, table, pixels, name))
 
 
-def inverted(function, table, pixels, name):
+def check_numbers(function, table, pixels, name, where=""):
+    """Pixels or padding; `where` is the end of a message."""
+    wrong = (table < -1) | (table >= pixels)
+    if wrong.any():
+        k, l = np.argwhere(wrong)[0]
+        expected = f"-1 for padding or a pixel number from 0 to {pixels - 1} everywhere"
+        fail(function, name, expected, f"{table[k, l]} in route {k}, step {l}{where}")
+
+
+def inverted(function, table, pixels, name, where=""):
     """The position (k, pixels) of each pixel in each route, -1 where it is not visited."""
     steps = np.arange(table.shape[1], dtype=np.int32)
     # Padding, -1, goes to one column more at the end.
@@ -145,7 +150,7 @@ def inverted(function, table, pixels, name):
         k, l = np.argwhere(lost)[0]
         expected = "routes that visit a pixel at most once"
         again = inverse[k, table[k, l]]
-        got = f"pixel {table[k, l]} twice in route {k}, at steps {l} and {again}"
+        got = f"pixel {table[k, l]} twice in route {k}{where}, at steps {l} and {again}"
         fail(function, name, expected, got)
     return np.ascontiguousarray(inverse[:, :pixels])
 

@@ -277,11 +277,12 @@ def refuse(*_):
 
 def look_at(operator, kernel, recorded, vmap=None):
     """Have autograd see an operator: `recorded` is called if a gradient may be asked for."""
-    count = sum("Tensor" in str(x.type) for x in operator._schema.arguments)  # they come first
+    kinds = [str(x.type) for x in operator._schema.arguments]
+    places = [i for i, kind in enumerate(kinds) if "Tensor" in kind]
 
     @run_as_it_is
     def call(*arguments):
-        tensors = arguments[:count]
+        tensors = [arguments[i] for i in places if i < len(arguments)]  # orders come last, if any
         if records(tensors):
             return recorded(*arguments)
         if ordinary(tensors):

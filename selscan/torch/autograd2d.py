@@ -44,13 +44,18 @@ class Scan2d(torch.autograd.Function):
         dy = gradient_of_y(request, dy)
         if not ordinary((dy,)):
             call = operators2d.Call.of(request)
-            return None, *gradients2d_by_operator(call, inputs, dy, states)
+            return behind_none(inputs, gradients2d_by_operator(call, inputs, dy, states))
         found = FRAMEWORK.signatures(inputs)
         if found != request.signatures:  # hooks again, or x.data = ...
             request = request._replace(signatures=found)
         if records((dy, *inputs)):
-            return None, *Gradients2d.apply(request, states, dy, *inputs)
-        return None, *ops.backward(request, inputs, dy, states)
+            return behind_none(inputs, Gradients2d.apply(request, states, dy, *inputs))
+        return behind_none(inputs, ops.backward(request, inputs, dy, states))
+
+
+def behind_none(inputs, gradients):
+    """Of a call and its inputs: orders per sample, the last of them, have no gradient."""
+    return None, *gradients, *[None] * (len(inputs) - len(gradients))
 
 
 class Gradients2d(Gradients):
@@ -73,7 +78,7 @@ class OperatorScan2d(torch.autograd.Function):
     @run_as_it_is
     def forward(call, *inputs):
         with torch._C._AutoDispatchBelowAutograd():
-            return operators2d.SCAN2D_FORWARD(*inputs, *call.constants())
+            return operators2d.SCAN2D_FORWARD(*call.arguments(inputs))
 
     @staticmethod
     @run_as_it_is
@@ -88,7 +93,8 @@ class OperatorScan2d(torch.autograd.Function):
     def backward(ctx, dy, _):
         *inputs, states = ctx.saved_tensors
         dy = gradient_of_y(ctx.call, dy)
-        return None, *gradients2d_by_operator(ctx.call, inputs, dy, states.contiguous())
+        found = gradients2d_by_operator(ctx.call, inputs, dy, states.contiguous())
+        return behind_none(inputs, found)
 
 
 class OperatorGradients2d(OperatorGradients):

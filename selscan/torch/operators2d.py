@@ -4,7 +4,8 @@
     selscan::scan2d_forward    y, and the states that a backward begins from
     selscan::scan2d_backward   the gradients of the inputs that are given
 
-A path is an argument as a text, which a saved graph holds in full.
+A path is an argument as a text, which a saved graph holds in full; orders per sample are a tensor,
+behind all others, and the size of the maps.
 """
 
 from math import prod
@@ -12,16 +13,19 @@ from math import prod
 import torch
 
 from ..ops import scan2d as ops
-from ..ops.scan import request, signatures, states_output
+from ..ops.orders import operator_for
+from ..ops.scan import signatures, states_output
 from ..paths import Path
 from ..paths.keeping import keeping
+from ..paths.per_sample import Orders
 from . import operators
 from .operators import FRAMEWORK, define, empty_output
 
 _INPUTS = len(ops.ARGUMENTS)
 _ARRAYS = (
     "Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? delta_bias, "
-    "str path, bool delta_softplus, bool merge, ScalarType? out_dtype, str? backend"
+    "str path, bool delta_softplus, bool merge, ScalarType? out_dtype, str? backend, "
+    "Tensor? orders=None, SymInt[]? size=None"
 )
 
 
@@ -30,20 +34,36 @@ class Call(operators.Call):
 
     __slots__ = ()
 
-    def constants(self):
-        """The arguments of an operator behind its tensors."""
+    def arguments(self, inputs):
+        """The arguments of an operator."""
         path, softplus, merge, dtype, _ = self.options
-        return path.text, softplus, merge, dtype and getattr(torch, dtype), self.backend
+        constants = softplus, merge, dtype and getattr(torch, dtype), self.backend
+        return joined(inputs, path, constants)
+
+
+def joined(inputs, path, constants):
+    """The arguments of an operator; `constants` without the path."""
+    if not isinstance(path, Orders):
+        return *inputs, path.text, *constants
+    *inputs, orders = inputs
+    return *inputs, path.text, *constants, orders, list(path.size)
 
 
 def split(arguments):
     """The Call and the inputs from the arguments of an operator."""
-    return _call(*arguments[_INPUTS:]), arguments[:_INPUTS]
+    inputs, (text, *constants) = arguments[:_INPUTS], arguments[_INPUTS:][:5]
+    orders, size = (*arguments[_INPUTS + 5 :], None, None)[:2]
+    if orders is None:
+        return _call(text, *constants), inputs
+    return _call_along(Orders(*orders.shape[1:], tuple(size)), *constants), (*inputs, orders)
 
 
 @keeping
-def _call(path, softplus, merge, dtype, backend):
-    path = Path.from_text(path)
+def _call(text, *constants):
+    return _call_along(Path.from_text(text), *constants)
+
+
+def _call_along(path, softplus, merge, dtype, backend):
     function = ops.name_of(path)
     options = ops.switches(function, path, softplus, merge, dtype, FRAMEWORK)
     return Call(function, options, backend)
@@ -51,12 +71,13 @@ def _call(path, softplus, merge, dtype, backend):
 
 def _request(call, inputs, operator):
     """For tensors with data; `operator` is what the backend must have."""
-    given = call.options, call.backend, operator
-    return request(call.function, FRAMEWORK, inputs, *given, ops.ARGUMENTS)
+    return ops.request(call.function, FRAMEWORK, inputs, call.options, call.backend, operator)
 
 
 def _fake_request(call, inputs, operator):
-    return operators.fake_request(call, inputs, operator, ops.ARGUMENTS)
+    path = call.options.path
+    names = ops.arguments(path)
+    return operators.fake_request(call, inputs, operator_for(path, operator), names)
 
 
 def run_scan2d(*arguments):
@@ -95,9 +116,11 @@ def fake_scan2d_backward(dy, states, *arguments):
     return [empty_output(output, inputs[0]) for output in gradients.values()]
 
 
-def scan2d_flops(u, delta, A, B, C, D, delta_bias, path, *_, **__):
+def scan2d_flops(u, delta, A, B, C, D, delta_bias, path, *constants, **_):
     """The papers' count, from shapes: nine for each state of each step, one for D."""
-    return u[0] * prod(Path.from_text(path).table.shape) * A[1] * (9 * A[2] + (D is not None))
+    orders = constants[4] if len(constants) > 4 else None
+    table = Path.from_text(path).table.shape if orders is None else orders[1:]
+    return u[0] * prod(table) * A[1] * (9 * A[2] + (D is not None))
 
 
 def scan2d_backward_flops(dy, states, *arguments, **_):
@@ -126,5 +149,5 @@ SCAN2D_BACKWARD = define(
 
 def scan2d_backward(call, inputs, dy, states=None):
     """Gradients in the order of the inputs, None where not given, by selscan::scan2d_backward."""
-    found = iter(SCAN2D_BACKWARD(dy, states, *inputs, *call.constants()))
-    return tuple(None if x is None else next(found) for x in inputs)
+    found = iter(SCAN2D_BACKWARD(dy, states, *call.arguments(inputs)))
+    return tuple(None if x is None else next(found) for x in inputs[:_INPUTS])

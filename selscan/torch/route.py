@@ -21,7 +21,8 @@ from ..ops import scan as ops
 from ..ops import scan2d as ops2d
 from ..ops import step as steps
 from ..paths import Path
-from . import operators, operators2d
+from ..paths.per_sample import Orders
+from . import operators, operators2d, orders
 from .autograd import (
     Scan,
     gradients_by_operator,
@@ -135,25 +136,27 @@ def scan_backward_of_tensors(inputs, upstream, delta_softplus, reverse, layout, 
     return recorded_gradients(request, inputs, upstream)
 
 
-def scan2d_of_tensors(inputs, path, delta_softplus, merge, out_dtype, backend):
+def scan2d_of_tensors(inputs, path, delta_softplus, merge, out_dtype, backend, order=None):
     """y, recorded if a gradient may be asked for."""
+    if order is not None:
+        inputs = *inputs, orders.as_tensor(ops2d.name_of(path), order, inputs[0], path)
     if is_compiling():
         is_dtype = out_dtype is None or isinstance(out_dtype, torch.dtype)
         fitting = fits(inputs, 5, (delta_softplus, merge), backend)
-        if isinstance(path, Path) and is_dtype and fitting:
-            constants = path.text, delta_softplus, merge, out_dtype, backend
-            return operators2d.SCAN2D(*inputs, *constants)
+        if isinstance(path, Path | Orders) and is_dtype and fitting:
+            constants = delta_softplus, merge, out_dtype, backend
+            return operators2d.SCAN2D(*operators2d.joined(inputs, path, constants))
     function = ops2d.name_of(path)
     options = ops2d.switches(function, path, delta_softplus, merge, out_dtype, FRAMEWORK)
     if not ordinary(inputs):
-        check_arrays(function, inputs, backend, ops2d.ARGUMENTS)
+        check_arrays(function, inputs, backend, ops2d.arguments(path))
         call = operators2d.Call(function, options, backend)
         if transforming():
             return OperatorScan2d.apply(call, *inputs)[0]
-        return operators2d.SCAN2D(*inputs, *call.constants())
+        return operators2d.SCAN2D(*call.arguments(inputs))
     recorded = records(inputs)
-    given = options, backend, "scan2d_backward" if recorded else "scan2d", ops2d.ARGUMENTS
-    asked = ops.request(function, FRAMEWORK, inputs, *given)
+    operator = "scan2d_backward" if recorded else "scan2d"
+    asked = ops2d.request(function, FRAMEWORK, inputs, options, backend, operator)
     if recorded:
         return Scan2d.apply(asked, *inputs)
     return ops2d.forward(asked, inputs)[0]

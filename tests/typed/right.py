@@ -54,6 +54,7 @@ def maps(x: NDArray[np.float32], u: Tensor, A: Tensor) -> str:
     assert_type(selscan.scan2d(u, u, A, u, u, path="cross"), Tensor)
     assert_type(selscan.scan3d(u, u, A, u, u, path=paths.cross3d), Tensor)
     assert_type(selscan.gather(u, [[0, 1], [1, 0]], size=(1, 2)), Tensor)
+    assert_type(selscan.scan2d(u, u, A, u, u, path=u.argsort()), Tensor)
     return path.draw()
 
 

@@ -16,6 +16,7 @@ from .forward import compile_forward
 from .gather import compile_gather, compile_merge, compile_place
 from .gather_plan import RoutesPlan
 from .maps import compile_load_rows, compile_store_rows
+from .orders import WRONG, OrdersPlan, compile_orders
 from .plan import (
     backward_parts,
     backward_plan,
@@ -40,6 +41,7 @@ __all__ = [
     "kernel",
     "launch",
     "move_plan",
+    "orders_plan",
     "states_size",
     "step_plan",
     "sum_plan",
@@ -55,6 +57,7 @@ _COMPILERS = {
     "gather": compile_gather,
     "place": compile_place,
     "merge": compile_merge,
+    "orders": compile_orders,
     "load_tile": compile_load,
     "store_tile": compile_store,
     "load_rows": compile_load_rows,
@@ -79,17 +82,23 @@ def launch(plan, addresses, runs_on=None):
     `runs_on` is the number of threads that the library of the arrays takes, if it has one.
     """
     if not plan.linked:
-        moves = isinstance(plan, RoutesPlan)
+        moves = isinstance(plan, RoutesPlan | OrdersPlan)
         names = () if moves else ("load_tile", "store_tile")
         along = () if moves or plan.path is None else ("load_rows", "store_rows")  # a path
         tiles, rows = ([kernel(x, plan.real, ()) for x in given] for given in (names, along))
         run.link(plan, kernel(plan.kernel, plan.real, plan.kinds), tiles, rows)
-    run.run(plan, addresses, runs_on)
+    args = run.run(plan, addresses, runs_on)
+    return not (isinstance(plan, OrdersPlan) and args[WRONG])
 
 
 def move_plan(moved):
     """Plan of a gather or a scatter."""
     return RoutesPlan(moved)
+
+
+def orders_plan(layout, pixels):
+    """Plan of the check of orders per sample."""
+    return OrdersPlan(layout, pixels)
 
 
 def forward_scratch(problem, operands):

@@ -100,7 +100,7 @@ def load_shared(real, kind_a, args, scratch, slot, b, r, g, c, tile):
             at_n = source + n * step_n + p * size_of(code)
             rows = min(w, d_state - n) if given else 0
             o = p * plane + n * size
-            load_rows(real, args, scratch, slot, at_n, step_n, rows, r, c, o, tile + o, row)
+            load_rows(real, args, scratch, slot, at_n, step_n, rows, b, r, c, o, tile + o, row)
 
 
 # Gradients: sums over lanes (shared) or over time (constant).
@@ -204,4 +204,4 @@ def store_shared(real, kind_a, args, scratch, slot, b, r, g, c, tile, offset):
             for n in range(0, d_state, w):
                 to, o = target + n * step_n + p * size_of(code), p * plane + n * size
                 rows = min(w, d_state - n)
-                store_rows(real, args, scratch, slot, to, step_n, rows, r, c, o, tile + o, row)
+                store_rows(real, args, scratch, slot, to, step_n, rows, b, r, c, o, tile + o, row)

@@ -194,7 +194,7 @@ def forward_block(
         copy_tile(real, h, states, d_state * parts(kind_a))
     bt, ct = time_step(kind_a, kind_b, real, d_state), time_step(kind_a, kind_c, real, d_state)
     prepare_chunk(real, delta, u, y, bias, skip, m, args[at.SOFTPLUS], args[at.D] != 0)
-    clear_padding(real, args, r, t, m, u, row)
+    clear_padding(real, args, b, r, t, m, u, row)
     stop, last_stop = stops_of(args, c)
     for i in range(segments_of(table)):
         start, end, begins = segment(table, i)

@@ -58,6 +58,12 @@ def of_route(args, r, name):
 
 
 @copied
+def table_of(args, b, r):
+    """The pixels of a route, in the order of sample b."""
+    return args[at.TABLE] + b * args[at.TABLE_STEP_B] + 4 * r * args[at.LENGTH]
+
+
+@copied
 def gather_block(element, args, sources, b, r, d, count):
     """One route of `count` channels whose planes begin at `sources`."""
     length = args[at.LENGTH]
@@ -69,7 +75,7 @@ def gather_block(element, args, sources, b, r, d, count):
             first, last = of_route(args, r, at.FIRST), of_route(args, r, at.LAST)
             gather_groups(element, args[at.GROUPS], first, last, plane, target)
         else:
-            table, padded = args[at.TABLE] + 4 * r * length, of_route(args, r, at.PADDED)
+            table, padded = table_of(args, b, r), of_route(args, r, at.PADDED)
             gather_table(element, table, length, padded, plane, target)
 
 
@@ -86,16 +92,16 @@ def place_block(element, args, sources, b, r, d, count):
             first, last = of_route(args, r, at.FIRST), of_route(args, r, at.LAST)
             scatter_groups(element, args[at.GROUPS], first, last, sequence, plane)
         else:
-            table, padded = args[at.TABLE] + 4 * r * length, of_route(args, r, at.PADDED)
+            table, padded = table_of(args, b, r), of_route(args, r, at.PADDED)
             scatter_table(element, table, length, padded, sequence, plane)
 
 
 @copied
-def merge_block(element, total, args, sources, strip, planes, r, count):
+def merge_block(element, total, args, sources, strip, planes, b, r, count):
     """Add one route of `count` channels to the sums at `planes`."""
     length, pixels = args[at.LENGTH], args[at.PIXELS]
     first, last = of_route(args, r, at.FIRST), of_route(args, r, at.LAST)
-    table, padded = args[at.TABLE] + 4 * r * length, of_route(args, r, at.PADDED)
+    table, padded = table_of(args, b, r), of_route(args, r, at.PADDED)
     for i in range(count):
         sequence = sources + i * args[at.STAGE_STEP]
         plane = planes + i * pixels * itemsize(total)
@@ -180,7 +186,7 @@ def compile_merge(element, total):
                 clear(total, planes, count * pixels)
             for r in range(args[at.K]):
                 sources = stage(element, args, scratch, b, r, d, count)
-                merge_block(element, total, args, sources, strip, planes, r, count)
+                merge_block(element, total, args, sources, strip, planes, b, r, count)
             if args[at.SUMS]:
                 for i in range(count * pixels):
                     value = get(total, total, sums, i * wide)

@@ -17,6 +17,7 @@ from .layout import HEADER
     RESULT,
     GROUPS,  # (g, GROUP_FIELDS), int64
     TABLE,  # int32
+    TABLE_STEP_B,  # bytes to the table of the next sample; 0: one for all
     ROUTES,  # (k, ROUTE_FIELDS), int64
     SCRATCH,  # worker i owns [SCRATCH + i SCRATCH_STEP, ...)
     SCRATCH_STEP,
@@ -42,7 +43,7 @@ from .layout import HEADER
     COVERED,  # every pixel is visited by a fresh route
     PLACES,  # int32, where a merge finds each pixel, or -1, if no two routes meet; 0: they may
     END,
-) = range(HEADER, HEADER + 29)
+) = range(HEADER, HEADER + 30)
 
 # Fields of GROUPS: a run (paths/runs.py) or up to LARGEST equal ones side by side, each one pixel
 # to the right, or where their number is negative to the left, of the one before it.
@@ -72,6 +73,9 @@ ADDED = {
 }
 
 
+SLOTS = {"source": SOURCE, "result": RESULT, "path": TABLE}
+
+
 class RoutesPlan:
     """Sizes, steps and scratch of one kernel call; `fill` adds the addresses."""
 
@@ -92,7 +96,7 @@ class RoutesPlan:
         # Tasks that a thread takes at a time: the routes of a block have its map in common.
         shared = moved.kernel == "gather" and self.tasks >= path.routes * FEWEST_TASKS // 4
         self.at_once = path.routes if shared else 1
-        self.elements = moved.batch * dim * path.table.size
+        self.elements = moved.batch * dim * path.routes * path.length
         self.scratch = staged * block * stage_step
         sizes = {
             K: path.routes,
@@ -108,18 +112,24 @@ class RoutesPlan:
             BLOCKS: blocks,
             **dict(zip((STEP_B, STEP_R, STEP_D, STEP_P, STEP_H, STEP_W), moved.steps, strict=True)),
         }
-        groups, routes, sizes[COVERED] = walks(path, stored.itemsize == total.itemsize)
+        fresh = stored.itemsize == total.itemsize
+        if path.table is None:
+            groups, routes, sizes[COVERED] = unknown_walks(path, fresh)
+            sizes[TABLE_STEP_B] = path.routes * path.length * 4
+        else:
+            groups, routes, sizes[COVERED] = walks(path, fresh)
         if merged:
             turned = groups[groups[:, SIDE_BY_SIDE] != 1]
             turned = np.abs(turned[:, COUNT] * turned[:, SIDE_BY_SIDE]).max(initial=1)
             sizes[STRIP] = self._reserve(int(turned) * stored.itemsize)
             if stored.itemsize != total.itemsize:
                 sizes[SUMS] = self._reserve(block * sizes[PIXELS] * total.itemsize)
-        self.arrays = [groups, path.table, routes]  # kept: kernels have their addresses
-        if merged and not staged and routes[:, FRESH].all():
-            self.arrays += places_of(path, moved.steps[1], stored.itemsize)
-        names = (GROUPS, TABLE, ROUTES, PLACES)
-        sizes |= zip(names, (x.ctypes.data for x in self.arrays), strict=False)
+        self.arrays = {GROUPS: groups, ROUTES: routes}  # kept: kernels have their addresses
+        if path.table is not None:
+            self.arrays[TABLE] = path.table
+            if merged and not staged and routes[:, FRESH].all():
+                self.arrays |= places_of(path, moved.steps[1], stored.itemsize)
+        sizes |= {name: x.ctypes.data for name, x in self.arrays.items()}
         self.template = np.zeros(END, np.int64)
         for slot, value in (sizes | {SCRATCH_STEP: self.scratch}).items():
             self.template[slot] = value
@@ -127,7 +137,7 @@ class RoutesPlan:
     @property
     def nbytes(self):
         """Bytes of its arrays."""
-        return self.template.nbytes + sum(x.nbytes for x in self.arrays)
+        return self.template.nbytes + sum(x.nbytes for x in self.arrays.values())
 
     def _reserve(self, size):
         """Room at the end of the scratch of a worker, where it begins."""
@@ -138,7 +148,8 @@ class RoutesPlan:
     def fill(self, addresses, scratch):
         """The argument array: `addresses` by name, `scratch` aligned to 64 bytes."""
         args = self.template.copy()
-        args[SOURCE], args[RESULT] = addresses["source"], addresses["result"]
+        for name, address in addresses.items():
+            args[SLOTS[name]] = address
         args[SCRATCH] = scratch
         return args
 
@@ -167,17 +178,25 @@ def walks(path, fresh):
     return np.array(groups, np.int64).reshape(-1, GROUP_FIELDS), routes, covered
 
 
-def places_of(path, step, size):
-    """For each pixel its step, counted from the first of the sequences, `step` bytes apart.
+def unknown_walks(path, fresh):
+    """The same of orders per sample: all that is known is that no route comes before the first."""
+    routes = np.zeros((path.routes, ROUTE_FIELDS), np.int64)
+    routes[:, PADDED] = True
+    routes[0, FRESH] = fresh
+    return np.zeros((0, GROUP_FIELDS), np.int64), routes, False
 
-    In a list, which is empty if the table cannot say it: numbers below zero stand for no step.
+
+def places_of(path, step, size):
+    """PLACES: for each pixel its step, counted from the first sequence, which are `step` apart.
+
+    Empty if the table cannot say it: numbers below zero stand for no step.
     """
     apart, rest = divmod(step, size)
     too_many = (path.routes - 1) * apart + path.length >= 2**31
     if path.routes == 1 or rest or apart < 0 or too_many:
-        return []
+        return {}
     places = path.inverse + apart * np.arange(path.routes)[:, None]
-    return [np.where(path.inverse >= 0, places, -1).max(axis=0).astype(np.int32)]
+    return {PLACES: np.where(path.inverse >= 0, places, -1).max(axis=0).astype(np.int32)}
 
 
 def worth(group):

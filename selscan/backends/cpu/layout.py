@@ -44,6 +44,7 @@ such axis. The last four are those of maps (maps.py).
     ROUTES,  # of a path; one for a scan of sequences
     JOINED,  # routes are one sequence
     TABLE,  # address of the table of a path, int32
+    TABLE_STEP_B,  # bytes to the table of the next sample; 0: one for all
     STOPS,  # address of the table of steps whose states are wanted, int32 (stops.py); 0: of none
     PADDED,  # some steps have no pixel
     PARTIAL,  # a route does not come to every pixel
@@ -55,7 +56,7 @@ such axis. The last four are those of maps (maps.py).
     COME_STARTS,
     GO,
     GO_STARTS,
-) = range(HEADER, HEADER + 35)
+) = range(HEADER, HEADER + 36)
 
 # byte offsets of the tiles in the scratch of a worker, forward and backward
 (
@@ -83,9 +84,9 @@ such axis. The last four are those of maps (maps.py).
     TILE_DROW,  # gradients of delta_bias and D of each block
     TILE_SEGMENTS,  # where seq_idx changes within the chunk (segments.py)
     TILE_STOPS,  # gradients of the states that were wanted within the chunk
-) = range(HEADER + 35, HEADER + 59)
+) = range(HEADER + 36, HEADER + 60)
 
-_OPERANDS = HEADER + 59
+_OPERANDS = HEADER + 60
 (
     ADDRESS,
     DTYPE,

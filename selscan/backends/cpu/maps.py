@@ -40,15 +40,21 @@ def ends(args, slot, r, c):
 
 
 @merge
+def table_of(args, b):
+    """Where the table of pixels is: one for each sample, or one for all."""
+    return args[at.TABLE] + b * args[at.TABLE_STEP_B]
+
+
+@merge
 def place_at(args, table, r, t):
     """What a table says of step t of route r, below 0 at padding."""
     return read_integer(INT32, table + (r * args[at.LENGTH] + t) * _NUMBER)
 
 
 @merge
-def pixel_at(args, r, t):
-    """Its pixel."""
-    return place_at(args, args[at.TABLE], r, t)
+def pixel_at(args, b, r, t):
+    """Its pixel, in the order of sample b."""
+    return place_at(args, table_of(args, b), r, t)
 
 
 @merge
@@ -172,10 +178,10 @@ def pixel_in_memory(args, slot, pixel):
 
 
 @helper
-def load_pixels(real, args, slot, source, row_step, rows, r, t, m, tile, row):
+def load_pixels(real, args, slot, source, row_step, rows, b, r, t, m, tile, row):
     """Steps t .. t+m-1 of route r."""
     for i in range(m):
-        pixel, to = pixel_at(args, r, t + i), tile + i * row
+        pixel, to = pixel_at(args, b, r, t + i), tile + i * row
         store(to, splat(real, 0.0))
         if pixel >= 0:
             start = source + pixel_in_memory(args, slot, pixel)
@@ -185,7 +191,7 @@ def load_pixels(real, args, slot, source, row_step, rows, r, t, m, tile, row):
 
 
 @helper
-def store_pixels(real, args, slot, target, row_step, rows, r, c, tile, row):
+def store_pixels(real, args, slot, target, row_step, rows, b, r, c, tile, row):
     """The inverse; a route comes to a pixel once, so there is nothing to add to."""
     t, m = chunk_start(args, c)
     code = args[slot + at.DTYPE]
@@ -195,7 +201,7 @@ def store_pixels(real, args, slot, target, row_step, rows, r, c, tile, row):
             for j in range(rows):
                 write(code, to + j * row_step, real)
     for i in range(m):
-        pixel, start = pixel_at(args, r, t + i), tile + i * row
+        pixel, start = pixel_at(args, b, r, t + i), tile + i * row
         if pixel >= 0:
             to = target + pixel_in_memory(args, slot, pixel)
             for j in range(rows):
@@ -219,27 +225,27 @@ def store_sequence(args, slot, tile, row, rows, t, m, target, row_step):
 
 
 @helper
-def clear_padding(real, args, r, t, m, tile, row):
+def clear_padding(real, args, b, r, t, m, tile, row):
     """Zeros in the rows that stand for steps without a pixel, w lanes."""
     if args[at.PADDED]:
         for i in range(m):
-            if pixel_at(args, r, t + i) < 0:
+            if pixel_at(args, b, r, t + i) < 0:
                 store(tile + i * row, splat(real, 0.0))
 
 
 @helper
-def load_chunk(real, args, scratch, slot, source, row_step, rows, r, c, offset, tile, row):
+def load_chunk(real, args, scratch, slot, source, row_step, rows, b, r, c, offset, tile, row):
     """Chunk c of route r; its plane or window is `offset` bytes behind the operand's first one."""
     t, m = chunk_start(args, c)
     if args[slot + at.IS_MAP] == at.SEQUENCE:
         load_sequence(args, slot, source, row_step, rows, t, m, tile, row)
-        clear_padding(real, args, r, t, m, tile, row)
+        clear_padding(real, args, b, r, t, m, tile, row)
         return
     if args[slot + at.IS_MAP] == at.DIRECT:
-        load_pixels(real, args, slot, source, row_step, rows, r, t, m, tile, row)
+        load_pixels(real, args, slot, source, row_step, rows, b, r, t, m, tile, row)
         return
     plane = scratch + args[slot + at.PLANE] + offset
-    places = args[at.TABLE]
+    places = table_of(args, b)
     if args[slot + at.IS_MAP] == at.WINDOW:
         places = args[at.WINDOWS]
         load_squares(real, args, slot, source, row_step, rows, r, c, plane, row)
@@ -252,18 +258,18 @@ def load_chunk(real, args, scratch, slot, source, row_step, rows, r, c, offset, 
 
 
 @helper
-def store_chunk(real, args, scratch, slot, target, row_step, rows, r, c, offset, tile, row):
+def store_chunk(real, args, scratch, slot, target, row_step, rows, b, r, c, offset, tile, row):
     """The inverse of `load_chunk`; adds to what earlier routes have left."""
     t, m = chunk_start(args, c)
     if args[slot + at.IS_MAP] == at.SEQUENCE:
-        clear_padding(real, args, r, t, m, tile, row)
+        clear_padding(real, args, b, r, t, m, tile, row)
         store_sequence(args, slot, tile, row, rows, t, m, target, row_step)
         return
     if args[slot + at.IS_MAP] == at.DIRECT:
-        store_pixels(real, args, slot, target, row_step, rows, r, c, tile, row)
+        store_pixels(real, args, slot, target, row_step, rows, b, r, c, tile, row)
         return
     plane = scratch + args[slot + at.PLANE] + offset
-    places = args[at.TABLE]
+    places = table_of(args, b)
     if args[slot + at.IS_MAP] == at.WINDOW:
         places = args[at.WINDOWS]
         begin_squares(real, args, slot, target, row_step, rows, r, c, plane, row)
@@ -285,9 +291,9 @@ def compile_load_rows(real):
     """load_chunk as an entry point, as tiles.py has those of tiles."""
 
     @kernel
-    def load_rows_entry(address, scratch, slot, source, row_step, rows, r, c, offset, tile, row):
+    def load_rows_entry(address, scratch, slot, source, row_step, rows, b, r, c, offset, tile, row):
         args = arguments(address)
-        load_chunk(real, args, scratch, slot, source, row_step, rows, r, c, offset, tile, row)
+        load_chunk(real, args, scratch, slot, source, row_step, rows, b, r, c, offset, tile, row)
 
     return load_rows_entry
 
@@ -296,9 +302,11 @@ def compile_store_rows(real):
     """store_chunk as an entry point."""
 
     @kernel
-    def store_rows_entry(address, scratch, slot, target, row_step, rows, r, c, offset, tile, row):
+    def store_rows_entry(
+        address, scratch, slot, target, row_step, rows, b, r, c, offset, tile, row
+    ):
         args = arguments(address)
-        store_chunk(real, args, scratch, slot, target, row_step, rows, r, c, offset, tile, row)
+        store_chunk(real, args, scratch, slot, target, row_step, rows, b, r, c, offset, tile, row)
 
     return store_rows_entry
 
@@ -307,13 +315,13 @@ def compile_store_rows(real):
 
 
 @helper
-def load_rows(real, args, scratch, slot, source, row_step, rows, r, c, offset, tile, row):
+def load_rows(real, args, scratch, slot, source, row_step, rows, b, r, c, offset, tile, row):
     """Chunk c of `rows` channels or states of route r, which begin at `source`: (m, w)."""
     if args[at.LOAD_ROWS]:
         own = args[at.OWN_ADDRESS]
         call(
             args[at.LOAD_ROWS],
-            (own, scratch, slot, source, row_step, rows, r, c, offset, tile, row),
+            (own, scratch, slot, source, row_step, rows, b, r, c, offset, tile, row),
         )
     else:
         t, m = chunk_start(args, c)
@@ -321,13 +329,13 @@ def load_rows(real, args, scratch, slot, source, row_step, rows, r, c, offset, t
 
 
 @helper
-def store_rows(real, args, scratch, slot, target, row_step, rows, r, c, offset, tile, row):
+def store_rows(real, args, scratch, slot, target, row_step, rows, b, r, c, offset, tile, row):
     """The inverse of `load_rows`."""
     if args[at.STORE_ROWS]:
         own = args[at.OWN_ADDRESS]
         call(
             args[at.STORE_ROWS],
-            (own, scratch, slot, target, row_step, rows, r, c, offset, tile, row),
+            (own, scratch, slot, target, row_step, rows, b, r, c, offset, tile, row),
         )
     else:
         t, m = chunk_start(args, c)
@@ -340,7 +348,7 @@ def load_steps(real, args, scratch, slot, b, r, d, rows, block, c, tile):
     row, step_d = width(real) * itemsize(real), args[slot + at.STEP_D]
     source = args[slot] + b * args[slot + at.STEP_B] + r * args[slot + at.STEP_R] + d * step_d
     offset = block * args[slot + at.PLANE_STEP]
-    load_rows(real, args, scratch, slot, source, step_d, rows, r, c, offset, tile, row)
+    load_rows(real, args, scratch, slot, source, step_d, rows, b, r, c, offset, tile, row)
 
 
 @merge
@@ -349,4 +357,4 @@ def store_steps(real, args, scratch, slot, b, r, d, rows, block, c, tile):
     row, step_d = width(real) * itemsize(real), args[slot + at.STEP_D]
     target = args[slot] + b * args[slot + at.STEP_B] + r * args[slot + at.STEP_R] + d * step_d
     offset = block * args[slot + at.PLANE_STEP]
-    store_rows(real, args, scratch, slot, target, step_d, rows, r, c, offset, tile, row)
+    store_rows(real, args, scratch, slot, target, step_d, rows, b, r, c, offset, tile, row)

@@ -47,6 +47,7 @@ SLOTS = {
     "states": at.STATES,
     "states_at": at.STATES_AT,
     "dstates_at": at.DSTATES_AT,
+    "path": at.TABLE,  # of orders per sample
 }
 _STEPS = (at.STEP_B, at.STEP_D, at.STEP_N, at.STEP_T, at.STEP_R, at.STEP_H, at.STEP_P)
 # Blocks that a task of the forward walks together: they share the tiles of B and C.
@@ -112,6 +113,8 @@ class Plan:
         for tile, size in tiles.items():
             self.add_tile(tile, size)
         for name, (layout, axes) in operands.items():
+            if name == "path":  # a table of its own form (orders.py)
+                continue
             slot = SLOTS[name]
             self.template[slot + at.DTYPE] = CODES[layout.dtype]
             for step, axis in zip(_STEPS, axes, strict=False):  # of a map, more

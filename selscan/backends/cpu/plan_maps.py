@@ -10,6 +10,7 @@ from .windows import windows_of
 _COEFFICIENTS = ("B", "C", "dB", "dC")
 # Numbers of a step that are copied one by one: as lanes most of a row would be empty.
 FEW = 4
+INT32_SIZE = 4  # bytes
 _RESULTS = ("y", "du", "ddelta", "dB", "dC")
 
 
@@ -18,7 +19,8 @@ def add_path(plan, problem, operands, slots):
     path, args = problem.path, plan.template
     maps = {name: x for name, x in operands.items() if x[1].is_map}
     dense = all(_dense(x, axes, path) for x, axes in maps.values())
-    if dense and _is_by_rows(path):
+    is_known = path.table is not None
+    if is_known and dense and _is_by_rows(path):
         return  # maps are sequences
     plan.path = path  # in use as long as the plan is
     lanes, pixels = lanes_of(from_dtype(plan.real.dtype)), path.pixels
@@ -26,9 +28,10 @@ def add_path(plan, problem, operands, slots):
     for slot, value in {
         at.ROUTES: path.routes,
         at.JOINED: path.joined,
-        at.TABLE: _address(path.table),
-        at.PADDED: (path.table < 0).any(),
-        at.PARTIAL: (path.inverse < 0).any(),
+        at.TABLE: _address(path.table) if is_known else 0,
+        at.TABLE_STEP_B: 0 if is_known else path.routes * path.length * INT32_SIZE,
+        at.PADDED: (path.table < 0).any() if is_known else True,
+        at.PARTIAL: (path.inverse < 0).any() if is_known else True,
         at.MAP_FRAMES: 1 if dense else path.depth or 1,
         at.MAP_ROWS: 1 if dense else path.height,
         at.MAP_COLUMNS: columns,
@@ -59,6 +62,8 @@ def _way(plan, name, axes, numbers):
     is_result = name in _RESULTS
     if name in _COEFFICIENTS and numbers <= FEW and not (is_result and axes.is_shared):
         return at.DIRECT
+    if plan.path.table is None:
+        return at.PLANES  # what a window would have is not known
     if not axes.is_shared:
         return at.WINDOW
     # Routes that come to a pixel again find it in a plane; where none does, nothing is gained.

@@ -14,27 +14,31 @@ from .tasks import do_tasks, work
 # Work (b * d * l * n) for which a thread is woken: less is sooner done by one that is awake.
 THREAD_ELEMENTS = 1 << 15
 # Signatures: argument array, worker, tasks (tasks.py); tiles.py, maps.py.
-KERNEL, TILE, ROWS = (numba.int64,) * 4, (numba.int64,) * 8, (numba.int64,) * 11
+KERNEL, TILE, ROWS = (numba.int64,) * 4, (numba.int64,) * 8, (numba.int64,) * 12
 THREADS = {do_tasks: (numba.int64,) * 4, work: (numba.int64,)}
 
 _addresses = {}  # of compiled entry points
 
 
 def run(plan, addresses, of_library):
-    """Call the kernel of a linked plan on operands at these addresses (by name)."""
+    """Call the kernel of a linked plan on operands at these addresses (by name).
+
+    Returned is its argument array, where a check leaves what it has found (orders.py).
+    """
     workers = workers_of(plan, of_library)
     scratch = workspace(plan.scratch * workers + 64)
     args = plan.fill(addresses, (start_of(scratch) + 63) & ~63)
     job = start_of(args)
     if workers == 1:
         do_tasks(job, 0, 0, 1)
-        return
+        return args
     pool = threads.pool()
     pool.grow(workers - 1)
     done = pool.take_lock()
     args[at.DONE] = done
     do_tasks(job, pool.address, pool.size, workers)
     pool.give_back(done)
+    return args
 
 
 def link(plan, kernel, tiles, rows):

@@ -30,14 +30,14 @@ def segment_table(args, scratch):
 
 
 @helper
-def first_step(args, r, c, t, m):
+def first_step(args, b, r, c, t, m):
     """Rows of chunk c of route r that are left out, and whether a state begins behind them."""
     if not args[at.PADDED]:
         given = args[at.INITIAL_STATE] != 0 or (args[at.JOINED] != 0 and r > 0)
         return np.int64(0), c == 0 and not given
     start = r * args[at.LENGTH] + t
     p = np.int64(0) if args[at.JOINED] else start - t
-    while p < start + m and pixel_at(args, 0, p) < 0:
+    while p < start + m and pixel_at(args, b, 0, p) < 0:
         p += 1
     return max(p - start, 0), p >= start
 
@@ -46,7 +46,7 @@ def first_step(args, r, c, t, m):
 def find_segments(args, table, b, r, c):
     """Fill the table for the c-th chunk in scan order of route r."""
     t, m = chunk_start(args, c)
-    table[_FIRST], table[_BEGINS] = first_step(args, r, c, t, m)
+    table[_FIRST], table[_BEGINS] = first_step(args, b, r, c, t, m)
     count = 1 if table[_FIRST] < m else 0
     if args[at.SEQ_IDX]:
         code, step = args[at.SEQ_IDX + at.DTYPE], args[at.SEQ_IDX + at.STEP_T]

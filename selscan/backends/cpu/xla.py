@@ -17,12 +17,13 @@ import numpy as np
 from . import gather_plan as moves
 from . import kernel as kernel_of
 from . import layout as at
-from . import run, simd, tasks, threads, xla_handler
+from . import orders, run, simd, tasks, threads, xla_handler
 from .cache import source_version
 from .coefficients import CONSTANT, SHARED
 from .formats import F32, F64
 from .gather_plan import ADDED, COPIED, RoutesPlan
 from .notice import form_of
+from .orders import OrdersPlan
 from .plan import SLOTS
 from .planes import COMPLEX_STATES, REAL_STATES
 from .xla_handler import FIRST
@@ -35,6 +36,8 @@ MESSAGES = {
     "the kind of CPU that it was made with; got others. Export it there.",
     xla_handler.NOT_LINKED: "selscan: the kernels of a program must have been compiled when it was "
     "loaded; got none. Import selscan.jax before.",
+    xla_handler.WRONG_ORDERS: "selscan: path must be -1 for padding or pixel numbers of the map, "
+    "each at most once on a route; got others. Outside of JAX's transforms the message says where.",
 }
 _TILES, _ROWS = ("load_tile", "store_tile"), ("load_rows", "store_rows")
 _TILE_SLOTS = at.LOAD_TILE, at.STORE_TILE, at.LOAD_ROWS, at.STORE_ROWS
@@ -52,6 +55,7 @@ def _kernels():
         yield name, real, ()
     for name, real in itertools.product(("gather", "place"), COPIED.values()):
         yield name, real, ()
+    yield "orders", orders.INT32, ()
     for real, total in {(x.dtype, y.dtype): (x, y) for x, y in ADDED.values()}.values():
         yield "merge", real, (total,)
 
@@ -79,12 +83,12 @@ class Program(NamedTuple):
 
 def program(plan, given, results):
     """The Program of a plan, with operands and results in the order of these names."""
-    moved = isinstance(plan, RoutesPlan)
-    layout, slots, tables = (_of_move if moved else _of_scan)(plan)
-    tiles = () if moved else _TILES if plan.path is None else _TILES + _ROWS
+    is_scan = not isinstance(plan, RoutesPlan | OrdersPlan)
+    layout, slots, tables = (_of_scan if is_scan else _of_move)(plan)
+    tiles = () if not is_scan else _TILES if plan.path is None else _TILES + _ROWS
     template, workers = plan.template.copy(), run.workers_of(plan)
     template[list(tables)] = 0  # addresses, and those that a call of Python may have entered
-    template[[at.ENTRY, *(() if moved else _TILE_SLOTS)]] = 0
+    template[[at.ENTRY, *(_TILE_SLOTS if is_scan else ())]] = 0
     run.set_tasks(template, plan)
     head = np.zeros(xla_handler.HEAD, np.int64)
     for i, value in {
@@ -94,7 +98,8 @@ def program(plan, given, results):
         xla_handler.WORKERS: workers,
         xla_handler.SCRATCH_SIZE: 8 * layout.END + workers * plan.scratch + _ALIGNMENT,
         xla_handler.SCRATCH_SLOT: layout.SCRATCH,
-        xla_handler.OWN_SLOT: -1 if moved else at.OWN_ADDRESS,
+        xla_handler.OWN_SLOT: at.OWN_ADDRESS if is_scan else -1,
+        xla_handler.WRONG_SLOT: orders.WRONG if layout is orders else -1,
         xla_handler.OPERANDS: len(given) + len(tables),
         xla_handler.RESULTS: len(results),
         xla_handler.SIZE: layout.END,
@@ -108,7 +113,8 @@ def program(plan, given, results):
 
 def _of_scan(plan):
     """The layout of the argument array, slots by name, and the tables by their slot."""
-    tables = {} if plan.path is None else {at.TABLE: plan.path.table}
+    is_known = plan.path is not None and plan.path.table is not None
+    tables = {at.TABLE: plan.path.table} if is_known else {}
     if plan.stops is not None:
         tables[at.STOPS] = plan.stops
     if plan.windows is not None:
@@ -117,9 +123,9 @@ def _of_scan(plan):
 
 
 def _of_move(plan):
-    names = moves.GROUPS, moves.TABLE, moves.ROUTES, moves.PLACES
-    tables = {slot: x for slot, x in zip(names, plan.arrays, strict=False) if x.size}
-    return moves, {"source": moves.SOURCE, "result": moves.RESULT}, tables
+    if isinstance(plan, OrdersPlan):
+        return orders, orders.SLOTS, {}
+    return moves, moves.SLOTS, {slot: x for slot, x in plan.arrays.items() if x.size}
 
 
 def lanes(real):

@@ -37,11 +37,12 @@ from .simd import call
     SCRATCH_SIZE,  # bytes
     SCRATCH_SLOT,
     OWN_SLOT,  # where a kernel looks for the address of its argument array; -1: it does not
+    WRONG_SLOT,  # where a check leaves whether something is wrong; -1: it is none
     OPERANDS,
     RESULTS,  # without the scratch memory
     SIZE,  # of the argument array
     HEAD,
-) = range(14)
+) = range(15)
 LOCKS = 64  # calls that may run on several threads at once; more run on one each
 # The table: these, then the addresses of kernels by number.
 (
@@ -53,8 +54,9 @@ LOCKS = 64  # calls that may run on several threads at once; more run on one eac
     BAD_CALL,
     OTHER_STAMP,
     NOT_LINKED,
+    WRONG_ORDERS,
     TAKEN,  # for each lock whether a call has it
-) = range(9)
+) = range(10)
 LOCK = TAKEN + LOCKS  # and the locks
 FIRST = LOCK + LOCKS
 SYMBOL = "selscan_xla_table"
@@ -265,6 +267,8 @@ def compile_handler():
             return complain(frame, NOT_LINKED)
         set_word(args, at.ENTRY, entry)
         run_tasks(args, word(block, WORKERS))
+        if word(block, WRONG_SLOT) >= 0 and word(args, word(block, WRONG_SLOT)) != 0:
+            return complain(frame, WRONG_ORDERS)
         return 0
 
     return handler

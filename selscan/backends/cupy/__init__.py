@@ -31,7 +31,7 @@ __all__ = [
     "sum_plan",
 ]
 
-SERVES = frozenset(OPERATORS)
+SERVES = frozenset(OPERATORS) - {"orders_per_sample"}
 
 
 def forward_plan(problem, operands):
