@@ -94,8 +94,10 @@ def _in_memory(x, form, path):
         axis = -1 - len(path.size)
         return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, axis, -1)), -1, axis)
     if form == "sliced":
-        wide = np.zeros((*x.shape[:-2], x.shape[-2] + 1, 2 * x.shape[-1] + 3), x.dtype)
-        view = wide[..., 1:, 3:][..., ::2]
+        # Of maps with a depth no rows are left out: the CUDA kernels want frames in a row.
+        rows = 1 if path.depth is None else 0
+        wide = np.zeros((*x.shape[:-2], x.shape[-2] + rows, 2 * x.shape[-1] + 3), x.dtype)
+        view = wide[..., rows:, 3:][..., ::2]
         view[...] = x
         return view
     return x

@@ -1,5 +1,7 @@
 """Plans of scans along paths and of moves on a GPU: pure functions, no GPU and no emulator."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from devices import Host
@@ -122,7 +124,9 @@ def test_the_steps_of_pixels_are_those_of_the_array(axes, path, fields):
     call, _ = problem(path, b=2, d=3)
     given_layout = Layout(shape, array.strides, "float32")
 
-    found = arguments2d.fields_of(call, "u", given_layout, contract2d.maps_axes(4, call.path))
+    found = arguments2d.fields_of(
+        call, given_layout, contract2d.maps_axes(4, call.path), path.width
+    )
 
     assert {x: found.get(x, 0) for x in fields} == fields
     for pixel in range(path.height * path.width):
@@ -131,14 +135,39 @@ def test_the_steps_of_pixels_are_those_of_the_array(axes, path, fields):
         assert offset == i * array.strides[2] + j * array.strides[3]
 
 
-def test_frames_that_do_not_follow_one_another_are_refused():
-    path = Path.of(3, 4, "thw", depth=2)
-    apart = Layout((1, 1, 2, 3, 4), (192, 192, 96, 16, 4), "float32")  # every second frame
+VIDEO = Path.of(3, 4, "thw", depth=2)
 
-    message = r"^scan3d: u must be frames of 3 rows that follow one another, 48 bytes apart; got 96"
-    axes = contract2d.maps_axes(5, path)
-    with pytest.raises(ValueError, match=message):
-        arguments2d.map_steps(path, "u", *(apart.steps[x] for x in (axes.p, axes.h, axes.t)))
+
+@pytest.mark.parametrize(
+    ("steps", "width"),
+    [((48, 16, 4), 4), ((96, 16, 4), 12), ((60, 20, 4), 4), ((24, 8, 2), 4)],
+    ids=["contiguous", "every second frame", "some columns", "channels last"],
+)
+def test_a_row_is_one_of_a_map_or_a_frame(steps, width):
+    video = Layout((1, 1, 2, 3, 4), (999, 999, *steps), "float32"), contract2d.maps_axes(5, VIDEO)
+
+    found = arguments2d.row_width(SimpleNamespace(path=VIDEO), {"u": video})
+
+    assert found == width
+    fields = arguments2d.map_steps(VIDEO, width, *arguments2d.pixel_steps(*video))
+    for pixel in range(24):
+        p, i, j = np.unravel_index(pixel, VIDEO.size)
+        offset = pixel * fields["step"] + pixel // width * fields["row"]
+        assert offset == np.dot((p, i, j), steps)
+
+
+def test_frames_and_rows_apart_are_refused():
+    layouts = [
+        {"u": (120, 20, 4)},  # frames and rows apart
+        {"delta": (96, 16, 4), "u": (60, 20, 4)},  # frames of one, rows of the other
+    ]
+    axes = contract2d.maps_axes(5, VIDEO)
+    for steps, name in zip(layouts, ("u", "delta"), strict=True):
+        maps = {
+            x: (Layout((1, 1, 2, 3, 4), (999, 999, *s), "float32"), axes) for x, s in steps.items()
+        }
+        with pytest.raises(ValueError, match=f"^scan3d: {name} must be of frames that follow one"):
+            arguments2d.row_width(SimpleNamespace(path=VIDEO), maps)
 
 
 def test_more_states_than_shared_memory_has_room_for_are_refused():

@@ -98,10 +98,3 @@ def assert_gradients_right(problem, gradients):
         assert gradient is None or gradient.dtype == problem[name].dtype
     bounds = reference.scan2d_backward_error_bound(**problem)
     assert_within(found, reference.scan2d_backward(**problem), bounds, arithmetic(problem))
-
-
-def frames_follow(problem):
-    """Whether the frames of maps follow one another, as the kernels for CUDA need them."""
-    path = problem["path"]
-    maps = [x for x in problem.values() if getattr(x, "shape", ())[-3:] == path.size]
-    return path.depth is None or all(x.strides[-3] == x.shape[-2] * x.strides[-2] for x in maps)

@@ -81,8 +81,8 @@ class MapArguments:
         return np.ndarray((), self._dtype, words)[()]  # as in arguments.py
 
 
-def fields_of(problem, name, layout, axes):
-    """The fields of MapOperand for an operand that was checked."""
+def fields_of(problem, layout, axes, width):
+    """The fields of MapOperand for an operand that was checked, and rows of so many pixels."""
 
     def step(axis):
         return 0 if axis is None or layout.shape[axis] == 1 else layout.steps[axis]
@@ -95,7 +95,7 @@ def fields_of(problem, name, layout, axes):
         "dtype": DTYPES.index(layout.dtype),
     }
     if axes.is_map:
-        return fields | map_steps(problem.path, name, step(axes.p), step(axes.h), step(axes.t))
+        return fields | map_steps(problem.path, width, *pixel_steps(layout, axes))
     if axes.t is None:
         return fields
     if problem.path.joined:  # the steps of all routes are one axis
@@ -103,22 +103,45 @@ def fields_of(problem, name, layout, axes):
     return fields | {"step": step(axes.t), "ordered": 1}
 
 
-def map_steps(path, name, frame, row, column):
-    """Steps of pixels from those of frames, rows and columns.
+def pixel_steps(layout, axes):
+    """Bytes along frames, rows and columns of a map; 0 where there is one."""
+    along = axes.p, axes.h, axes.t
+    return [0 if x is None or layout.shape[x] == 1 else layout.steps[x] for x in along]
 
-    A third step would take registers from the loops of all maps: frames follow one another.
+
+def row_width(problem, operands):
+    """The pixels of a row as a kernel has them, which has one step more behind each row of a map.
+
+    A third step would take registers from the loops of all maps. So a row is one of a map, where
+    the frames of all maps follow one another, or else a frame, where the rows of all frames do.
     """
-    depth, height, width = path.depth or 1, path.height, path.width
-    if height == 1:  # frames are rows
-        depth, height, frame, row = 1, depth, 0, frame
-    steps = {"step": row}
-    if width > 1:
-        steps = {"step": column, "row": row - width * column if height > 1 else 0}
-    if depth > 1 and frame != height * row:
-        expected = f"frames of {height} rows that follow one another, {height * row} bytes apart"
-        hint = " The CUDA kernels need that; pass a contiguous array."
-        fail("scan3d", name, expected, f"{frame} bytes", hint)
-    return steps
+    path = problem.path
+    if path.depth is None:
+        return path.width
+    maps = {name: pixel_steps(*x) for name, x in operands.items() if x[1].is_map}
+    frame = path.height * path.width
+    others = [x for x, steps in maps.items() if not map_steps(path, path.width, *steps)]
+    if not others:
+        return path.width
+    if not all(map_steps(path, frame, *steps) for steps in maps.values()):
+        expected = "of frames that follow one another in memory, or all maps of rows that do"
+        got = "{}, {} and {} bytes along frames, rows and columns".format(*maps[others[0]])
+        hint = " The CUDA kernels need that; pass contiguous arrays."
+        fail("scan3d", others[0], expected, got, hint)
+    return frame
+
+
+def map_steps(path, width, frame, row, column):
+    """Steps of pixels and behind rows of `width` pixels; None where there are others."""
+    step = column if path.width > 1 else row
+    if path.depth and width == path.height * path.width:  # a row is a frame
+        fits = path.height == 1 or path.width == 1 or row == path.width * column
+        return (
+            {"step": step, "row": frame - width * step if path.depth > 1 else 0} if fits else None
+        )
+    if (path.depth or 1) > 1 and frame != path.height * row:
+        return None
+    return {"step": step, "row": row - width * step if min(path.height, width) > 1 else 0}
 
 
 def saved_fields(problem):
@@ -138,7 +161,7 @@ def sums_fields(problem, fields, mode):
     return {"batch": dim * pixels * size, "channel": channel * size, "step": step * size}
 
 
-def common(problem, channel_blocks):
+def common(problem, channel_blocks, width):
     """Integers that all structs have."""
     return {
         "channels": problem.dim,
@@ -146,7 +169,7 @@ def common(problem, channel_blocks):
         "states": problem.d_state,
         "routes": problem.routes,
         "pixels": plan2d.pixels_of(problem),
-        "width": problem.path.width,
+        "width": width,
         "channel_blocks": channel_blocks,
         "chunks": plan2d.chunks_of(problem),
         "whole": plan2d.is_whole(problem.path),
@@ -157,8 +180,9 @@ def common(problem, channel_blocks):
 
 def forward_arguments(problem, operands, mapping, table):
     """Arguments of scan2d_forward; `operands`: name -> (Layout, axes)."""
+    width = row_width(problem, operands)
     given = {
-        name: (name, 0, fields_of(problem, name, layout, axes))
+        name: (name, 0, fields_of(problem, layout, axes, width))
         for name, (layout, axes) in operands.items()
     }
     given["saved"] = "states", 0, saved_fields(problem)
@@ -170,7 +194,7 @@ def forward_arguments(problem, operands, mapping, table):
         FORWARD,
         given,
         table,
-        common(problem, plan2d.channel_blocks(problem, mapping))
+        common(problem, plan2d.channel_blocks(problem, mapping), width)
         | {
             "staged": mapping.staged,
             "state_step": plan2d.state_step(problem, mapping),
@@ -181,8 +205,9 @@ def forward_arguments(problem, operands, mapping, table):
 
 def backward_arguments(problem, operands, mapping, table, part_steps):
     """Arguments of scan2d_backward; `part_steps`: result -> bytes between two parts."""
+    width = row_width(problem, operands)
     given = {
-        name: (name, 0, fields_of(problem, name, layout, axes))
+        name: (name, 0, fields_of(problem, layout, axes, width))
         for name, (layout, axes) in operands.items()
     }
     given["saved"] = "states", 0, saved_fields(problem)
@@ -197,7 +222,7 @@ def backward_arguments(problem, operands, mapping, table, part_steps):
         BACKWARD,
         given,
         table,
-        common(problem, plan2d_backward.channel_blocks(problem, mapping))
+        common(problem, plan2d_backward.channel_blocks(problem, mapping), width)
         | {
             "part_b": part_steps.get("dB", 0),
             "part_c": part_steps.get("dC", 0),
