@@ -3,6 +3,7 @@
 import os
 import stat
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,44 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(folder, path):
 
     with pytest.raises(NotADirectoryError, match="Not a directory"):
         folder.get("one")
+
+
+def test_who_wants_what_another_makes_waits_and_finds_it(folder, path):
+    begun, found = threading.Event(), []
+
+    def want():
+        begun.set()
+        with folder.alone("one"):
+            found.append(folder.get("one"))
+
+    with folder.alone("one"):
+        other = threading.Thread(target=want)
+        other.start()
+        begun.wait()
+        other.join(0.1)
+        assert other.is_alive()
+        with folder.alone("two"):  # another entry is no reason to wait
+            folder.put("one", BODY)
+    other.join()
+
+    assert found == [BODY]
+    assert [entry.name for entry in path.iterdir()] == ["one.kept"]
+
+
+def test_what_fails_to_make_an_entry_lets_the_next_one_try(folder):
+    with pytest.raises(ZeroDivisionError), folder.alone("one"):
+        raise ZeroDivisionError
+    with folder.alone("one"):
+        folder.put("one", BODY)
+
+    with folder.alone("one"):  # which is there
+        assert folder.get("one") == BODY
+
+
+def test_without_a_folder_nobody_waits(path):
+    path.parent.mkdir()
+    path.touch()
+    folder = Folder(lambda: path, ".kept")
+
+    with folder.alone("one"), folder.alone("one"):
+        pass

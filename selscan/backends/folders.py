@@ -16,6 +16,11 @@ import secrets
 import stat
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 LIMIT = 256 << 20  # bytes in a folder; the entries read longest ago go first
 
 _MAGIC = b"selscan kernel\n"
@@ -53,6 +58,19 @@ class Folder:
         _write(folder / (name + self._suffix), _head(body) + body)
         self._prune(folder)
 
+    @contextlib.contextmanager
+    def alone(self, name):
+        """While one process makes an entry, those that want it too wait here; then it is there.
+
+        Where files cannot be locked, each makes it.
+        """
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError, RuntimeError):
+                path = self.open() / (name + self._suffix)
+                if not path.exists():
+                    stack.enter_context(_locked(path.with_name(f"{path.name}.making")))
+            yield
+
     def open(self):
         """The path of the folder, which is made if need be and checked."""
         path = self._find()
@@ -74,6 +92,19 @@ class Folder:
                 return
             path.unlink(missing_ok=True)
             excess -= size
+
+
+@contextlib.contextmanager
+def _locked(path):
+    """A file that one process at a time has; who comes when it is gone finds the entry."""
+    with open(path, "ab", opener=_for_the_user) as stream:
+        if fcntl is not None:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def _head(body):
@@ -149,7 +180,7 @@ def _plain(path, flags):
 
 
 def _for_the_user(path, flags):
-    return os.open(path, flags, 0o600)
+    return os.open(path, flags | _PLAIN, 0o600)
 
 
 def _read(path):

@@ -44,6 +44,10 @@ class KernelCache(NullCache):
         except (OSError, RuntimeError):
             return None
 
+    def alone(self):
+        """What to compile under: of many processes, one does it and the others load."""
+        return folder.alone(self.name)
+
     def load_overload(self, sig, target_context):
         """The compiled kernel, or None."""
         target_context.refresh()

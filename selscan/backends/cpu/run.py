@@ -92,5 +92,6 @@ def _compile(entries, what):
     with lock, announced(what):  # who waits for the lock compiles nothing
         for entry, signature in entries.items():
             if entry not in _addresses:
-                entry.compile(signature)
+                with entry._cache.alone():
+                    entry.compile(signature)
                 _addresses[entry] = address_of(entry)
