@@ -71,7 +71,16 @@ def block_of(**replaced):
         (lambda: Frame(block_of(SIZE=1)), xla_handler.BAD_CALL),
         (lambda: Frame(block_of(STAMP=1)), xla_handler.OTHER_STAMP),
     ],
-    ids=str,
+    ids=[
+        "size",
+        "version",
+        "numbers",
+        "few in block",
+        "few operands",
+        "few results",
+        "other size",
+        "stamp",
+    ],
 )
 def test_a_frame_that_is_not_known_is_an_error(frame, message):
     frame = frame()
