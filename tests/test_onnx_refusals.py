@@ -149,6 +149,12 @@ CASES = {
         {},
         "state must be a tensor of its own; got a part of another one. Pass state.clone().",
     ),
+    "nothing": (
+        module(lambda u, B: None),
+        (U, B),
+        {},
+        "model must be one that returns tensors; got one that returns none.",
+    ),
     "dynamic batch of one": (
         VMAMBA,
         images(1),
@@ -210,9 +216,10 @@ def test_a_wrong_call_is_refused(case, tmp_path):
     [
         (VMAMBA, images(2), ({2: "height", 3: "width"},)),
         (module(lambda x: selscan.gather(x, PATH)), MAP, (({2: "height"},),)),
+        (module(lambda x: selscan.gather(x, "cross")), MAP, (({2: "height"},),)),
         (SCAN, (U, B), ((None, {1: torch.export.Dim("n", max=4096)}),)),
     ],
-    ids=["VMamba", "a path", "states"],
+    ids=["VMamba", "a path", "a path by name", "states"],
 )
 def test_an_axis_that_is_a_number_to_the_model_is_refused(model, example, dynamic, tmp_path):
     with pytest.raises(ValueError, match=r"^export: dynamic must be axes that the model takes at"):

@@ -147,6 +147,8 @@ def check_program(program, opset):
         expected = "one that writes to none of its inputs and buffers"
         hint = " Write to a clone and return it."
         fail("export", "model", expected, f"one that writes to {written[0]}", hint)
+    if not any(isinstance(x, str) for x in signature.user_outputs):  # others are numbers and None
+        fail("export", "model", "one that returns tensors", "one that returns none")
     for node in nodes_of(program):
         check_node(node, opset)
 

@@ -145,10 +145,11 @@ def exported(model, example, axes):
 
     try:
         program = torch.export.export(model, example, dynamic_shapes=axes)
-    except UserError as error:
-        if axes is None:
+    except (UserError, TypeError) as error:
+        by_us = isinstance(error, TypeError) and "got a torch.SymInt" in str(error)
+        if axes is None or not (by_us or isinstance(error, UserError)):
             raise
-        is_number = error.error_type is UserErrorType.CONSTRAINT_VIOLATION
+        is_number = by_us or error.error_type is UserErrorType.CONSTRAINT_VIOLATION
         raise checks.refused_axes(error, is_number) from error
     # Takes a third of the time of an export, and torch does it again.
     return program.run_decompositions({}) if writes(program) else program
@@ -171,9 +172,9 @@ def finish(model, opset):
     from onnxscript.rewriter.rules import common as rules
 
     common.InlinePass()(model)
-    optimizer.fold_constants_ir(model)
-    rewriter.rewrite(model, [getattr(rules, f"{name}_rule") for name in RULES])
-    optimizer.fold_constants_ir(model)
+    for _ in range(2):  # one makes work for the other
+        optimizer.fold_constants_ir(model)
+        rewriter.rewrite(model, [getattr(rules, f"{name}_rule") for name in RULES])
     for tidy in (
         common.RemoveUnusedNodesPass(),
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
