@@ -142,7 +142,8 @@ def test_the_command_writes_a_file_and_tries_it(monkeypatch, capsys, tmp_path):
     assert code == 0
     assert asked == {"arguments": ("vim_tiny", None), "num_classes": 3, "img_size": (16, 32)}
     first, second, last = capsys.readouterr().out.splitlines()
-    assert first == "vim_tiny: random weights: none were given; images of 16 x 32, any batch"
+    of = "vim_tiny, random weights (none were given), for images of 16 x 32 and any batch"
+    assert first == of
     nodes = len(onnx.load(path).graph.node)
     assert second == f"{path}: 0.0 MB, {nodes} nodes, 0 scans, opset 18"
     assert last.startswith("onnxruntime differs from torch by ")

@@ -16,8 +16,8 @@ def export(name, weights, size, classes, path, opset):
     """Write the file, and print what it is; the exit code."""
     model = create(name, weights, num_classes=classes, img_size=tuple(size)).eval()
     images = torch.randn(BATCH, 3, *size, generator=torch.Generator().manual_seed(0))
-    source = "random weights: none were given" if weights is None else f"weights of {weights}"
-    print(f"{name}: {source}; images of {size[0]} x {size[1]}, any batch", flush=True)
+    source = "random weights (none were given)" if weights is None else f"weights of {weights}"
+    print(f"{name}, {source}, for images of {size[0]} x {size[1]} and any batch", flush=True)
     program = onnx.export(model, images, path, dynamic=({0: "batch"},), opset=opset)
     kinds = [node.op_type for node in program.model.graph]
     scans, size_of_file = sum(map(kinds.count, SCANS)), Path(path).stat().st_size
