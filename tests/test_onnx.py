@@ -212,6 +212,15 @@ def test_scatter_is_exact(dtype, merge):
     assert_same(found, selscan.scatter(y, ROUTES, merge))
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "uint32", "uint64"])
+def test_unsigned_integers_are_summed(dtype):
+    """From the largest down: sums wrap around."""
+    y = np.iinfo(dtype).max - sequences(ROUTES, "uint8").astype(dtype)
+    [found], _ = translated(paths.SCATTER, 18, {"y": y}, ROUTES.text, True, None)
+
+    assert_same(found, selscan.scatter(y.astype(np.int64), ROUTES).astype(dtype))
+
+
 def test_padding_takes_nothing_of_an_infinite_pixel():
     x = np.full((1, 1, 3, 5), np.inf, np.float32)
     [found], _ = translated(paths.GATHER, 18, {"x": x}, ROUTES.text, None)

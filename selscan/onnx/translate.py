@@ -22,6 +22,8 @@ SUMMED_AS = {  # by ReduceSum of onnxruntime, which lacks the others
     ir.DataType.FLOAT16: FLOAT,
     ir.DataType.BFLOAT16: FLOAT,
     **dict.fromkeys((ir.DataType.INT8, ir.DataType.INT16, ir.DataType.UINT8), ir.DataType.INT32),
+    ir.DataType.UINT16: ir.DataType.INT32,
+    **dict.fromkeys((ir.DataType.UINT32, ir.DataType.UINT64), ir.DataType.INT64),
 }
 
 
