@@ -108,6 +108,12 @@ CASES = {
         {},
         "x must be real; got complex64. ONNX has no nodes for complex numbers.",
     ),
+    "orders per sample": (
+        module(lambda x: selscan.gather(x, torch.zeros(len(x), 1, 1, dtype=torch.int64))),
+        MAP,
+        {},
+        "path must be one for all samples; got orders per sample. In a file a path is a constant.",
+    ),
     "packed": (
         module(
             lambda u, B: selscan.scan(u, u, A, B, B, seq_idx=torch.zeros(2, 7, dtype=torch.int32))

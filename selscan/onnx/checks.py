@@ -167,6 +167,9 @@ def check_node(node, opset):
         if node.target is operators.SCAN and node.args[len(arrays) + POSITIONS] is not None:
             hint = " Scan the pieces between them one after the other."
             fail("export", "return_states_at", "None", "positions", hint)
+        if has_orders(node):
+            hint = " In a file a path is a constant."
+            fail("export", "path", "one for all samples", "orders per sample", hint)
         moves = node.target in (paths.GATHER, paths.SCATTER)
         check_arrays(arrays, attention=opset == ATTENTION and not moves)
     elif is_step(node):
@@ -177,6 +180,12 @@ def check_node(node, opset):
     elif getattr(node.target, "namespace", None) == "selscan":
         got = f"one with {node.target.name()}"
         fail("export", "model", "one whose calls have nodes in ONNX", got)
+
+
+def has_orders(node):
+    """Whether a call has orders per sample, which come behind all other arguments."""
+    place = [x.name for x in node.target._schema.arguments].index
+    return node.target is not operators.SCAN and len(node.args) > place("orders")
 
 
 def check_arrays(arrays, attention):

@@ -19,7 +19,7 @@ EXPECTED = "a selscan.paths.Path, the name of one, a function of the size, or a 
 
 def orders_of(function, path, size):
     """The Orders of an array (b, k, l), or of one that a call is traced with; else None."""
-    axes = getattr(path, "ndim", None)
+    axes = None if isinstance(path, np.ma.MaskedArray) else getattr(path, "ndim", None)
     if axes != 3 and not (axes in (1, 2) and is_symbolic(path)):
         return None
     routes, length = (1, *path.shape)[-2:]
