@@ -53,10 +53,10 @@ def differentiable(call):
         return calls.launch(call.function, plan, operands, {"result": output})
 
     def places(array, *numbers):
-        orders = [Place(0, None)] * len(numbers)
+        others = [Place(0, None)] * len(numbers)
         if call.function == "gather":
-            return [Place(0, array.ndim - 1 - len(call.path.size)), *orders], [Place(0, 2)]
-        return [Place(0, 2), *orders], [Place(0, 1 if call.merge else 2)]
+            return [Place(0, array.ndim - 1 - len(call.path.size)), *others], [Place(0, 2)]
+        return [Place(0, 2), *others], [Place(0, 1 if call.merge else 2)]
 
     def channels(array, *numbers):
         return array.shape[places(array)[0][0].d], 1, 1

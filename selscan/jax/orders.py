@@ -6,7 +6,7 @@ from .arrays import FRAMEWORK
 
 
 def checked(function, backend, path, order):
-    """A copy of (b, k, l) that kernels trust; where its numbers are wrong the program ends."""
+    """A copy of (b, k, l) that kernels trust; where its numbers are wrong the program raises."""
     [signature] = FRAMEWORK.signatures((order,))
     plan, output = ops.prepare(function, FRAMEWORK, backend, signature, path.pixels)
     if plan is None:

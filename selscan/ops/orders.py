@@ -20,7 +20,7 @@ def operator_for(path, operator):
 
 
 def check(function, layout, path, batch):
-    """The Layout of a table."""
+    """A table has integers, and k routes of l steps for each sample."""
     check_dtype(function, "path", layout.dtype, False)
     wanted = batch, path.routes, path.length
     if layout.shape != wanted:

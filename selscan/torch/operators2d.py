@@ -38,10 +38,10 @@ class Call(operators.Call):
         """The arguments of an operator."""
         path, softplus, merge, dtype, _ = self.options
         constants = softplus, merge, dtype and getattr(torch, dtype), self.backend
-        return joined(inputs, path, constants)
+        return arguments_of(inputs, path, constants)
 
 
-def joined(inputs, path, constants):
+def arguments_of(inputs, path, constants):
     """The arguments of an operator; `constants` without the path."""
     if not isinstance(path, Orders):
         return *inputs, path.text, *constants

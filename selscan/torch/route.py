@@ -145,7 +145,7 @@ def scan2d_of_tensors(inputs, path, delta_softplus, merge, out_dtype, backend, o
         fitting = fits(inputs, 5, (delta_softplus, merge), backend)
         if isinstance(path, Path | Orders) and is_dtype and fitting:
             constants = delta_softplus, merge, out_dtype, backend
-            return operators2d.SCAN2D(*operators2d.joined(inputs, path, constants))
+            return operators2d.SCAN2D(*operators2d.arguments_of(inputs, path, constants))
     function = ops2d.name_of(path)
     options = ops2d.switches(function, path, delta_softplus, merge, out_dtype, FRAMEWORK)
     if not ordinary(inputs):
