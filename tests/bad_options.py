@@ -28,6 +28,10 @@ OPTION_TYPES = [
     ('return_states_at="12"', f"return_states_at must be {STEPS}; got '12' (str)."),
     ("return_states_at=[1.0]", f"return_states_at must be {STEPS}; got a list."),
     ("return_states_at=[True]", f"return_states_at must be {STEPS}; got a list."),
+    (
+        "return_states_at=np.broadcast_to(0, (2**20, 2**20))",
+        f"return_states_at must be {STEPS}; got a numpy.ndarray.",
+    ),
     ("layout=None", "layout must be 'bdl' or 'bld'; got None."),
     ('layout=b"bdl"', "layout must be 'bdl' or 'bld'; got b'bdl' (bytes)."),
     ('layout=("b", "d", "l")', "layout must be 'bdl' or 'bld'; got a tuple."),

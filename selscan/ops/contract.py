@@ -96,7 +96,8 @@ def positions_of(function, given):
     if given is None:
         return None
     try:
-        found = tuple(given.tolist() if hasattr(given, "tolist") else given)
+        is_row = getattr(given, "ndim", 1) == 1  # of more axes a list may need more than all memory
+        found = tuple(given.tolist() if hasattr(given, "tolist") else given) if is_row else (None,)
     except TypeError:
         found = (None,)
     if isinstance(given, str) or not all(_is_index(x) for x in found):
