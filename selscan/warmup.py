@@ -59,7 +59,9 @@ def scan2d(dtype, constant):
 
 
 def gather(dtype, constant):
-    selscan.gather(np.ones((1, 2, 2, 3), dtype), selscan.paths.cross(2, 3))
+    x, order = np.ones((1, 2, 2, 3), dtype), np.zeros((1, 1, 1), np.int32)
+    selscan.gather(x, selscan.paths.cross(2, 3))
+    selscan.gather(x, order)
 
 
 def scatter(dtype, constant):

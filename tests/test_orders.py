@@ -124,6 +124,18 @@ def test_a_wrong_number_is_refused_and_found(number, array):
         selscan.scatter(array(np.ones((2, 2, 1, 12))), table, size=(3, 4))
 
 
+def test_every_thread_says_what_is_wrong(scan_threads):
+    scan_threads(3)
+    table = np.tile(np.arange(12), (9, 2, 1))
+    right = scan_of_ones(table)
+
+    table[8, 1, 11] = -7
+
+    assert np.isfinite(right).all()
+    with pytest.raises(ValueError, match="got -7 in route 1, step 11 of sample 8"):
+        scan_of_ones(table)
+
+
 def test_another_table_is_no_other_plan():
     first, second = orders((3, 4)), orders((3, 4), seed=1)
     want = [scan_of_ones(x) for x in (first, second)]
@@ -202,6 +214,10 @@ def test_orders_are_operands_of_the_operators():
 
     torch.library.opcheck(torch.ops.selscan.gather, (u, "", None, table, [3, 4]))
     torch.library.opcheck(torch.ops.selscan.scatter, (y, "", True, None, table, [3, 4]))
+    mapped = torch.func.vmap(torch.ops.selscan.gather, (None, None, None, 0, None))
+    assert torch.equal(
+        mapped(u, "", None, table.flip(0)[None], [3, 4])[0], selscan.gather(u, table.flip(0))
+    )
     maps, A = torch.ones(2, 2, 2, 3, 4), -torch.ones(2, 2, 2)
     inputs = u.requires_grad_(), maps, A, maps, maps, None, None
     torch.library.opcheck(
