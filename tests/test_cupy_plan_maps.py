@@ -1,11 +1,13 @@
 """Plans of scans along paths and of moves on a GPU: pure functions, no GPU and no emulator."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from devices import Host
 from hypothesis import given
+from hypothesis import strategies as st
 from map_strategies import map_problems
 
 from selscan.arrays.layouts import Layout, dense_steps
@@ -17,6 +19,7 @@ from selscan.backends.cupy import (
     plan,
     plan2d,
     plan2d_backward,
+    plan_cross,
     plan_moves,
 )
 from selscan.ops import contract2d, path_contract, scan2d
@@ -81,6 +84,84 @@ def test_small_maps_are_summed_on_the_chip_and_large_ones_in_memory(size):
     assert plan2d.traffic(call, mapping, y) == most
     scratch = launches2d.forward_scratch(call, {"y": (y, None)}, H200, mapping)
     assert scratch == (0 if wanted == plan2d.RESIDENT else 128 * 96 * size**2)
+
+
+@given(
+    st.sampled_from(list(instances.ELEMENTS)),
+    st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    st.tuples(st.integers(1, 300), st.integers(1, 1000)),
+)
+def test_what_planning_picks_for_small_cross_maps_is_an_instance_that_fits(element, size, sizes):
+    call, _ = problem(cross(*size), *sizes, dtype=element)
+    if not plan_cross.takes(call, H200):
+        return
+    for backward, file, count in (
+        (False, instances.CROSS_FORWARD, plan_cross.forward_bytes),
+        (True, instances.CROSS_BACKWARD, plan_cross.backward_bytes),
+    ):
+        mapping = plan_cross.choose(call, H200, backward)
+        shape = mapping.shape
+
+        name = instances.cross_name(file, element, shape.side, shape.whole)
+        assert name in instances.INSTANCES[file]
+        threads = mapping.team * mapping.teams
+        assert threads % 32 == 0
+        assert threads <= plan_cross.most_threads(call, shape, backward)
+        assert plan_cross.threads_of(call.path, shape.steps) <= mapping.team <= shape.team
+        assert count(call, mapping) + 1280 <= H200.shared_per_block
+        channels = plan_cross.channel_blocks(call, mapping) * plan_cross.channels_of(mapping)
+        assert channels >= call.dim
+
+
+def test_which_kernels_serve_a_map():
+    def served(path, **options):
+        return plan_cross.takes(problem(path, **options)[0], H200)
+
+    for size in (7, 14, 28, 56):
+        assert all(served(cross(size, size), dtype=x) for x in instances.ELEMENTS)
+    assert served(cross(50, 39))
+    assert not served(cross(64, 64))  # too large
+    assert not served(cross(54, 55))  # too many threads of a backward
+    assert not served(cross(8, 8))  # too few pixels for kernels of 14
+    assert not served(cross(56, 56), n=2)
+    assert not served(cross(56, 56), dtype="float64")
+    assert not served(Path.of(56, 56, "h", "v", "v_flip", "h_flip"))
+    small = plan.Device(shared_per_block=99 * 1024)
+    assert not plan_cross.takes(problem()[0], small)
+    apart = problem()[0]
+    apart = dataclasses.replace(apart, merge=False)
+    assert not plan_cross.takes(apart, H200)
+
+
+def test_the_bytes_of_a_small_map():
+    call, y = problem()
+
+    assert plan_cross.forward_traffic(call, y) == 12
+    assert plan_cross.backward_traffic(call, y) == 26
+    assert planned(call, y).name == "cross_forward<__nv_bfloat16, 56, true>"
+    assert launches2d.states_size(call, H200) == 0
+
+
+def test_a_gradient_of_maps_that_lie_otherwise_makes_the_states_it_needs():
+    """What a forward keeps must not depend on how arrays lie."""
+    call, _ = problem(b=2)
+    shape = call.layouts["u"].shape
+    last = Layout(shape, dense_steps(shape, (0, 2, 3, 1), 2), "bfloat16")
+    call.layouts["u"] = last
+    operands = {x: (v, call.axes[x]) for x, v in call.layouts.items()}
+    operands |= {f"d{x}": operands[x] for x in ("A", "B", "C", "u", "delta")}
+    operands["dy"] = operands["u"]
+
+    made = launches2d.backward_plan(call, operands, {}, H200, Host)
+
+    names = [one.name.partition("<")[0] for one in made]
+    assert names == ["scan2d_forward", "scan2d_backward"]
+    assert launches2d.states_size(call, H200) == 0
+    states = int(np.prod(plan2d.saved_shape(call)))
+    sums = sum(plan2d_backward.scratch_sizes(call))
+    assert launches2d.backward_scratch(call, H200) == states + sums
+    filled = [one.arguments.fill({"carries": 64})["saved"]["data"] for one in made]
+    assert filled == [64 + 4 * sums] * 2
 
 
 def test_steps_have_64_bits():
@@ -192,7 +273,7 @@ def test_routes_of_a_joined_path_have_parts_of_their_own_where_they_share_maps()
     assert plan2d_backward.route_parts(call) == 2
     assert launches2d.backward_parts(call, H200) == (2, 1)
     assert plan2d_backward.sum_modes(call) == (plan2d.SCRATCH, plan2d.SCRATCH)
-    assert launches2d.backward_scratch(call) == 2 * 8 * 16
+    assert launches2d.backward_scratch(call, H200) == 2 * 8 * 16
 
 
 def test_a_chunk_of_a_move_has_whole_sectors_of_columns():

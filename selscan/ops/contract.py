@@ -43,6 +43,7 @@ class Problem:
     device: str  # "cpu", "cuda:0", ...
     positions: tuple = ()  # steps behind which the state is wanted, ascending
     path: Any = None  # of a scan along one; `length` is that of a route
+    merge: bool = True  # routes are added up
 
     @property
     def routes(self):

@@ -16,7 +16,7 @@ def arguments(path):
     return (*ARGUMENTS, "path") if path.table is None else ARGUMENTS
 
 
-def check(function, layouts, path, softplus=False, wide=False, device="cpu"):
+def check(function, layouts, path, softplus=False, wide=False, device="cpu", merge=True):
     """Check layouts (name -> Layout) and return the Problem; `wide` asks for float64 arithmetic."""
     check_dtypes(function, layouts)
     batch, dim = _check_u(function, layouts["u"].shape, path)
@@ -42,6 +42,7 @@ def check(function, layouts, path, softplus=False, wide=False, device="cpu"):
         reverse=False,
         device=device,
         path=path,
+        merge=merge,
     )
 
 

@@ -58,12 +58,19 @@ def request(function, framework, inputs, options, backend, operator):
     return scan.request(function, framework, inputs, options, backend, operator, names)
 
 
+def _problem(request, layouts):
+    """The Problem of these layouts."""
+    function, framework, _, found, options = request
+    device = framework.device(found[0])
+    switches = options.path, options.softplus, options.wide
+    return contract2d.check(function, layouts, *switches, device, options.merge)
+
+
 def check_forward(request):
     """The layouts of the inputs, the Problem, and y; sizes may be symbolic."""
     function, framework, _, found, options = request
     layouts = layouts_of(function, framework, arguments(options.path), found)
-    path, softplus, device = options.path, options.softplus, framework.device(found[0])
-    problem = contract2d.check(function, layouts, path, softplus, options.wide, device)
+    problem = _problem(request, layouts)
     like = contract2d.output_layout(layouts["u"], options.path, options.merge)
     return layouts, problem, framework.like(like, options.out_dtype)
 
@@ -116,8 +123,7 @@ def check_backward(request, incoming):
     names = *arguments(options.path), *UPSTREAM
     layouts = layouts_of(function, framework, names, found + incoming)
     dy = layouts.pop("dy")
-    path, softplus, device = options.path, options.softplus, framework.device(found[0])
-    problem = contract2d.check(function, layouts, path, softplus, options.wide, device)
+    problem = _problem(request, layouts)
     y = contract2d.output_layout(layouts["u"], options.path, options.merge)
     contract2d.check_gradient(function, dy, y.shape)
     gradients = {n: framework.like(x) for n, x in layouts.items() if n in ARGUMENTS}
@@ -145,7 +151,7 @@ def backward(request, inputs, dy, states=None):
     call = prepare_backward(request, incoming)
     if states is not None:
         check_states(request, call.states.layout, states)
-    elif call.plan is not None:
+    elif call.plan is not None and call.states.layout.shape != (0,):
         states = forward(request, inputs, keep_states=True, want_y=False)[1]
     found = iter(_results(request, call, _checked(request, (*inputs, dy)), states))
     return tuple(None if x is None else next(found) for x in inputs[: len(ARGUMENTS)])

@@ -25,4 +25,6 @@ CASES = (
     "emulator.map_cases.check_cross_backward",
     "emulator.map_cases.check_windows_backward",
     "emulator.map_cases.check_joined_backward",
+    "emulator.crosses.check_small",
+    "emulator.crosses.check_large",
 )

@@ -1,24 +1,33 @@
 """The scan along a path of CUDA kernels on NumPy arrays: plans, launched in the emulator."""
 
+from math import prod
+
 from devices import Host
 from tolerances import arithmetic, assert_within
 
 import reference
-from selscan.backends import cupy
-from selscan.backends.cupy import launches, launches2d, plan2d, plan2d_backward
+from selscan.backends.cupy import launches, launches2d, plan2d, plan2d_backward, plan_cross
 from selscan.ops import scan, scan2d
 
 from .scans import DEVICE, Poisoned, function
 
 
 class Emulated:
-    """The backend with the mappings that are asked for."""
+    """The backend with the mappings that are asked for, which may be of either kind of kernel."""
 
-    states_size = staticmethod(cupy.states_size)
     sum_plan = staticmethod(launches.sum_plan)
 
     def __init__(self, forward=None, backward=None, device=DEVICE):
         self._forward, self._backward, self._device = forward, backward, device
+
+    def states_size(self, problem):
+        forced = self._backward or self._forward
+        if forced is None:
+            size = launches2d.states_size(problem, self._device)
+        else:
+            is_cross = isinstance(forced, plan_cross.Mapping)
+            size = 0 if is_cross else prod(plan2d.saved_shape(problem))
+        return size * (2 if problem.is_complex else 1)
 
     def forward_plan(self, problem, operands):
         mapping = self._mapping(problem, operands)
@@ -30,8 +39,11 @@ class Emulated:
 
     def _mapping(self, problem, operands):
         """What is forced, where routes are added up at all; None in a mode: as planning has it."""
-        if self._forward is None:
-            return None
+        if self._forward is None and self._backward is not None:
+            element, y = launches2d.element_of(problem, operands), operands.get("y", (None,))[0]
+            return plan2d.choose(problem, element, y, self._device)
+        if self._forward is None or isinstance(self._forward, plan_cross.Mapping):
+            return self._forward
         y = operands.get("y", (None,))[0]
         mode = plan2d.APART if y is None else plan2d.sum_mode(problem, y)
         if mode != plan2d.APART and self._forward.mode == plan2d.RESIDENT:
@@ -41,8 +53,10 @@ class Emulated:
 
     def _walk(self, problem):
         """A block that walks adds to its part, which is a gradient itself if it is the only one."""
-        if self._backward is None:
-            return None
+        if self._backward is None and self._forward is not None:
+            return plan2d_backward.choose(problem, self._device)
+        if self._backward is None or isinstance(self._backward, plan_cross.Mapping):
+            return self._backward
         mapping = self._backward._replace(staged=min(problem.d_state, self._backward.staged))
         return mapping if plan2d_backward.slices(problem, mapping) > 1 else mapping._replace(walk=1)
 
@@ -54,7 +68,7 @@ class Emulated:
         return launches2d.backward_parts(problem, self._device, self._walk(problem))
 
     def backward_scratch(self, problem):
-        return launches2d.backward_scratch(problem)
+        return launches2d.backward_scratch(problem, self._device, self._walk(problem))
 
     @staticmethod
     def launch(plan, addresses, runs_on=None):

@@ -12,7 +12,7 @@ import functools
 from math import prod
 
 from .. import OPERATORS
-from . import gpu, launches, launches2d, nvrtc, plan2d, plan_backward
+from . import gpu, launches, launches2d, nvrtc, plan_backward
 from .launches import step_plan, sum_plan
 
 __all__ = [
@@ -65,7 +65,7 @@ def backward_parts(problem):
 def backward_scratch(problem):
     """Elements, all real, of what scan_carry leaves for scan_backward, or of sums of routes."""
     if problem.path is not None:
-        return launches2d.backward_scratch(problem)
+        return launches2d.backward_scratch(problem, _device(problem))
     mapping = plan_backward.choose(problem, _device(problem))
     return _elements(problem, plan_backward.carries_shape(problem, mapping))
 
@@ -73,7 +73,7 @@ def backward_scratch(problem):
 def states_size(problem):
     """Elements of the states kept for a backward, all real."""
     if problem.path is not None:
-        return _elements(problem, plan2d.saved_shape(problem))
+        return (2 if problem.is_complex else 1) * launches2d.states_size(problem, _device(problem))
     return _elements(problem, plan_backward.saved_shape(problem))
 
 

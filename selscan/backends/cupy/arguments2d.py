@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...messages import fail
-from . import plan2d, plan2d_backward, plan_moves
+from . import plan2d, plan2d_backward, plan_cross, plan_moves
 from .arguments import DTYPES, SIZES
 
 MAP_OPERAND = np.dtype(
@@ -39,6 +39,25 @@ BACKWARD = _struct(
     ),
 )  # fmt: skip
 
+_MAPPED = ("channels", "height", "width", "channel_blocks", "turns", "team")
+CROSS_FORWARD = np.dtype(
+    [
+        *((x, MAP_OPERAND) for x in ("u", "delta", "B", "C", "y", "A", "D", "delta_bias")),
+        *((x, "i4") for x in (*_MAPPED, "softplus")),
+    ],
+    align=True,
+)
+CROSS_BACKWARD = np.dtype(
+    [
+        *((x, MAP_OPERAND) for x in (
+            "u", "delta", "B", "C", "dy", "du", "ddelta",
+            "A", "D", "delta_bias", "dA", "dB", "dC", "dD", "ddelta_bias",
+        )),
+        ("part_b", "i8"), ("part_c", "i8"),
+        *((x, "i4") for x in (*_MAPPED, "dy_in_order", "parts_in_order", "softplus")),
+    ],
+    align=True,
+)  # fmt: skip
 MOVE = np.dtype(
     [
         *((x, "u8") for x in ("source", "result", "list")),
@@ -60,7 +79,8 @@ class MapArguments:
 
     def __init__(self, dtype, operands, table, values):
         template = np.zeros((), dtype)
-        template["table"] = table
+        if table is not None:
+            template["table"] = table
         words = []
         for name, (source, offset, fields) in operands.items():
             for field, value in fields.items():
@@ -178,14 +198,14 @@ def common(problem, channel_blocks, width):
     }
 
 
-def forward_arguments(problem, operands, mapping, table):
-    """Arguments of scan2d_forward; `operands`: name -> (Layout, axes)."""
+def forward_arguments(problem, operands, mapping, table, states=("states", 0)):
+    """Arguments of scan2d_forward; `operands`: name -> (Layout, axes), `states` as below."""
     width = row_width(problem, operands)
     given = {
         name: (name, 0, fields_of(problem, layout, axes, width))
         for name, (layout, axes) in operands.items()
     }
-    given["saved"] = "states", 0, saved_fields(problem)
+    given["saved"] = *states, saved_fields(problem)
     if "y" in given:
         sums = sums_fields(problem, given["y"][2], mapping.mode)
         source = {plan2d.IN_PLACE: "y", plan2d.SCRATCH: "carries"}.get(mapping.mode, "nowhere")
@@ -203,14 +223,17 @@ def forward_arguments(problem, operands, mapping, table):
     )
 
 
-def backward_arguments(problem, operands, mapping, table, part_steps):
-    """Arguments of scan2d_backward; `part_steps`: result -> bytes between two parts."""
+def backward_arguments(problem, operands, mapping, table, part_steps, states=("states", 0)):
+    """Arguments of scan2d_backward; `part_steps`: result -> bytes between two parts.
+
+    `states`: where the kept ones are, name of the address and bytes to add to it.
+    """
     width = row_width(problem, operands)
     given = {
         name: (name, 0, fields_of(problem, layout, axes, width))
         for name, (layout, axes) in operands.items()
     }
-    given["saved"] = "states", 0, saved_fields(problem)
+    given["saved"] = *states, saved_fields(problem)
     modes, offset = plan2d_backward.sum_modes(problem), 0
     sizes = plan2d_backward.scratch_sizes(problem)
     for name, mode, size in zip(("du", "ddelta"), modes, sizes, strict=True):
@@ -234,6 +257,45 @@ def backward_arguments(problem, operands, mapping, table, part_steps):
             "parts": plan2d_backward.route_parts(problem),
         },
     )
+
+
+def cross_forward_arguments(problem, operands, mapping):
+    """Arguments of cross_forward; `operands`: name -> (Layout, axes)."""
+    return _cross_arguments(CROSS_FORWARD, problem, operands, mapping, {})
+
+
+def cross_backward_arguments(problem, operands, mapping, part_steps):
+    """Arguments of cross_backward; `part_steps`: result -> bytes between two parts."""
+    dy, *parts = (operands[name][0] for name in ("dy", "dB", "dC"))
+    return _cross_arguments(
+        CROSS_BACKWARD,
+        problem,
+        operands,
+        mapping,
+        {
+            "part_b": part_steps.get("dB", 0),
+            "part_c": part_steps.get("dC", 0),
+            "dy_in_order": dy.dtype == problem.layouts["u"].dtype and plan_cross.is_dense(dy),
+            "parts_in_order": all(x.dtype == "float32" and plan_cross.is_dense(x) for x in parts),
+        },
+    )
+
+
+def _cross_arguments(dtype, problem, operands, mapping, more):
+    given = {
+        name: (name, 0, fields_of(problem, layout, axes, problem.path.width))
+        for name, (layout, axes) in operands.items()
+    }
+    integers = {
+        "channels": problem.dim,
+        "height": problem.path.height,
+        "width": problem.path.width,
+        "channel_blocks": plan_cross.channel_blocks(problem, mapping),
+        "turns": mapping.turns,
+        "team": mapping.team,
+        "softplus": problem.softplus,
+    }
+    return MapArguments(dtype, given, None, integers | more)
 
 
 class MoveArguments:

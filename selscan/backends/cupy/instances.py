@@ -6,6 +6,7 @@ Nothing else is compiled for users, and the checks of compiled code walk through
 FORWARD, STEP = "scan_forward.cu", "scan_step.cu"
 BACKWARD, CARRY, SUMS = "scan_backward.cu", "scan_carry.cu", "sum_parts.cu"
 FORWARD_2D, BACKWARD_2D = "scan2d_forward.cu", "scan2d_backward.cu"
+CROSS_FORWARD, CROSS_BACKWARD = "cross_forward.cu", "cross_backward.cu"
 MOVE = "move.cu"
 
 # Elements that kernels load as vectors; all other dtypes and mixtures go through Any.
@@ -31,6 +32,7 @@ ADDED = ELEMENTS | {
 LANES = (1, 2, 8, 32)  # threads along time
 GENERAL_LANES = (1, 8, 32)  # the same for Any
 LANES_2D, GENERAL_LANES_2D = (1, 8, 32), (8,)  # of the scan along a path
+SIDES = (7, 14, 28, 56)  # of small maps, at most
 
 
 def forward_name(element, number, lanes, one_state):
@@ -42,6 +44,11 @@ def forward_name(element, number, lanes, one_state):
 def forward2d_name(element, number, lanes):
     """The instance of scan2d_forward.cu for an element (None: Any) and a number."""
     return f"scan2d_forward<{ELEMENTS.get(element, 'Any')}, {NUMBERS[number]}, {lanes}>"
+
+
+def cross_name(file, element, side, whole):
+    """The instance of a file for small maps along the cross path."""
+    return f"{file.removesuffix('.cu')}<{ELEMENTS[element]}, {side}, {str(whole).lower()}>"
 
 
 def step_name(number):
@@ -72,6 +79,15 @@ def _backward_names(file):
     )
 
 
+def _cross_names(file):
+    return tuple(
+        cross_name(file, element, side, whole)
+        for element in ELEMENTS
+        for side in SIDES
+        for whole in (False, True)
+    )
+
+
 INSTANCES = {
     FORWARD: (
         *(
@@ -95,6 +111,8 @@ INSTANCES = {
         *(forward2d_name(None, x, lanes) for x in NUMBERS for lanes in GENERAL_LANES_2D),
     ),
     BACKWARD_2D: _backward_names(BACKWARD_2D),
+    CROSS_FORWARD: _cross_names(CROSS_FORWARD),
+    CROSS_BACKWARD: _cross_names(CROSS_BACKWARD),
     MOVE: (
         *(f"move<{kind}, false>" for kind in MOVED.values()),
         *(f"move<{kind}, true>" for kind in dict.fromkeys(ADDED.values())),

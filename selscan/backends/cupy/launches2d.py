@@ -3,34 +3,69 @@
 Pure functions but for `upload`, which puts an array of the host on the device, once for a plan.
 """
 
-from . import arguments2d, instances, plan, plan2d, plan2d_backward, plan_moves
+from math import prod
+
+from . import arguments2d, instances, plan, plan2d, plan2d_backward, plan_cross, plan_moves
 from .launches import Plan, number_of
 
 
 def forward_mapping(problem, operands, device):
-    """The mapping of a forward; `operands` may have no y."""
+    """The mapping of a forward, one of plan_cross.py where that serves; there may be no y."""
     y = operands["y"][0] if "y" in operands else None
-    return plan2d.choose(problem, _element(problem, operands), y, device)
+    if y is not None and plan_cross.takes(problem, device):
+        mapping = plan_cross.reads(problem) and plan_cross.writes(problem, y)
+        mapping = mapping and plan_cross.choose(problem, device)
+        if mapping:
+            return mapping
+    return plan2d.choose(problem, element_of(problem, operands), y, device)
 
 
-def _element(problem, operands):
+def backward_mapping(problem, device):
+    """The same of a backward."""
+    mapping = plan_cross.takes(problem, device) and plan_cross.reads(problem)
+    mapping = mapping and plan_cross.choose(problem, device, backward=True)
+    return mapping or plan2d_backward.choose(problem, device)
+
+
+def element_of(problem, operands):
     return plan.element_of(problem, operands["y" if "y" in operands else "u"][0].dtype)
 
 
-def forward_plan(problem, operands, device, upload, mapping=None):
-    """Plan of scan2d_forward; `operands`: name -> (Layout, axes). A mapping may be forced."""
+def forward_plan(problem, operands, device, upload, mapping=None, states=("states", 0)):
+    """Plan of a forward; `operands`: name -> (Layout, axes). A mapping may be forced.
+
+    `states`: where the states are kept, name of an address and bytes to add to it.
+    """
     plan.check_sizes("scan2d", problem.length, problem.dim)
     mapping = mapping or forward_mapping(problem, operands, device)
+    if isinstance(mapping, plan_cross.Mapping):
+        made = arguments2d.cross_forward_arguments(problem, operands, mapping)
+        shared = plan_cross.forward_bytes(problem, mapping)
+        return _cross_plan(problem, instances.CROSS_FORWARD, mapping, shared, made)
     table = upload(problem.path.table)
     return Plan(
         number_of(problem.device),
         instances.FORWARD_2D,
-        instances.forward2d_name(_element(problem, operands), problem.state_dtype, mapping.lanes),
+        instances.forward2d_name(element_of(problem, operands), problem.state_dtype, mapping.lanes),
         problem.batch * plan2d.channel_blocks(problem, mapping),
         32 * mapping.warps,
         plan2d.shared_bytes(problem, mapping),
-        arguments2d.forward_arguments(problem, operands, mapping, table.address),
+        arguments2d.forward_arguments(problem, operands, mapping, table.address, states),
         table,
+    )
+
+
+def _cross_plan(problem, file, mapping, shared, arguments):
+    """Plan of a kernel for small maps along the cross path."""
+    element, shape = plan_cross.element_of(problem), mapping.shape
+    return Plan(
+        number_of(problem.device),
+        file,
+        instances.cross_name(file, element, shape.side, shape.whole),
+        plan_cross.blocks(problem, mapping),
+        mapping.team * mapping.teams,
+        shared,
+        arguments,
     )
 
 
@@ -39,37 +74,70 @@ def forward_scratch(problem, operands, device, mapping=None):
     if "y" not in operands:
         return 0
     mapping = mapping or forward_mapping(problem, operands, device)
+    if isinstance(mapping, plan_cross.Mapping):
+        return 0
     return plan2d.scratch_size(problem, operands["y"][0], mapping.mode)
 
 
+def states_size(problem, device):
+    """Numbers that a forward keeps for the backward: shapes and dtypes decide."""
+    return 0 if plan_cross.takes(problem, device) else prod(plan2d.saved_shape(problem))
+
+
 def backward_plan(problem, operands, part_steps, device, upload, mapping=None):
-    """Plan of scan2d_backward; `part_steps`: result -> bytes between two parts."""
+    """Plans of a backward; `part_steps`: result -> bytes between two parts.
+
+    Where a forward keeps no states and plan_cross.py does not serve, they are made once more.
+    """
     plan.check_sizes("scan2d", problem.length, problem.dim)
-    mapping = mapping or plan2d_backward.choose(problem, device)
+    makes_states = mapping is None and plan_cross.takes(problem, device)
+    mapping = mapping or backward_mapping(problem, device)
+    if isinstance(mapping, plan_cross.Mapping):
+        made = arguments2d.cross_backward_arguments(problem, operands, mapping, part_steps)
+        shared = plan_cross.backward_bytes(problem, mapping)
+        return _cross_plan(problem, instances.CROSS_BACKWARD, mapping, shared, made)
     element = plan.element_of(problem, operands["dy"][0].dtype)
     table = upload(problem.path.table)
-    return Plan(
+    states = ("carries", _sums_bytes(problem)) if makes_states else ("states", 0)
+    last = Plan(
         number_of(problem.device),
         instances.BACKWARD_2D,
         instances.backward_name(instances.BACKWARD_2D, element, problem.state_dtype),
         plan2d_backward.blocks(problem, mapping),
         32 * mapping.warps,
         plan2d_backward.shared_bytes(problem, mapping),
-        arguments2d.backward_arguments(problem, operands, mapping, table.address, part_steps),
+        arguments2d.backward_arguments(
+            problem, operands, mapping, table.address, part_steps, states
+        ),
         table,
     )
+    if not makes_states:
+        return last
+    inputs = {name: operands[name] for name in problem.layouts}
+    return [forward_plan(problem, inputs, device, upload, states=states), last]
 
 
 def backward_parts(problem, device, mapping=None):
     """Parts of the gradients of B and C, and of those that are summed over the batch."""
-    mapping = mapping or plan2d_backward.choose(problem, device)
+    mapping = mapping or backward_mapping(problem, device)
+    if isinstance(mapping, plan_cross.Mapping):
+        return plan_cross.channel_blocks(problem, mapping), problem.batch
     parts = plan2d_backward.slices(problem, mapping) * plan2d_backward.route_parts(problem)
     return parts, problem.batch
 
 
-def backward_scratch(problem):
+def _sums_bytes(problem):
+    return sum(plan2d_backward.scratch_sizes(problem)) * plan2d.SIZES[problem.real]
+
+
+def backward_scratch(problem, device, mapping=None):
     """Numbers of the arithmetic that a backward needs besides."""
-    return sum(plan2d_backward.scratch_sizes(problem))
+    makes_states = mapping is None and plan_cross.takes(problem, device)
+    mapping = mapping or backward_mapping(problem, device)
+    if isinstance(mapping, plan_cross.Mapping):
+        return 0
+    sums = sum(plan2d_backward.scratch_sizes(problem))
+    return sums + (prod(plan2d.saved_shape(problem)) if makes_states else 0)
 
 
 def move_plan(moved, device, upload, mapping=None):

@@ -136,3 +136,24 @@ struct Backward2dArguments {
   int parts;     // of dB and dC, for each slice: 1, or one for each route
   int softplus, joined;
 };
+
+// Small maps along the cross path, with one state; rows and maps follow one another.
+struct CrossArguments {
+  MapOperand u, delta, B, C, y;
+  MapOperand A, D, delta_bias;
+  int channels, height, width;
+  int channel_blocks, turns;  // of a batch element; channels that a team takes
+  int team;  // threads
+  int softplus;
+};
+
+struct CrossBackwardArguments {
+  MapOperand u, delta, B, C, dy, du, ddelta;
+  MapOperand A, D, delta_bias, dA, dB, dC, dD, ddelta_bias;
+  long long part_b, part_c;  // bytes from a part of dB and dC to the next
+  int channels, height, width;
+  int channel_blocks, turns, team;  // as in CrossArguments
+  int dy_in_order;     // it has the dtype of u, and its rows follow one another
+  int parts_in_order;  // the same of dB and dC, with floats
+  int softplus;
+};

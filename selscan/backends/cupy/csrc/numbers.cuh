@@ -5,7 +5,7 @@
 
 #define DEVICE __device__ __forceinline__
 
-constexpr double LOG2E = 1.4426950408889634, PI = 3.141592653589793;
+constexpr double LOG2E = 1.4426950408889634, LN2 = 0.6931471805599453, PI = 3.141592653589793;
 
 template <class R>
 struct Complex {

@@ -3,8 +3,6 @@
 #pragma once
 #include "numbers.cuh"
 
-constexpr double LN2 = 0.6931471805599453;
-
 // The slope of softplus, 1 / (1 + exp(-x)), in y = softplus(x): 1 - exp(-y), which cancels for
 // small y. It is 1 where x is above 20.
 DEVICE float softplus_slope(float y) {

@@ -1,0 +1,369 @@
+// The gradient of the scan of small maps along the cross path (cross_forward.cu). The states are
+// computed again: nothing is kept by the forward. adjoint.cuh has the equations.
+//
+//     thread   STEPS pixels of a row, then of a column (cross.cuh), and their sums of dB and dC
+//     team     one map of a channel at a time
+//     block    teams of one batch, which share B and C; each takes `turns` channels, for the rows
+//              and then for the columns; du waits in shared memory in between
+//     grid     batch * channel_blocks
+//
+// dB and dC are sums over channels in the block's own part of memory; sum_parts.cu adds the parts.
+// Steps g are those of base 2, delta' = ln(2) g, and states lack the factor ln(2), which is put to
+// the results instead.
+#include "cross.cuh"
+
+// Of a warp: in the order of lanes, and against it.
+struct TwoMaps {
+  WarpMap up, down;
+};
+
+// The state before a thread's stretch and k after it, both at once: h goes on in the order of lanes
+// or, BACK, from the other end, and k against it.
+template <class S, bool BACK>
+DEVICE void enter_both(float& h, float& k, float factor, TwoMaps* maps, int warp, int warps) {
+  constexpr int WIDTH = S::TEAM < 32 ? S::TEAM : 32;
+  float h_factor = factor, k_factor = factor;
+  join<BACK, WIDTH>(h, h_factor);
+  join<!BACK, WIDTH>(k, k_factor);
+  // In the order of lanes, and against it.
+  float &up = BACK ? k : h, &down = BACK ? h : k;
+  const float up_factor = BACK ? k_factor : h_factor, down_factor = BACK ? h_factor : k_factor;
+  const int lane = threadIdx.x % WIDTH;
+  const bool lowest = lane == 0, highest = lane == WIDTH - 1;
+  if constexpr (S::TEAM <= 32) {
+    const float below = from_before<WIDTH>(up, 1), above = from_after<WIDTH>(down, 1);
+    up = lowest ? 0.0f : below;
+    down = highest ? 0.0f : above;
+  } else {
+    if (highest) maps[warp].up = {up_factor, up};
+    if (lowest) maps[warp].down = {down_factor, down};
+    float below = from_before<32>(up, 1), below_factor = from_before<32>(up_factor, 1);
+    float above = from_after<32>(down, 1), above_factor = from_after<32>(down_factor, 1);
+    if (lowest) below = 0.0f, below_factor = 1.0f;
+    if (highest) above = 0.0f, above_factor = 1.0f;
+    __syncthreads();
+    // The lower lanes have the maps of the warps, the others those against it, from the last one.
+    constexpr int WARPS = S::TEAM_WARPS;
+    const int place = lane % WARPS;
+    WarpMap map = {1.0f, 0.0f};
+    if (lane < 2 * WARPS && place < warps)
+      map = lane < WARPS ? maps[place].up : maps[warps - 1 - place].down;
+    join<false, WARPS>(map.items[1], map.items[0]);
+    const int last = warps - 1;
+    const float from_below = __shfl_sync(0xffffffffu, map.items[1], max(warp - 1, 0));
+    const float from_above =
+        __shfl_sync(0xffffffffu, map.items[1], WARPS + max(last - warp - 1, 0));
+    up = fused(below_factor, warp > 0 ? from_below : 0.0f, below);
+    down = fused(above_factor, warp < last ? from_above : 0.0f, above);
+  }
+}
+
+// Adds to du, to the sums of dB and dC, to dA and to dbias; delta is replaced by its gradient.
+template <class S, bool BACK, bool COLUMNS>
+DEVICE void add_route(float (&du)[S::STEPS], float (&dB)[S::STEPS], float (&dC)[S::STEPS],
+                      float& dA, float& dbias, const float (&u)[S::STEPS],
+                      const float (&dy)[S::STEPS], const Stretch<S, COLUMNS>& own,
+                      typename S::Element* delta, const typename S::Pair* pairs, float A,
+                      float bias, bool with_softplus, TwoMaps* maps, int warp, int warps) {
+  constexpr int STEPS = S::STEPS;
+  float g[STEPS], a[STEPS], x[STEPS], slope[STEPS];
+  typename S::Pair both[STEPS];
+  read_own_pixels<S, S::PITCH>(g, delta, own);
+  read_own_pairs<S>(both, pairs, own);
+#pragma unroll
+  for (int t = 0; t < STEPS; ++t) {
+    g[t] = fused(g[t], float(LOG2E), bias);
+    slope[t] = 1.0f;
+  }
+  if (with_softplus)
+#pragma unroll
+    for (int t = 0; t < STEPS; ++t) {
+      const float e = exp2_of_minus_size(g[t]), r = reciprocal(1.0f + e);
+      slope[t] = g[t] < 0.0f ? e * r : r;
+      g[t] = softplus_log2(g[t], e);
+    }
+  float total = 0.0f, h = 0.0f, k = 0.0f;
+#pragma unroll
+  for (int t = 0; t < STEPS; ++t) {
+    if (!S::WHOLE && !own.has(t)) g[t] = slope[t] = 0.0f;
+    x[t] = g[t] * u[t] * both[t].items[0];
+    total += g[t];
+    a[t] = decay(g[t], A);
+  }
+#pragma unroll
+  for (int i = 0; i < STEPS; ++i) {
+    const int t = BACK ? STEPS - 1 - i : i, after = STEPS - 1 - t;
+    h = advance(a[t], h, x[t]);
+    k = a[after] * fused(dy[after], both[after].items[1], k);
+  }
+  if (S::WHOLE && own.steps == 0) total = h = k = 0.0f;
+  enter_both<S, BACK>(h, k, decay(total, A), maps, warp, warps);
+  if (S::WHOLE && own.steps == 0) h = k = 0.0f;
+#pragma unroll
+  for (int i = 0; i < STEPS; ++i) {
+    const int t = BACK ? STEPS - 1 - i : i;
+    const float before = h;
+    h = advance(a[t], h, x[t]);
+    dC[t] = fused(dy[t], h, dC[t]);
+    x[t] = before;
+  }
+#pragma unroll
+  for (int i = 0; i < STEPS; ++i) {
+    const int t = BACK ? i : STEPS - 1 - i;
+    const float grad = fused(dy[t], both[t].items[1], k);
+    k = a[t] * grad;
+    const float z = k * x[t], with_B = grad * both[t].items[0], with_g = grad * g[t];
+    dA = fused(g[t], z, dA);
+    dB[t] = fused(with_g, u[t], dB[t]);
+    du[t] = fused(with_g, both[t].items[0], du[t]);
+    g[t] = fused(float(LN2) * A, z, with_B * u[t]) * slope[t];
+    dbias += g[t];
+  }
+  write_pixels<S, S::PITCH>(delta, g, own);
+}
+
+// dy of a channel as floats: vectors of its elements, or numbers of any dtype in any order.
+template <class S>
+DEVICE void bring_dy(float* to, const CrossBackwardArguments& p, const char* from,
+                     const Parts& mine, int thread, int threads, bool in_vectors) {
+  using Element = typename S::Element;
+  if (in_vectors) {
+    in_parts<S>(mine, [&](auto size) {
+      constexpr int SIZE = decltype(size)::value;
+      over_parts<SIZE>(mine, p.height, [&](int pixel, int row, int column) {
+        const auto x = *reinterpret_cast<const Pack<Element, SIZE>*>(
+            from + pixel * int(sizeof(Element)));
+#pragma unroll
+        for (int i = 0; i < SIZE; ++i) to[row * S::SUMS + column + i] = widen(x.items[i]);
+      });
+    });
+  } else {
+    const Parts single(thread, threads, p.width, 1);
+    over_parts<1>(single, p.height, [&](int pixel, int row, int column) {
+      to[row * S::SUMS + column] =
+          read<float>(from + pixel * p.dy.step + row * p.dy.row, p.dy.dtype);
+    });
+  }
+}
+
+// What a block has in shared memory.
+template <class S>
+struct BackwardMaps {
+  CrossRow* rows;
+  typename S::Pair* pairs;  // of two routes
+  float* du;                // of the team's first channel
+  char* area;               // of all teams: dy, u and two maps of delta; later sums of dB and dC
+  int pair_step, sum_step, step, team_step;  // numbers from a map to the next; bytes of a team
+};
+
+// Sums of a team's threads for a channel: dA and dbias of two routes, and dD.
+enum { TOTALS = 5 };
+
+// The sum of x over WIDTH lanes, for all of them.
+template <int WIDTH>
+DEVICE float over_lanes(float x) {
+#pragma unroll
+  for (int by = WIDTH / 2; by > 0; by /= 2) x += __shfl_xor_sync(0xffffffffu, x, by, WIDTH);
+  return x;
+}
+
+// The sums of four numbers over WIDTH lanes: number i in the lanes from i * WIDTH / 4 on. Half of
+// the lanes go on with half of the numbers.
+template <int WIDTH>
+DEVICE float over_lanes(const float (&x)[4]) {
+  const int lane = threadIdx.x % WIDTH;
+  const bool second = lane & WIDTH / 2, odd = lane & WIDTH / 4;
+  float two[2];
+#pragma unroll
+  for (int i = 0; i < 2; ++i)
+    two[i] = (second ? x[2 + i] : x[i]) +
+             __shfl_xor_sync(0xffffffffu, second ? x[i] : x[2 + i], WIDTH / 2, WIDTH);
+  const float one = (odd ? two[1] : two[0]) +
+                    __shfl_xor_sync(0xffffffffu, odd ? two[0] : two[1], WIDTH / 4, WIDTH);
+  return over_lanes<WIDTH / 4>(one);
+}
+
+// The sum of a channel in its place: dA of two routes, dbias of two, dD of all.
+DEVICE void write_total(const CrossBackwardArguments& p, long long batch, int route, int channel,
+                        int which, float sum) {
+  const auto write = [&](const MapOperand& x, int of, float value) {
+    if (x.data) write_real(value, map_of(x, batch, of, channel), x.dtype);
+  };
+  if (which < 2) write(p.dA, route + 2 * which, float(LN2 * LN2) * sum);
+  else if (which < 4) write(p.ddelta_bias, route + 2 * (which - 2), sum);
+  else
+    for (int of = 0; of < CROSS_ROUTES && route == 0; ++of) write(p.dD, of, sum);
+}
+
+// dB and dC of a route, from the threads' sums: those of the teams, one after the other.
+template <class S, bool COLUMNS>
+DEVICE void flush_pairs(const CrossBackwardArguments& p, const BackwardMaps<S>& maps,
+                        long long batch, int route, int team, int teams,
+                        const float (&dB)[S::STEPS], const float (&dC)[S::STEPS],
+                        const Stretch<S, COLUMNS>& own) {
+  using Pair = typename S::Pair;
+  Pair* const mine = reinterpret_cast<Pair*>(maps.area + team * maps.team_step);
+#pragma unroll
+  for (int t = 0; t < S::STEPS; ++t)
+    if (own.has(t)) mine[own.template at<S::PAIRS>(t)] = {dB[t], dC[t]};
+  __syncthreads();
+  const int part = blockIdx.x % p.channel_blocks;
+  char* const B = map_of(p.dB, batch, route, 0) + part * p.part_b;
+  char* const C = map_of(p.dC, batch, route, 0) + part * p.part_c;
+  const Parts all(threadIdx.x, blockDim.x, p.width, 1);
+  over_parts<1>(all, p.height, [&](int pixel, int row, int column) {
+    Pair sum = {0.0f, 0.0f};
+#pragma unroll 1
+    for (int i = 0; i < teams; ++i) {
+      const Pair* const from = reinterpret_cast<const Pair*>(maps.area + i * maps.team_step);
+      const Pair more = from[row * S::PAIRS + column];
+      sum = {sum.items[0] + more.items[0], sum.items[1] + more.items[1]};
+    }
+    sum = {float(LN2) * sum.items[0], float(LN2) * sum.items[1]};
+    if (p.parts_in_order) {
+      reinterpret_cast<float*>(B)[pixel] = sum.items[0];
+      reinterpret_cast<float*>(C)[pixel] = sum.items[1];
+    } else {
+      write_real(sum.items[0], B + pixel * p.dB.step + row * p.dB.row, p.dB.dtype);
+      write_real(sum.items[1], C + pixel * p.dC.step + row * p.dC.row, p.dC.dtype);
+    }
+  });
+  __syncthreads();
+}
+
+// Both routes of an axis, for all channels of the block.
+template <class S, bool COLUMNS>
+DEVICE void scan_axis(const CrossBackwardArguments& p, const BackwardMaps<S>& maps,
+                      long long batch, int first, int size, TwoMaps* first_maps, TwoMaps* second_maps,
+                      float (*totals)[TOTALS]) {
+  using Element = typename S::Element;
+  constexpr int STEPS = S::STEPS, ROUTE = COLUMNS ? 1 : 0;  // and two routes later
+  const int team_size = S::team_size(p), teams = blockDim.x / team_size;
+  const int team = threadIdx.x / team_size, thread = threadIdx.x % team_size;
+  const int warp = thread / 32, warps = team_size / 32;
+  const Stretch<S, COLUMNS> all(thread, COLUMNS ? p.width : p.height, COLUMNS ? p.height : p.width);
+  __syncthreads();  // nobody is at the pairs and the sums of before
+  {
+    const Parts mine(threadIdx.x, blockDim.x, p.width, size);
+    for (int i = 0; i < 2; ++i)
+      bring_pairs<S>(maps.pairs + i * maps.pair_step, map_of(p.B, batch, ROUTE + 2 * i, 0),
+                     map_of(p.C, batch, ROUTE + 2 * i, 0), 1.0f, mine, p.height);
+  }
+  __syncthreads();
+  const Parts mine(thread, team_size, p.width, size);
+  float* const dy_map = reinterpret_cast<float*>(maps.area + team * maps.team_step);
+  Element* const u_map = reinterpret_cast<Element*>(dy_map + maps.sum_step);
+  Element* const delta_map = u_map + maps.step;
+  const bool dy_in_vectors = p.dy_in_order && (size == 1 || is_aligned<S>(p.dy));
+  float dB[2][STEPS] = {}, dC[2][STEPS] = {};
+#pragma unroll 1
+  for (int turn = 0; turn < p.turns && first + turn * teams < p.channels; ++turn) {
+    // A team without a channel is one without pixels.
+    const int row = turn * teams + team, channel = min(first + row, p.channels - 1);
+    const bool here = first + row < p.channels;
+    Stretch<S, COLUMNS> own = all;
+    if (!here) own.steps = 0;
+    const CrossRow& numbers = maps.rows[row];
+    float* const du_map = maps.du + turn * teams * maps.sum_step;
+    const char* const delta = map_of(p.delta, batch, ROUTE, channel);
+    const char* const from[3] = {map_of(p.u, batch, 0, channel), delta,
+                                 delta + 2 * p.delta.route};
+    bring<S>(u_map, maps.step, from, mine, p.height);
+    bring_dy<S>(dy_map, p, map_of(p.dy, batch, 0, channel), mine, thread, team_size,
+                dy_in_vectors);
+    S::wait();
+    float u[STEPS], dy[STEPS], du[STEPS] = {}, sums[4] = {}, dD = 0.0f;
+    read_own_pixels<S, S::PITCH>(u, u_map, own);
+    read_own_pixels<S, S::SUMS>(dy, dy_map, own);
+    if (COLUMNS) read_own_pixels<S, S::SUMS>(du, du_map, own);
+    const auto add = [&](auto back) {
+      constexpr int I = decltype(back)::value;
+      add_route<S, I != 0>(du, dB[I], dC[I], sums[I], sums[2 + I], u, dy, own,
+                           delta_map + I * maps.step, maps.pairs + I * maps.pair_step,
+                           numbers.A[ROUTE + 2 * I], numbers.bias[ROUTE + 2 * I], p.softplus != 0,
+                           I == 0 ? first_maps : second_maps, warp, warps);
+    };
+    add(Constant<0>{});
+    add(Constant<1>{});
+    if (!COLUMNS)
+#pragma unroll
+      for (int t = 0; t < STEPS; ++t) dD = fused(dy[t], u[t], dD);
+    if (COLUMNS)
+#pragma unroll
+      for (int t = 0; t < STEPS; ++t) du[t] *= float(LN2);
+    if (COLUMNS && p.D.data) {
+      const float skip = numbers.skip[0] + numbers.skip[1] + numbers.skip[2] + numbers.skip[3];
+#pragma unroll
+      for (int t = 0; t < STEPS; ++t) du[t] = fused(skip, dy[t], du[t]);
+    }
+    write_pixels<S, S::SUMS>(du_map, du, own);
+    constexpr int WIDTH = S::TEAM < 32 ? S::TEAM : 32;
+    const float sum = over_lanes<WIDTH>(sums);
+    if (threadIdx.x % (WIDTH / 4) == 0)
+      totals[threadIdx.x / WIDTH][threadIdx.x % WIDTH / (WIDTH / 4)] = sum;
+    if (!COLUMNS) {
+      dD = over_lanes<WIDTH>(dD);
+      if (threadIdx.x % WIDTH == 0) totals[threadIdx.x / WIDTH][4] = dD;
+    }
+    S::wait();
+    if (here) {
+      char* const to = map_of(p.ddelta, batch, ROUTE, channel);
+      take<S>(to, delta_map, mine, p.height);
+      take<S>(to + 2 * p.ddelta.route, delta_map + maps.step, mine, p.height);
+      if (COLUMNS) take_sums<S, Element>(map_of(p.du, batch, 0, channel), du_map, mine, p.height);
+      if (thread < TOTALS - COLUMNS) {
+        float all = 0.0f;
+#pragma unroll 1
+        for (int i = 0; i < max(1, warps); ++i)
+          all += totals[team * max(1, warps) + i][thread];
+        write_total(p, batch, ROUTE, channel, thread, all);
+      }
+    }
+    S::wait();  // nobody is at the maps of this channel
+  }
+  flush_pairs<S>(p, maps, batch, ROUTE, team, teams, dB[0], dC[0], all);
+  flush_pairs<S>(p, maps, batch, ROUTE + 2, team, teams, dB[1], dC[1], all);
+}
+
+// Steps of a thread, and threads of a block: no instance spills registers.
+template <class Element, int SIDE, bool WHOLE>
+constexpr int BACKWARD_STEPS = SIDE == 56 && WHOLE && sizeof(Element) > 2 ? 14 : 7;
+template <class Element, int SIDE, bool WHOLE>
+constexpr int BACKWARD_THREADS = BACKWARD_STEPS<Element, SIDE, WHOLE> == 14 ? 256
+                                 : WHOLE ? 512 : SIDE == 56 ? 384 : 256;
+
+template <class Element, int SIDE, bool WHOLE>
+__global__ void __launch_bounds__(BACKWARD_THREADS<Element, SIDE, WHOLE>)
+    cross_backward(const __grid_constant__ CrossBackwardArguments p) {
+  using S = CrossShape<Element, SIDE, BACKWARD_STEPS<Element, SIDE, WHOLE>, WHOLE>;
+  using Pair = typename S::Pair;
+  constexpr int THREADS = BACKWARD_THREADS<Element, SIDE, WHOLE>;
+  constexpr int WIDTH = S::TEAM < 32 ? S::TEAM : 32, ROWS = THREADS / WIDTH;
+  extern __shared__ __align__(64) char memory[];
+  __shared__ TwoMaps warp_maps[THREADS / 16];
+  __shared__ float totals[ROWS][TOTALS];
+  const int team_size = S::team_size(p);
+  const int teams = blockDim.x / team_size, team = threadIdx.x / team_size;
+  const int channels = p.turns * teams, first = blockIdx.x % p.channel_blocks * channels;
+  const long long batch = blockIdx.x / p.channel_blocks;
+  const int pair_step = p.height * S::PAIRS + S::gap(sizeof(Pair));
+  const int sum_step = p.height * S::SUMS + S::gap(4);
+  const int step = p.height * S::PITCH + S::gap(sizeof(Element));
+  // A multiple of what vectors need.
+  const int team_step = (4 * sum_step + 3 * step * int(sizeof(Element)) + 15) / 16 * 16;
+
+  CrossRow* const rows = reinterpret_cast<CrossRow*>(memory);
+  Pair* const pairs = reinterpret_cast<Pair*>(rows + channels);
+  float* const du = reinterpret_cast<float*>(pairs + 2 * pair_step);
+  char* const area = reinterpret_cast<char*>(du + (channels * sum_step + 3) / 4 * 4);
+  const BackwardMaps<S> maps = {rows, pairs, du + team * sum_step, area,
+                                pair_step, sum_step, step, team_step};
+  load_rows(rows, p, first, channels);
+  const bool in_vectors = p.width % S::VECTOR == 0 && is_aligned<S>(p.u) && is_aligned<S>(p.delta) &&
+                          is_aligned<S>(p.B) && is_aligned<S>(p.C) && is_aligned<S>(p.du) &&
+                          is_aligned<S>(p.ddelta);
+  const int size = in_vectors ? S::VECTOR : 1;
+  TwoMaps* const own_maps = warp_maps + team * (team_size / 32);
+  scan_axis<S, false>(p, maps, batch, first, size, own_maps, own_maps + THREADS / 32, totals);
+  scan_axis<S, true>(p, maps, batch, first, size, own_maps, own_maps + THREADS / 32, totals);
+}
