@@ -16,6 +16,7 @@ import selscan  # noqa: E402
 from bench.gpu import (  # noqa: E402
     checks,
     inputs,
+    kernels,
     mamba,
     peers,
     places,
@@ -191,10 +192,14 @@ def test_maps_are_timed_in_three_ways_that_agree(mode, shape, monkeypatch):
 
     rows = list(maps.run(f"tiny, {mode}", OPTIONS))
 
+    absent = {row.peer: row.note for row in rows if row.note}
+    assert absent.keys() == maps.OTHERS.keys()
+    assert all(note.startswith("not available: ") for note in absent.values())
+    rows = [row for row in rows if not row.note]
     assert {(r.peer, r.metric) for r in rows} == {
         (way, x) for way in maps.WAYS for x in ("time", "memory")
     }
-    assert all(row.p50 > 0 and not row.note for row in rows)
+    assert all(row.p50 > 0 for row in rows)
     rates = {"copy": 1e12, "exponentials": 1e12}
     [table] = maps.tables(rows, rates)
     assert "| tiny " in table
@@ -210,12 +215,12 @@ def test_the_limit_of_maps_is_what_must_be_moved_and_computed():
 def test_a_way_that_gives_another_result_is_not_timed(clock, monkeypatch):
     monkeypatch.setattr(shapes_maps, "SHAPES", {"tiny": shapes_maps.Maps("cross", (), 5, 1, 6, 2)})
     wrong = lambda inputs, path: 2 * maps.in_sequences(inputs, path)  # noqa: E731
-    monkeypatch.setitem(maps.WAYS, "indexing", wrong)
+    monkeypatch.setitem(maps.WAYS, "torch's copies", wrong)
 
     rows = {row.peer: row for row in maps.run("tiny, forward", OPTIONS)}
 
-    assert rows["indexing"].p50 is None
-    assert rows["indexing"].note.startswith("failed: y differs by ")
+    assert rows["torch's copies"].p50 is None
+    assert rows["torch's copies"].note.startswith("failed: y differs by ")
 
 
 def test_a_model_over_maps_runs_the_kernels_of_maps(devices):
@@ -236,6 +241,38 @@ def test_calls_are_timed_on_the_host(mode, monkeypatch):
 
     assert row.p50 > 0
     assert start.CALLED[mode] in list(start.tables([row], {}))[-1]
+
+
+class Oflex:
+    """In the place of VMamba's extension: y is float32, and so is its gradient."""
+
+    @staticmethod
+    def scan(*tensors):
+        return eager.scan_loop_step(*(x.float() for x in tensors))
+
+    def fwd(self, u, delta, A, B, C, D, delta_bias, softplus, rows, out_float):
+        assert (softplus, rows, out_float) == (True, 1, True)
+        return [self.scan(u, delta, A, B, C, D, delta_bias), torch.zeros(1)]
+
+    def bwd(self, u, delta, A, B, C, D, delta_bias, dy, states, softplus, rows):
+        assert (dy.dtype, softplus, rows) == (torch.float32, True, 1)
+        given = (u, delta, A, B, C, D, delta_bias)
+        leaves = [x.detach().requires_grad_() for x in given]
+        with torch.enable_grad():
+            y = self.scan(*leaves)
+        return list(torch.autograd.grad(y, leaves, dy))
+
+
+@pytest.mark.usefixtures("clock")
+def test_kernels_that_are_installed_are_peers_of_maps(monkeypatch):
+    monkeypatch.setattr(shapes_maps, "SHAPES", {"tiny": shapes_maps.Maps("cross", (), 5, 1, 6, 2)})
+    monkeypatch.setattr(maps, "SECONDS", 0.001)
+    monkeypatch.setattr(kernels, "library", lambda name: Oflex())
+
+    rows = [row for row in maps.run("tiny, full", OPTIONS) if row.peer == "copies, oflex"]
+
+    assert [row.note for row in rows] == ["", ""]
+    assert rows[0].p50 > 0
 
 
 class Mamba:

@@ -7,8 +7,13 @@ import pytest
 from map_strategies import make_map_problem, with_dy
 
 from selscan.arrays.numpy import NumPyArrays
-from selscan.backends.cupy import plan2d, plan2d_backward
-from selscan.backends.cupy.instances import BACKWARD_2D, FORWARD_2D
+from selscan.backends.cupy import plan2d, plan2d_backward, plan_cross
+from selscan.backends.cupy.instances import (
+    BACKWARD_2D,
+    CROSS_BACKWARD,
+    CROSS_FORWARD,
+    FORWARD_2D,
+)
 from selscan.backends.cupy.paste import SOURCES, paste
 from selscan.backends.cupy.plan2d import Mapping
 from selscan.ops import contract2d, scan2d
@@ -23,8 +28,8 @@ __global__ void read_counter(long long* to) {
   counted = 0;
 }
 """
-# Where a kernel loads and stores, and what is counted there.
-PLACES = {
+# Where the kernels of tables load and store, and what is counted there.
+TABLES = {
     "DEVICE void load(Number (&x)[WIDTH], const char* at, int dtype) {": "sizeof(Element) * WIDTH",
     "DEVICE void store(Real (&x)[WIDTH], char* at, int dtype) {": "sizeof(Element) * WIDTH",
     "      if (to.adds) value += sum;": "(1 + to.adds) * sizeof(Real) * (to.x.mode != RESIDENT)",
@@ -34,13 +39,30 @@ PLACES = {
 }
 
 
+# And those for small maps; B and C, and their gradients, are not counted.
+CROSSES = {
+    "      Piece x[COUNT];": "sizeof(Piece) * COUNT",
+    "      *reinterpret_cast<Piece*>(to + pixel": "sizeof(Piece)",
+    "        float x[STORED];": "STORED * sizeof(Stored)",
+}
+DY = {
+    "        const auto x = *reinterpret_cast": "sizeof(Element) * SIZE",
+    "      to[row * S::SUMS + column] =": "size_of(p.dy.dtype)",
+}
+SMALL = {CROSS_FORWARD: CROSSES, CROSS_BACKWARD: CROSSES | DY}
+PLACES = {FORWARD_2D: TABLES, BACKWARD_2D: TABLES} | SMALL
+
+
 @functools.cache
 def module(file, name):
     """A kernel that counts, and the one that tells."""
     text = paste(file, SOURCES)
-    for place, size in PLACES.items():
+    for place, size in PLACES[file].items():
         assert text.count(place) == 1, place
-        text = text.replace(place, f"{place} counted += {size};")
+        counts = f"counted += {size};"
+        # After the beginning of a function, and before a statement.
+        both = f"{counts} {place}" if file in SMALL else f"{place} {counts}"
+        text = text.replace(place, both)
     made = Module(COUNTER + text + READ, [name, "read_counter"], file=file)
     kernel = made.get_function(name)
     kernel.max_dynamic_shared_size_bytes = scans.DEVICE.shared_per_block
@@ -53,7 +75,7 @@ def counted(monkeypatch):
     found = {}
 
     def launch(plan, addresses, runs_on=None):
-        if isinstance(plan, list) or plan.file not in (FORWARD_2D, BACKWARD_2D):
+        if isinstance(plan, list) or plan.file not in PLACES:
             scans.Emulated.launch(plan, addresses)
             return
         kernel, read = module(plan.file, plan.name)
@@ -99,6 +121,23 @@ def test_the_plan_knows_the_bytes_of_a_scan(counted, dtype, merge, mode):
 
     shared = coefficients(call, plan2d_backward.channel_blocks(call, of_backward(call)))
     assert counted[BACKWARD_2D] == elements * plan2d_backward.traffic(call, layout) + shared
+
+
+@pytest.mark.parametrize("out_dtype", [None, "float32"])
+def test_the_plan_knows_the_bytes_of_a_small_map(counted, out_dtype):
+    """B, C and their gradients are shared by channels, and not counted."""
+    problem = make_map_problem(cross(7, 7), d=8, n=1, dtype="bfloat16", out_dtype=out_dtype)
+    call = checked(problem)
+    elements = call.batch * call.dim * call.path.pixels
+
+    y = maps.forward(**problem)
+
+    layout = scans.layouts_of(NumPyArrays(), {"y": y})["y"]
+    assert counted[CROSS_FORWARD] == elements * plan_cross.forward_traffic(call, layout)
+
+    maps.backward(**with_dy(problem))
+
+    assert counted[CROSS_BACKWARD] == elements * plan_cross.backward_traffic(call, layout)
 
 
 def of_backward(call):

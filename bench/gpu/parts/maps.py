@@ -1,15 +1,18 @@
 """Stages of vision models along their paths: scan2d, and gather, scan and scatter, in bfloat16.
 
-The three give the same y within the rounding of bfloat16, which is checked before anything is
-timed. The limit is that of the fused scan: u read once, y written once, and for each step of a
-route delta and one exponential for each state and one for softplus; the backward does it again.
+The latter also with torch's copies, and then with other people's kernels for the scan, where those
+are installed (kernels.py). All give the same y within the rounding of bfloat16, which is checked
+before anything is timed. The limit is that of the fused scan: u read once, y written once, and for
+each step of a route delta and one exponential for each state and one for softplus; the backward
+does it again.
 """
 
 import functools
 
-from bench.gpu import limits, shapes_maps
-from bench.gpu.outcomes import FAILED
+from bench.gpu import kernels, limits, shapes_maps
+from bench.gpu.outcomes import ABSENT, FAILED, NotAvailable
 from bench.rows import Row, markdown, nothing, quantiles, short
+from selscan import paths
 
 PATIENCE = 60
 MODES = {"forward": "Forward", "full": "Forward and backward"}
@@ -31,11 +34,18 @@ def run(name, options):
     shape = shapes_maps.SHAPES[case]
     timing.release()
     inputs, path = make(shape), shapes_maps.path_of(shape)
-    calls = {way: caller(way, inputs, path, mode) for way in WAYS}
-    right = WAYS["scan2d"](inputs, path).detach().float()
+    ways = dict(WAYS)
+    for way, scan in OTHERS.items():
+        try:
+            ways[way] = functools.partial(copied, scan=scan(options))
+        except NotAvailable as error:
+            note = f"{ABSENT}{error}"
+            yield Row(case, way, mode, "time", **nothing(), unit="us", threads=0, note=note)
+    calls = {way: caller(function, inputs, path, mode) for way, function in ways.items()}
+    right = fused(inputs, path).detach().float()
     clocks = {}
     for way, call in calls.items():
-        error = (WAYS[way](inputs, path).detach().float() - right).abs().max() / right.abs().max()
+        error = (ways[way](inputs, path).detach().float() - right).abs().max() / right.abs().max()
         if not error <= 0.03:  # a few roundings to bfloat16 more
             note = f"{FAILED}y differs by {float(error):.2g} of its largest number"
             yield Row(case, way, mode, "time", **nothing(), unit="us", threads=0, note=note)
@@ -85,35 +95,66 @@ def fused(inputs, path):
     return selscan.scan2d(**inputs, path=path, delta_softplus=True)
 
 
-def moved(inputs, path, gather, scatter):
+def moved(inputs, path, gather, scan, scatter):
     """The same in sequences."""
-    import selscan
-
     u, delta, B, C = (gather(inputs[x], path) for x in ("u", "delta", "B", "C"))
     b, k, d, l = u.shape
-    y = selscan.scan(
+    y = scan(
         u.reshape(b, k * d, l),
         delta.reshape(b, k * d, l),
         inputs["A"].flatten(0, 1),
         B,
         C,
         inputs["D"].flatten(),
-        delta_bias=inputs["delta_bias"].flatten(),
-        delta_softplus=True,
+        inputs["delta_bias"].flatten(),
     )
-    return scatter(y.reshape(b, k, d, l), path)
+    return scatter(y.reshape(b, k, d, l), path).to(inputs["u"].dtype)
+
+
+def own_scan(u, delta, A, B, C, D, delta_bias):
+    """selscan.scan."""
+    import selscan
+
+    return selscan.scan(u, delta, A, B, C, D, delta_bias=delta_bias, delta_softplus=True)
 
 
 def in_sequences(inputs, path):
     """selscan.gather, scan and scatter."""
     import selscan
 
-    return moved(inputs, path, selscan.gather, selscan.scatter)
+    return moved(inputs, path, selscan.gather, own_scan, selscan.scatter)
 
 
-def by_indexing(inputs, path):
+def copied(inputs, path, scan=own_scan):
     """The same with torch's functions for the moves."""
-    return moved(inputs, path, indexed, index_added)
+    is_cross = path == paths.cross(path.height, path.width)
+    gather, scatter = (crossed, uncrossed) if is_cross else (indexed, index_added)
+    return moved(inputs, path, gather, scan, scatter)
+
+
+def crossed(x, path):
+    """gather of the cross path, by transposing and turning maps around."""
+    import torch
+
+    if x.dim() == 4:
+        x = x[:, None].expand(-1, 4, -1, -1, -1)
+    h, v, h_flip, v_flip = x.unbind(1)
+    return torch.stack(
+        [
+            h.flatten(2),
+            v.mT.flatten(2),
+            h_flip.flatten(2).flip(-1),
+            v_flip.mT.flatten(2).flip(-1),
+        ],
+        1,
+    )
+
+
+def uncrossed(y, path):
+    """scatter of the cross path."""
+    rows, columns = (y[:, i] + y[:, i + 2].flip(-1) for i in (0, 1))
+    size = path.height, path.width
+    return rows.unflatten(-1, size) + columns.unflatten(-1, size[::-1]).mT
 
 
 @functools.lru_cache(4)
@@ -144,14 +185,16 @@ def index_added(y, path):
     return picked(y, places).sum(1).unflatten(-1, (path.height, path.width))
 
 
-WAYS = {"scan2d": fused, "gather, scan, scatter": in_sequences, "indexing": by_indexing}
+WAYS = {"scan2d": fused, "gather, scan, scatter": in_sequences, "torch's copies": copied}
 
 
-def caller(way, inputs, path, mode):
+OTHERS = {"copies, oflex": kernels.oflex, "copies, mamba_ssm": kernels.mamba_ssm}
+
+
+def caller(function, inputs, path, mode):
     """A call of a way that is timed."""
     import torch
 
-    function = WAYS[way]
     if mode == "forward":
         return torch.no_grad()(lambda: function(inputs, path))
     wanted = list(inputs.values())
@@ -171,6 +214,7 @@ def work(shape, mode):
 
 def tables(rows, rates):
     """A table for each mode."""
+    ways = [way for way in (*WAYS, *OTHERS) if way != "scan2d"]
     for mode, title in MODES.items():
         found = {(r.case, r.peer): r.p50 for r in rows if (r.mode, r.metric) == (mode, "time")}
         lines = []
@@ -178,11 +222,11 @@ def tables(rows, rates):
             own = found.get((case, "scan2d"))
             limit = limits.limit(work(shapes_maps.SHAPES[case], mode), rates)
             reached = f"{100 * limit.us / own:.0f} %" if own and limit else "-"
-            others = [found.get((case, way)) for way in list(WAYS)[1:]]
+            others = [found.get((case, way)) for way in ways]
             cells = [f"{short(x)} ({short(x / own)}x)" if x and own else "-" for x in others]
             lines.append([case, short(own), reached, *cells])
         if lines:
-            header = ["", "scan2d", "of the limit", *list(WAYS)[1:]]
+            header = ["", "scan2d", "of the limit", *ways]
             yield f"{title}: us, medians, bfloat16\n\n{markdown(header, lines)}"
     for row in rows:
         if row.note:

@@ -119,7 +119,9 @@ def most_threads(problem, shape, backward):
         return 512 if shape.whole and BYTES[element_of(problem)] == 2 else 256
     if shape.steps == 14:
         return 256
-    return 512 if shape.whole else 384 if shape.side == 56 else 256
+    if shape.whole and shape.side != 14:
+        return 512
+    return 384 if shape.side == 56 else 256
 
 
 def threads_of(path, steps):
@@ -207,7 +209,9 @@ def mappings(problem, device, backward=False):
     """All mappings that planning may pick."""
     shape, team = team_of(problem, backward)
     count = backward_bytes if backward else forward_bytes
-    for teams in range(most_threads(problem, shape, backward) // team, 0, -1):
+    of_warp = max(1, 32 // team)
+    most = min(most_threads(problem, shape, backward) // team, -(-problem.dim // of_warp) * of_warp)
+    for teams in range(most, 0, -1):
         for turns in _TURNS:
             mapping = Mapping(shape, team, teams, turns)
             has_room = count(problem, mapping) + _STATIC <= device.shared_per_block

@@ -94,9 +94,8 @@ DEVICE void read_pixels(float (&x)[S::STEPS], const Stored* map, const Stretch<S
   constexpr int STEP = COLUMNS ? PITCH : 1;
   if constexpr (S::WHOLE && !COLUMNS && S::STEPS % 2 == 0 && PITCH % 2 == 0) {
 #pragma unroll
-    for (int t = 0; t < S::STEPS; t += 2) {
+    for (int t = 0; t < S::STEPS; t += 2)
       widen_two(*reinterpret_cast<const Pack<Stored, 2>*>(from + t), x[t], x[t + 1]);
-    }
   } else {
 #pragma unroll
     for (int t = 0; t < S::STEPS; ++t) {
@@ -236,11 +235,11 @@ using Bits = typename AnyBits<BYTES>::Type;
 
 // ---- between memory and shared memory ----------------------------------------------------------
 
-// The parts of a map that a thread takes: `size` pixels each, one or a vector. Made once: it divides.
-struct Parts {
+// Of a map, what a thread takes: pieces of `size` pixels, one or a vector. Made once: it divides.
+struct Pieces {
   int row, column, by_rows, by_columns, each, size;
 
-  DEVICE Parts(int thread, int threads, int width, int size)
+  DEVICE Pieces(int thread, int threads, int width, int size)
       : each(unsigned(width) / unsigned(size)), size(size) {
     row = unsigned(thread) / unsigned(each);
     column = thread - row * each;
@@ -249,9 +248,9 @@ struct Parts {
   }
 };
 
-// visit(pixel, row, column) of the first pixel of each part.
+// visit(pixel, row, column) of the first pixel of each piece.
 template <int SIZE, class Visit>
-DEVICE void over_parts(const Parts& mine, int height, Visit visit) {
+DEVICE void over_pieces(const Pieces& mine, int height, Visit visit) {
   int row = mine.row, column = mine.column;
 #pragma unroll 1
   while (row < height) {
@@ -265,9 +264,9 @@ DEVICE void over_parts(const Parts& mine, int height, Visit visit) {
   }
 }
 
-// Calls move(Constant<size of the parts>).
+// Calls move(Constant<size of the pieces>).
 template <class S, class Move>
-DEVICE void in_parts(const Parts& mine, Move move) {
+DEVICE void in_pieces(const Pieces& mine, Move move) {
   if (S::VECTOR > 1 && mine.size > 1) move(Constant<S::VECTOR>{});
   else move(Constant<1>{});
 }
@@ -275,17 +274,17 @@ DEVICE void in_parts(const Parts& mine, Move move) {
 // COUNT maps of u and of delta, to maps that are `step` numbers apart.
 template <class S, int COUNT>
 DEVICE void bring(typename S::Element* to, int step, const char* const (&from)[COUNT],
-                  const Parts& mine, int height) {
-  in_parts<S>(mine, [&](auto size) {
-    using Part = Bits<sizeof(typename S::Element) * decltype(size)::value>;
-    over_parts<decltype(size)::value>(mine, height, [&](int pixel, int row, int column) {
-      Part x[COUNT];
+                  const Pieces& mine, int height) {
+  in_pieces<S>(mine, [&](auto size) {
+    using Piece = Bits<sizeof(typename S::Element) * decltype(size)::value>;
+    over_pieces<decltype(size)::value>(mine, height, [&](int pixel, int row, int column) {
+      Piece x[COUNT];
 #pragma unroll
       for (int i = 0; i < COUNT; ++i)
-        x[i] = *reinterpret_cast<const Part*>(from[i] + pixel * int(sizeof(typename S::Element)));
+        x[i] = *reinterpret_cast<const Piece*>(from[i] + pixel * int(sizeof(typename S::Element)));
 #pragma unroll
       for (int i = 0; i < COUNT; ++i)
-        *reinterpret_cast<Part*>(to + i * step + row * S::PITCH + column) = x[i];
+        *reinterpret_cast<Piece*>(to + i * step + row * S::PITCH + column) = x[i];
     });
   });
 }
@@ -293,12 +292,12 @@ DEVICE void bring(typename S::Element* to, int step, const char* const (&from)[C
 // A map of B, times a factor, and one of C as pairs.
 template <class S>
 DEVICE void bring_pairs(typename S::Pair* to, const char* B, const char* C, float factor,
-                        const Parts& mine, int height) {
+                        const Pieces& mine, int height) {
   using Element = typename S::Element;
-  in_parts<S>(mine, [&](auto size) {
+  in_pieces<S>(mine, [&](auto size) {
     constexpr int SIZE = decltype(size)::value, MOST = 16 / sizeof(typename S::Pair);
     constexpr int WANTED = SIZE < MOST ? SIZE : MOST, STORED = S::PAIRS % WANTED ? 1 : WANTED;
-    over_parts<SIZE>(mine, height, [&](int pixel, int row, int column) {
+    over_pieces<SIZE>(mine, height, [&](int pixel, int row, int column) {
       const int offset = pixel * int(sizeof(Element));
       const auto b = *reinterpret_cast<const Pack<Element, SIZE>*>(B + offset);
       const auto c = *reinterpret_cast<const Pack<Element, SIZE>*>(C + offset);
@@ -316,23 +315,23 @@ DEVICE void bring_pairs(typename S::Pair* to, const char* B, const char* C, floa
 
 // A map of shared memory as it is.
 template <class S>
-DEVICE void take(char* to, const typename S::Element* from, const Parts& mine, int height) {
-  in_parts<S>(mine, [&](auto size) {
-    using Part = Bits<sizeof(typename S::Element) * decltype(size)::value>;
-    over_parts<decltype(size)::value>(mine, height, [&](int pixel, int row, int column) {
-      *reinterpret_cast<Part*>(to + pixel * int(sizeof(typename S::Element))) =
-          *reinterpret_cast<const Part*>(from + row * S::PITCH + column);
+DEVICE void take(char* to, const typename S::Element* from, const Pieces& mine, int height) {
+  in_pieces<S>(mine, [&](auto size) {
+    using Piece = Bits<sizeof(typename S::Element) * decltype(size)::value>;
+    over_pieces<decltype(size)::value>(mine, height, [&](int pixel, int row, int column) {
+      *reinterpret_cast<Piece*>(to + pixel * int(sizeof(typename S::Element))) =
+          *reinterpret_cast<const Piece*>(from + row * S::PITCH + column);
     });
   });
 }
 
 // A map of sums as one of Stored.
 template <class S, class Stored>
-DEVICE void take_sums(char* to, const float* from, const Parts& mine, int height) {
-  in_parts<S>(mine, [&](auto size) {
+DEVICE void take_sums(char* to, const float* from, const Pieces& mine, int height) {
+  in_pieces<S>(mine, [&](auto size) {
     constexpr int SIZE = decltype(size)::value, MOST = 16 / sizeof(Stored);
     constexpr int STORED = SIZE < MOST ? SIZE : MOST;
-    over_parts<SIZE>(mine, height, [&](int pixel, int row, int column) {
+    over_pieces<SIZE>(mine, height, [&](int pixel, int row, int column) {
 #pragma unroll
       for (int i = 0; i < SIZE; i += STORED) {
         float x[STORED];
@@ -366,7 +365,8 @@ struct CrossRow {
 template <class Arguments>
 DEVICE void load_rows(CrossRow* rows, const Arguments& p, int first, int channels) {
   for (int i = threadIdx.x; i < CROSS_ROUTES * channels; i += blockDim.x) {
-    const int route = i % CROSS_ROUTES, row = i / CROSS_ROUTES, channel = min(first + row, p.channels - 1);
+    const int route = i % CROSS_ROUTES, row = i / CROSS_ROUTES;
+    const int channel = min(first + row, p.channels - 1);
     const auto number = [&](const MapOperand& x) {
       return x.data ? read<float>(map_of(x, 0, route, channel), x.dtype) : 0.0f;
     };

@@ -125,12 +125,12 @@ DEVICE void add_route(float (&du)[S::STEPS], float (&dB)[S::STEPS], float (&dC)[
 // dy of a channel as floats: vectors of its elements, or numbers of any dtype in any order.
 template <class S>
 DEVICE void bring_dy(float* to, const CrossBackwardArguments& p, const char* from,
-                     const Parts& mine, int thread, int threads, bool in_vectors) {
+                     const Pieces& mine, int thread, int threads, bool in_vectors) {
   using Element = typename S::Element;
   if (in_vectors) {
-    in_parts<S>(mine, [&](auto size) {
+    in_pieces<S>(mine, [&](auto size) {
       constexpr int SIZE = decltype(size)::value;
-      over_parts<SIZE>(mine, p.height, [&](int pixel, int row, int column) {
+      over_pieces<SIZE>(mine, p.height, [&](int pixel, int row, int column) {
         const auto x = *reinterpret_cast<const Pack<Element, SIZE>*>(
             from + pixel * int(sizeof(Element)));
 #pragma unroll
@@ -138,8 +138,8 @@ DEVICE void bring_dy(float* to, const CrossBackwardArguments& p, const char* fro
       });
     });
   } else {
-    const Parts single(thread, threads, p.width, 1);
-    over_parts<1>(single, p.height, [&](int pixel, int row, int column) {
+    const Pieces single(thread, threads, p.width, 1);
+    over_pieces<1>(single, p.height, [&](int pixel, int row, int column) {
       to[row * S::SUMS + column] =
           read<float>(from + pixel * p.dy.step + row * p.dy.row, p.dy.dtype);
     });
@@ -210,8 +210,8 @@ DEVICE void flush_pairs(const CrossBackwardArguments& p, const BackwardMaps<S>& 
   const int part = blockIdx.x % p.channel_blocks;
   char* const B = map_of(p.dB, batch, route, 0) + part * p.part_b;
   char* const C = map_of(p.dC, batch, route, 0) + part * p.part_c;
-  const Parts all(threadIdx.x, blockDim.x, p.width, 1);
-  over_parts<1>(all, p.height, [&](int pixel, int row, int column) {
+  const Pieces all(threadIdx.x, blockDim.x, p.width, 1);
+  over_pieces<1>(all, p.height, [&](int pixel, int row, int column) {
     Pair sum = {0.0f, 0.0f};
 #pragma unroll 1
     for (int i = 0; i < teams; ++i) {
@@ -234,8 +234,8 @@ DEVICE void flush_pairs(const CrossBackwardArguments& p, const BackwardMaps<S>& 
 // Both routes of an axis, for all channels of the block.
 template <class S, bool COLUMNS>
 DEVICE void scan_axis(const CrossBackwardArguments& p, const BackwardMaps<S>& maps,
-                      long long batch, int first, int size, TwoMaps* first_maps, TwoMaps* second_maps,
-                      float (*totals)[TOTALS]) {
+                      long long batch, int first, int size, TwoMaps* first_maps,
+                      TwoMaps* second_maps, float (*totals)[TOTALS]) {
   using Element = typename S::Element;
   constexpr int STEPS = S::STEPS, ROUTE = COLUMNS ? 1 : 0;  // and two routes later
   const int team_size = S::team_size(p), teams = blockDim.x / team_size;
@@ -244,13 +244,13 @@ DEVICE void scan_axis(const CrossBackwardArguments& p, const BackwardMaps<S>& ma
   const Stretch<S, COLUMNS> all(thread, COLUMNS ? p.width : p.height, COLUMNS ? p.height : p.width);
   __syncthreads();  // nobody is at the pairs and the sums of before
   {
-    const Parts mine(threadIdx.x, blockDim.x, p.width, size);
+    const Pieces mine(threadIdx.x, blockDim.x, p.width, size);
     for (int i = 0; i < 2; ++i)
       bring_pairs<S>(maps.pairs + i * maps.pair_step, map_of(p.B, batch, ROUTE + 2 * i, 0),
                      map_of(p.C, batch, ROUTE + 2 * i, 0), 1.0f, mine, p.height);
   }
   __syncthreads();
-  const Parts mine(thread, team_size, p.width, size);
+  const Pieces mine(thread, team_size, p.width, size);
   float* const dy_map = reinterpret_cast<float*>(maps.area + team * maps.team_step);
   Element* const u_map = reinterpret_cast<Element*>(dy_map + maps.sum_step);
   Element* const delta_map = u_map + maps.step;
@@ -268,9 +268,11 @@ DEVICE void scan_axis(const CrossBackwardArguments& p, const BackwardMaps<S>& ma
     const char* const delta = map_of(p.delta, batch, ROUTE, channel);
     const char* const from[3] = {map_of(p.u, batch, 0, channel), delta,
                                  delta + 2 * p.delta.route};
-    bring<S>(u_map, maps.step, from, mine, p.height);
-    bring_dy<S>(dy_map, p, map_of(p.dy, batch, 0, channel), mine, thread, team_size,
-                dy_in_vectors);
+    if (here) {
+      bring<S>(u_map, maps.step, from, mine, p.height);
+      bring_dy<S>(dy_map, p, map_of(p.dy, batch, 0, channel), mine, thread, team_size,
+                  dy_in_vectors);
+    }
     S::wait();
     float u[STEPS], dy[STEPS], du[STEPS] = {}, sums[4] = {}, dD = 0.0f;
     read_own_pixels<S, S::PITCH>(u, u_map, own);
@@ -312,11 +314,10 @@ DEVICE void scan_axis(const CrossBackwardArguments& p, const BackwardMaps<S>& ma
       take<S>(to + 2 * p.ddelta.route, delta_map + maps.step, mine, p.height);
       if (COLUMNS) take_sums<S, Element>(map_of(p.du, batch, 0, channel), du_map, mine, p.height);
       if (thread < TOTALS - COLUMNS) {
-        float all = 0.0f;
+        float total = 0.0f;
 #pragma unroll 1
-        for (int i = 0; i < max(1, warps); ++i)
-          all += totals[team * max(1, warps) + i][thread];
-        write_total(p, batch, ROUTE, channel, thread, all);
+        for (int i = 0; i < max(1, warps); ++i) total += totals[team * max(1, warps) + i][thread];
+        write_total(p, batch, ROUTE, channel, thread, total);
       }
     }
     S::wait();  // nobody is at the maps of this channel
@@ -330,10 +331,12 @@ template <class Element, int SIDE, bool WHOLE>
 constexpr int BACKWARD_STEPS = SIDE == 56 && WHOLE && sizeof(Element) > 2 ? 14 : 7;
 template <class Element, int SIDE, bool WHOLE>
 constexpr int BACKWARD_THREADS = BACKWARD_STEPS<Element, SIDE, WHOLE> == 14 ? 256
-                                 : WHOLE ? 512 : SIDE == 56 ? 384 : 256;
+                                 : WHOLE && SIDE != 14                       ? 512
+                                 : SIDE == 56                                ? 384
+                                                                             : 256;
 
 template <class Element, int SIDE, bool WHOLE>
-__global__ void __launch_bounds__(BACKWARD_THREADS<Element, SIDE, WHOLE>)
+__global__ void __launch_bounds__(BACKWARD_THREADS<Element, SIDE, WHOLE>, 1)
     cross_backward(const __grid_constant__ CrossBackwardArguments p) {
   using S = CrossShape<Element, SIDE, BACKWARD_STEPS<Element, SIDE, WHOLE>, WHOLE>;
   using Pair = typename S::Pair;
@@ -359,10 +362,9 @@ __global__ void __launch_bounds__(BACKWARD_THREADS<Element, SIDE, WHOLE>)
   const BackwardMaps<S> maps = {rows, pairs, du + team * sum_step, area,
                                 pair_step, sum_step, step, team_step};
   load_rows(rows, p, first, channels);
-  const bool in_vectors = p.width % S::VECTOR == 0 && is_aligned<S>(p.u) && is_aligned<S>(p.delta) &&
-                          is_aligned<S>(p.B) && is_aligned<S>(p.C) && is_aligned<S>(p.du) &&
-                          is_aligned<S>(p.ddelta);
-  const int size = in_vectors ? S::VECTOR : 1;
+  const bool aligned = is_aligned<S>(p.u) && is_aligned<S>(p.delta) && is_aligned<S>(p.B) &&
+                       is_aligned<S>(p.C) && is_aligned<S>(p.du) && is_aligned<S>(p.ddelta);
+  const int size = aligned && p.width % S::VECTOR == 0 ? S::VECTOR : 1;
   TwoMaps* const own_maps = warp_maps + team * (team_size / 32);
   scan_axis<S, false>(p, maps, batch, first, size, own_maps, own_maps + THREADS / 32, totals);
   scan_axis<S, true>(p, maps, batch, first, size, own_maps, own_maps + THREADS / 32, totals);

@@ -59,30 +59,30 @@ struct TeamMaps {
 template <class S>
 DEVICE void scan_channels(const CrossArguments& p, const TeamMaps<S>& maps,
                           const typename S::Pair* pairs, const CrossRow* rows, long long batch,
-                          int first, int size,
-                          WarpMap* warp_maps) {
+                          int first, int size, WarpMap* warp_maps) {
   const int team_size = S::team_size(p), teams = blockDim.x / team_size;
   const int team = threadIdx.x / team_size, thread = threadIdx.x % team_size;
   const int warp = thread / 32, warps = team_size / 32;
   const int pair_step = p.height * S::PAIRS + S::gap(sizeof(typename S::Pair));
-  const Parts mine(thread, team_size, p.width, size);
+  const Pieces mine(thread, team_size, p.width, size);
   const Stretch<S, false> along_rows(thread, p.height, p.width);
   const Stretch<S, true> along_columns(thread, p.width, p.height);
 #pragma unroll 1
   for (int turn = 0; turn < p.turns && first + turn * teams < p.channels; ++turn) {
-    // A team without a channel takes the last one and writes nothing.
+    // A team without a channel makes something of what is there, and writes nothing.
     const int row = turn * teams + team, channel = min(first + row, p.channels - 1);
+    const bool here = first + row < p.channels;
     const CrossRow& own = rows[row];
     const char* const delta = map_of(p.delta, batch, 0, channel);
     const char* const from[5] = {map_of(p.u, batch, 0, channel), delta, delta + p.delta.route,
                                  delta + 2 * p.delta.route, delta + 3 * p.delta.route};
-    bring<S>(maps.u, maps.step, from, mine, p.height);
+    if (here) bring<S>(maps.u, maps.step, from, mine, p.height);
     S::wait();
     float u[S::STEPS], y[S::STEPS] = {};
     const auto add = [&](auto& along, auto back, int route) {
-      add_route<S, decltype(back)::value>(y, u, along, maps.delta + route * maps.step,
-                                          pairs + route * pair_step, own.A[route], own.bias[route],
-                                          p.softplus != 0, warp_maps + route * S::WARPS, warp, warps);
+      add_route<S, decltype(back)::value>(
+          y, u, along, maps.delta + route * maps.step, pairs + route * pair_step, own.A[route],
+          own.bias[route], p.softplus != 0, warp_maps + route * S::WARPS, warp, warps);
     };
     read_pixels<S, S::PITCH>(u, maps.u, along_rows);
     add(along_rows, Constant<false>{}, 0);
@@ -101,7 +101,7 @@ DEVICE void scan_channels(const CrossArguments& p, const TeamMaps<S>& maps,
     write_pixels<S, S::SUMS>(maps.sums, y, along_columns);
     S::wait();
     // What is brought next everyone has read, and the sums are written after the next wait.
-    if (first + row < p.channels) {
+    if (here) {
       char* const to = map_of(p.y, batch, 0, channel);
       if (p.y.dtype == CODE<typename S::Element>)
         take_sums<S, typename S::Element>(to, maps.sums, mine, p.height);
@@ -112,7 +112,7 @@ DEVICE void scan_channels(const CrossArguments& p, const TeamMaps<S>& maps,
 }
 
 template <class Element, int SIDE, bool WHOLE>
-__global__ void __launch_bounds__(sizeof(Element) == 2 && WHOLE ? 512 : 256)
+__global__ void __launch_bounds__(sizeof(Element) == 2 && WHOLE ? 512 : 256, 1)
     cross_forward(const __grid_constant__ CrossArguments p) {
   using S = CrossShape<Element, SIDE, SIDE == 7 ? 7 : 14, WHOLE>;
   using Pair = typename S::Pair;
@@ -133,10 +133,10 @@ __global__ void __launch_bounds__(sizeof(Element) == 2 && WHOLE ? 512 : 256)
   const TeamMaps<S> maps = {own, own + step, sums + team * sum_step, step};
 
   load_rows(rows, p, first, channels);
-  const bool in_vectors = p.width % S::VECTOR == 0 && is_aligned<S>(p.u) && is_aligned<S>(p.delta) &&
-                          is_aligned<S>(p.B) && is_aligned<S>(p.C) && is_aligned<S>(p.y);
-  const int size = in_vectors ? S::VECTOR : 1;
-  const Parts mine(threadIdx.x, blockDim.x, p.width, size);
+  const bool aligned = is_aligned<S>(p.u) && is_aligned<S>(p.delta) && is_aligned<S>(p.B) &&
+                       is_aligned<S>(p.C) && is_aligned<S>(p.y);
+  const int size = aligned && p.width % S::VECTOR == 0 ? S::VECTOR : 1;
+  const Pieces mine(threadIdx.x, blockDim.x, p.width, size);
   for (int route = 0; route < CROSS_ROUTES; ++route)
     bring_pairs<S>(pairs + route * pair_step, map_of(p.B, batch, route, 0),
                    map_of(p.C, batch, route, 0), float(LN2), mine, p.height);
