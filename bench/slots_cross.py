@@ -15,7 +15,7 @@ from selscan.backends.cupy.plan import Device
 from selscan.ops import contract2d
 from selscan.paths import cross
 
-BATCH = 128
+BATCH, STAGES = 128, {56: 96, 28: 192, 14: 384, 7: 768}  # channels by side: those of VMamba-T
 _VECTORS = {7: 1, 14: 2, 28: 4, 56: 8}  # pixels of a load
 # What the kernels know here, as expressions of the source and their values.
 _KNOWN = {"p.softplus != 0": "true", "p.D.data": "true"}

@@ -3,7 +3,7 @@
 import kernel_costs
 import pytest
 
-from bench import slots, slots_backward, slots_maps
+from bench import slots, slots_backward, slots_cross, slots_maps
 from bench.machine_code import PATHS, instructions, parsed, section
 from selscan.backends.cupy import instances
 from selscan.backends.cupy.paste import SOURCES, paste
@@ -114,6 +114,15 @@ def test_the_state_loop_of_the_backward_of_maps_has_few_slots(compiled, element)
 
     assert each <= MAPS_BACKWARD_LIMIT
     assert spilled == 0
+
+
+@pytest.mark.parametrize(("backward", "limit"), [(False, 36), (True, 95)])
+def test_a_small_map_has_few_slots_all_in(nvrtc, backward, limit):
+    if disassembler() is None:
+        pytest.skip("nvdisasm is not installed: pip install -e '.[nvrtc]'")
+    stage = slots_cross.Stage.of(slots_cross.STAGES[56], 56, backward)
+
+    assert slots_cross.slots(nvrtc, "sm_90", stage) <= limit
 
 
 def test_a_path_of_the_source_that_is_gone_is_not_counted():
