@@ -13,18 +13,23 @@ from map_strategies import make_map_problem, with_dy  # noqa: E402
 
 import selscan  # noqa: E402
 from selscan.ops.scan2d import ARGUMENTS  # noqa: E402
-from selscan.paths import Path  # noqa: E402
+from selscan.paths import Path, cross  # noqa: E402
 
 from . import maps  # noqa: E402
 from .test_models import emulated  # noqa: E402, F401 a fixture
 
 PATH = Path.of(5, 7, "w2", "v_flip", "h")
+SMALL = cross(7, 7)  # has kernels of its own, whose forward keeps no states
 pytestmark = pytest.mark.usefixtures("emulated")
 
 
-def scanned(u, delta, A, B, C, D, delta_bias):
-    options = {"path": PATH, "delta_softplus": True}
+def scanned(u, delta, A, B, C, D, delta_bias, path=PATH):
+    options = {"path": path, "delta_softplus": True}
     return selscan.scan2d(u, delta, A, B, C, D, delta_bias=delta_bias, **options)
+
+
+def small(*inputs):
+    return scanned(*inputs, path=SMALL)
 
 
 def moved(x):
@@ -57,9 +62,21 @@ def test_autograd_runs_the_kernels(emulated):  # noqa: F811
 
 def test_a_compiled_scan_runs_the_kernels(emulated):  # noqa: F811
     torch.compiler.reset()
-    check(torch.compile(scanned, fullgraph=True, backend="aot_eager"), make_map_problem(PATH))
+    function = torch.compile(small, fullgraph=True, backend="aot_eager")
+    check(function, make_map_problem(SMALL, n=1))
 
-    assert kernels(emulated) >= {"scan2d_forward", "scan2d_backward"}
+    assert kernels(emulated) - {"sum_parts"} == {"cross_forward", "cross_backward"}
+
+
+def test_a_gradient_of_tensors_that_come_back_with_other_strides_has_the_states_it_needs(
+    emulated,  # noqa: F811
+):
+    pack = lambda x: x.mT.contiguous().mT if x.dim() > 3 else x  # noqa: E731
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        check(small, make_map_problem(SMALL, n=1))
+
+    launched = kernels(emulated) - {"sum_parts"}
+    assert launched == {"cross_forward", "scan2d_forward", "scan2d_backward"}
 
 
 def test_a_compiled_move_runs_the_kernels(emulated):  # noqa: F811
