@@ -1,6 +1,7 @@
 """Imports point down only, and each outside library has its one place (docs/contributing.md)."""
 
 import ast
+import functools
 import shutil
 import sys
 from pathlib import Path
@@ -57,8 +58,13 @@ IN_REFERENCE = {"reference", "numpy", *sys.stdlib_module_names}
 
 def imports(path, root):
     """Every import of a file, also inside functions: (line, absolute name, in a function?)."""
-    package = path.relative_to(root).parts[:-1]
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return _imports_of(path.read_text(encoding="utf-8"), path.relative_to(root).parts[:-1])
+
+
+@functools.cache  # of the whole package, which most tests read
+def _imports_of(text, package):
+    found = []
+    tree = ast.parse(text)
     functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
     inner = {id(node) for function in functions for node in ast.walk(function)}
     for node in ast.walk(tree):
@@ -70,7 +76,8 @@ def imports(path, root):
             names = [f"{base}.{alias.name}" for alias in node.names]
         else:
             continue
-        yield from ((node.lineno, name, id(node) in inner) for name in names)
+        found += ((node.lineno, name, id(node) in inner) for name in names)
+    return found
 
 
 def module_of(path, root):
