@@ -102,9 +102,11 @@ def coefficients(call, blocks):
 
 @pytest.mark.parametrize("mode", [plan2d.SCRATCH, plan2d.RESIDENT])
 @pytest.mark.parametrize("merge", [True, False])
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
-def test_the_plan_knows_the_bytes_of_a_scan(counted, dtype, merge, mode):
-    problem = make_map_problem(cross(9, 7), d=11, n=3, dtype=dtype, merge=merge)
+@pytest.mark.parametrize("out_dtype", [None, "float32"])
+def test_the_plan_knows_the_bytes_of_a_scan(counted, out_dtype, merge, mode):
+    """A y of float32 is where its routes are added up."""
+    options = {"dtype": "bfloat16", "merge": merge, "out_dtype": out_dtype}
+    problem = make_map_problem(cross(9, 7), d=11, n=3, **options)
     call = checked(problem)
     mapping = Mapping(8, 1, 3, mode)
 
@@ -117,7 +119,7 @@ def test_the_plan_knows_the_bytes_of_a_scan(counted, dtype, merge, mode):
     shared = coefficients(call, plan2d.channel_blocks(call, used))
     assert counted[FORWARD_2D] == elements * plan2d.traffic(call, used, layout) + shared
 
-    maps.backward(with_dy(problem)["dy"], **problem)
+    maps.backward(**with_dy(problem))
 
     shared = coefficients(call, plan2d_backward.channel_blocks(call, of_backward(call)))
     assert counted[BACKWARD_2D] == elements * plan2d_backward.traffic(call, layout) + shared
