@@ -113,6 +113,11 @@ def test_what_planning_picks_for_small_cross_maps_is_an_instance_that_fits(eleme
         assert channels >= call.dim
 
 
+def test_kernels_of_maps_are_few():
+    files = ("scan2d_forward", "scan2d_backward", "cross_forward", "cross_backward", "move")
+    assert sum(len(instances.INSTANCES[f"{file}.cu"]) for file in files) <= 120
+
+
 def test_which_kernels_serve_a_map():
     def served(path, **options):
         return plan_cross.takes(problem(path, **options)[0], H200)
@@ -138,7 +143,11 @@ def test_the_bytes_of_a_small_map():
 
     assert plan_cross.forward_traffic(call, y) == 12
     assert plan_cross.backward_traffic(call, y) == 26
-    assert planned(call, y).name == "cross_forward<__nv_bfloat16, 56, true>"
+    made = planned(call, y)
+    assert made.name == "cross_forward<__nv_bfloat16, 56, true>"
+    struct = made.arguments.fill({})
+    assert struct["delta"]["batch"] == 4 * 96 * 56 * 56 * 2
+    assert (struct["height"], struct["width"]) == (56, 56)
     assert launches2d.states_size(call, H200) == 0
 
 

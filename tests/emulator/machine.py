@@ -24,8 +24,8 @@ from selscan.backends.cupy.plan2d_backward import Mapping as Backward2d
 from selscan.backends.cupy.plan_backward import Mapping as Backward
 from selscan.paths import cross, window
 
+from . import crosses, moves, ptx, scan_cases, scans, sparse
 from . import maps as scans2d
-from . import moves, ptx, scan_cases, scans, sparse
 
 STRUCTS = {
     instances.FORWARD: arguments.FORWARD,
@@ -35,6 +35,8 @@ STRUCTS = {
     instances.SUMS: arguments.SUM_PARTS,
     instances.FORWARD_2D: arguments2d.FORWARD,
     instances.BACKWARD_2D: arguments2d.BACKWARD,
+    instances.CROSS_FORWARD: arguments2d.CROSS_FORWARD,
+    instances.CROSS_BACKWARD: arguments2d.CROSS_BACKWARD,
     instances.MOVE: arguments2d.MOVE,
 }
 TARGET = "compute_90"
@@ -107,6 +109,11 @@ def scan2d_backward():
     scans2d.assert_gradients_right(problem, gradients)
 
 
+def small_maps(size, dtype):
+    """Along the cross path, forward and backward."""
+    crosses.check(make_map_problem(cross(*size), d=5, n=1, dtype=dtype), teams=4)
+
+
 def move():
     """Gather and scatter."""
     path, mapping = cross(5, 7), plan_moves.Mapping(20, 2, 0, 20)
@@ -137,6 +144,8 @@ KINDS = {
     "backward, bfloat16": functools.partial(backward, 3, HALF),
     "scan2d": functools.partial(scan2d, plan2d.Mapping(8, 2, 2, plan2d.SCRATCH)),
     "scan2d, backward": scan2d_backward,
+    "small maps": functools.partial(small_maps, (7, 7), "float32"),
+    "small maps, bfloat16": functools.partial(small_maps, (14, 14), "bfloat16"),
 }
 QUICK = ("sums", "step", "moves")
 

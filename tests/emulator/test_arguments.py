@@ -18,6 +18,8 @@ STRUCTS = {
     "MapOperand": arguments2d.MAP_OPERAND,
     "Scan2dArguments": arguments2d.FORWARD,
     "Backward2dArguments": arguments2d.BACKWARD,
+    "CrossArguments": arguments2d.CROSS_FORWARD,
+    "CrossBackwardArguments": arguments2d.CROSS_BACKWARD,
     "MoveArguments": arguments2d.MOVE,
 }
 
