@@ -117,6 +117,16 @@ def _results(request, call, arrays, states):
     return results
 
 
+def _are_of_use(request, wanted, states):
+    """Whether states are wanted and were kept.
+
+    Which a backend wants may depend on how arrays lie, and that may have changed since the forward.
+    """
+    framework = request.framework
+    [found] = framework.signatures((states,))
+    return (0,) not in (wanted.shape, framework.layout(request.function, "states", found).shape)
+
+
 def check_backward(request, incoming):
     """Layouts of the inputs and of dy, the Problem, and the gradients; sizes may be symbolic."""
     function, framework, _, found, options = request
@@ -149,6 +159,8 @@ def backward(request, inputs, dy, states=None):
     if states is None and framework.is_wide(incoming[0]):
         request = request._replace(options=request.options._replace(wide=True))
     call = prepare_backward(request, incoming)
+    if states is not None and not _are_of_use(request, call.states.layout, states):
+        states = None
     if states is not None:
         check_states(request, call.states.layout, states)
     elif call.plan is not None and call.states.layout.shape != (0,):

@@ -68,15 +68,28 @@ def test_a_compiled_scan_runs_the_kernels(emulated):  # noqa: F811
     assert kernels(emulated) - {"sum_parts"} == {"cross_forward", "cross_backward"}
 
 
-def test_a_gradient_of_tensors_that_come_back_with_other_strides_has_the_states_it_needs(
-    emulated,  # noqa: F811
-):
-    pack = lambda x: x.mT.contiguous().mT if x.dim() > 3 else x  # noqa: E731
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        check(small, make_map_problem(SMALL, n=1))
+TURNED = {
+    "dense at first": (lambda x: x, {"cross_forward", "scan2d_forward", "scan2d_backward"}),
+    "dense in the end": (lambda x: x.mT.contiguous().mT, {"scan2d_forward", "cross_backward"}),
+}
 
-    launched = kernels(emulated) - {"sum_parts"}
-    assert launched == {"cross_forward", "scan2d_forward", "scan2d_backward"}
+
+@pytest.mark.parametrize("case", TURNED)
+def test_tensors_may_come_back_with_other_strides(emulated, case):  # noqa: F811
+    """The states that a forward has kept may be none, or of no use."""
+    given, wanted = TURNED[case]
+    is_dense = case == "dense at first"
+
+    def turn(x):
+        return x if x.dim() < 4 else x.mT.contiguous().mT if is_dense else x.contiguous()
+
+    def function(u, *inputs):
+        return small(given(u), *inputs)
+
+    with torch.autograd.graph.saved_tensors_hooks(turn, lambda x: x):
+        check(function, make_map_problem(SMALL, n=1))
+
+    assert kernels(emulated) - {"sum_parts"} == wanted
 
 
 def test_a_compiled_move_runs_the_kernels(emulated):  # noqa: F811

@@ -198,14 +198,14 @@ def common(problem, channel_blocks, width):
     }
 
 
-def forward_arguments(problem, operands, mapping, table, states=("states", 0)):
-    """Arguments of scan2d_forward; `operands`: name -> (Layout, axes), `states` as below."""
+def forward_arguments(problem, operands, mapping, table):
+    """Arguments of scan2d_forward; `operands`: name -> (Layout, axes)."""
     width = row_width(problem, operands)
     given = {
         name: (name, 0, fields_of(problem, layout, axes, width))
         for name, (layout, axes) in operands.items()
     }
-    given["saved"] = *states, saved_fields(problem)
+    given["saved"] = "states", 0, saved_fields(problem)
     if "y" in given:
         sums = sums_fields(problem, given["y"][2], mapping.mode)
         source = {plan2d.IN_PLACE: "y", plan2d.SCRATCH: "carries"}.get(mapping.mode, "nowhere")
@@ -223,17 +223,14 @@ def forward_arguments(problem, operands, mapping, table, states=("states", 0)):
     )
 
 
-def backward_arguments(problem, operands, mapping, table, part_steps, states=("states", 0)):
-    """Arguments of scan2d_backward; `part_steps`: result -> bytes between two parts.
-
-    `states`: where the kept ones are, name of the address and bytes to add to it.
-    """
+def backward_arguments(problem, operands, mapping, table, part_steps):
+    """Arguments of scan2d_backward; `part_steps`: result -> bytes between two parts."""
     width = row_width(problem, operands)
     given = {
         name: (name, 0, fields_of(problem, layout, axes, width))
         for name, (layout, axes) in operands.items()
     }
-    given["saved"] = *states, saved_fields(problem)
+    given["saved"] = "states", 0, saved_fields(problem)
     modes, offset = plan2d_backward.sum_modes(problem), 0
     sizes = plan2d_backward.scratch_sizes(problem)
     for name, mode, size in zip(("du", "ddelta"), modes, sizes, strict=True):

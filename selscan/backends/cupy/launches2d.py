@@ -13,8 +13,7 @@ def forward_mapping(problem, operands, device):
     """The mapping of a forward, one of plan_cross.py where that serves; there may be no y."""
     y = operands["y"][0] if "y" in operands else None
     if y is not None and plan_cross.takes(problem, device):
-        mapping = plan_cross.reads(problem) and plan_cross.writes(problem, y)
-        mapping = mapping and plan_cross.choose(problem, device)
+        mapping = plan_cross.writes(problem, y) and plan_cross.choose(problem, device)
         if mapping:
             return mapping
     return plan2d.choose(problem, element_of(problem, operands), y, device)
@@ -22,8 +21,9 @@ def forward_mapping(problem, operands, device):
 
 def backward_mapping(problem, device):
     """The same of a backward."""
-    mapping = plan_cross.takes(problem, device) and plan_cross.reads(problem)
-    mapping = mapping and plan_cross.choose(problem, device, backward=True)
+    mapping = None
+    if plan_cross.takes(problem, device):
+        mapping = plan_cross.choose(problem, device, backward=True)
     return mapping or plan2d_backward.choose(problem, device)
 
 
@@ -31,11 +31,8 @@ def element_of(problem, operands):
     return plan.element_of(problem, operands["y" if "y" in operands else "u"][0].dtype)
 
 
-def forward_plan(problem, operands, device, upload, mapping=None, states=("states", 0)):
-    """Plan of a forward; `operands`: name -> (Layout, axes). A mapping may be forced.
-
-    `states`: where the states are kept, name of an address and bytes to add to it.
-    """
+def forward_plan(problem, operands, device, upload, mapping=None):
+    """Plan of a forward; `operands`: name -> (Layout, axes). A mapping may be forced."""
     plan.check_sizes("scan2d", problem.length, problem.dim)
     mapping = mapping or forward_mapping(problem, operands, device)
     if isinstance(mapping, plan_cross.Mapping):
@@ -50,7 +47,7 @@ def forward_plan(problem, operands, device, upload, mapping=None, states=("state
         problem.batch * plan2d.channel_blocks(problem, mapping),
         32 * mapping.warps,
         plan2d.shared_bytes(problem, mapping),
-        arguments2d.forward_arguments(problem, operands, mapping, table.address, states),
+        arguments2d.forward_arguments(problem, operands, mapping, table.address),
         table,
     )
 
@@ -80,17 +77,13 @@ def forward_scratch(problem, operands, device, mapping=None):
 
 
 def states_size(problem, device):
-    """Numbers that a forward keeps for the backward: shapes and dtypes decide."""
+    """Numbers that a forward keeps for the backward."""
     return 0 if plan_cross.takes(problem, device) else prod(plan2d.saved_shape(problem))
 
 
 def backward_plan(problem, operands, part_steps, device, upload, mapping=None):
-    """Plans of a backward; `part_steps`: result -> bytes between two parts.
-
-    Where a forward keeps no states and plan_cross.py does not serve, they are made once more.
-    """
+    """Plan of a backward; `part_steps`: result -> bytes between two parts."""
     plan.check_sizes("scan2d", problem.length, problem.dim)
-    makes_states = mapping is None and plan_cross.takes(problem, device)
     mapping = mapping or backward_mapping(problem, device)
     if isinstance(mapping, plan_cross.Mapping):
         made = arguments2d.cross_backward_arguments(problem, operands, mapping, part_steps)
@@ -98,23 +91,16 @@ def backward_plan(problem, operands, part_steps, device, upload, mapping=None):
         return _cross_plan(problem, instances.CROSS_BACKWARD, mapping, shared, made)
     element = plan.element_of(problem, operands["dy"][0].dtype)
     table = upload(problem.path.table)
-    states = ("carries", _sums_bytes(problem)) if makes_states else ("states", 0)
-    last = Plan(
+    return Plan(
         number_of(problem.device),
         instances.BACKWARD_2D,
         instances.backward_name(instances.BACKWARD_2D, element, problem.state_dtype),
         plan2d_backward.blocks(problem, mapping),
         32 * mapping.warps,
         plan2d_backward.shared_bytes(problem, mapping),
-        arguments2d.backward_arguments(
-            problem, operands, mapping, table.address, part_steps, states
-        ),
+        arguments2d.backward_arguments(problem, operands, mapping, table.address, part_steps),
         table,
     )
-    if not makes_states:
-        return last
-    inputs = {name: operands[name] for name in problem.layouts}
-    return [forward_plan(problem, inputs, device, upload, states=states), last]
 
 
 def backward_parts(problem, device, mapping=None):
@@ -126,18 +112,12 @@ def backward_parts(problem, device, mapping=None):
     return parts, problem.batch
 
 
-def _sums_bytes(problem):
-    return sum(plan2d_backward.scratch_sizes(problem)) * plan2d.SIZES[problem.real]
-
-
 def backward_scratch(problem, device, mapping=None):
     """Numbers of the arithmetic that a backward needs besides."""
-    makes_states = mapping is None and plan_cross.takes(problem, device)
     mapping = mapping or backward_mapping(problem, device)
     if isinstance(mapping, plan_cross.Mapping):
         return 0
-    sums = sum(plan2d_backward.scratch_sizes(problem))
-    return sums + (prod(plan2d.saved_shape(problem)) if makes_states else 0)
+    return sum(plan2d_backward.scratch_sizes(problem))
 
 
 def move_plan(moved, device, upload, mapping=None):

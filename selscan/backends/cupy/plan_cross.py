@@ -5,9 +5,8 @@ the teams of a block share B and C. A thread has some pixels of a row or of a co
 kernels for maps of up to 7, 14, 28 and 56 columns, and for each of these one where the steps divide
 the sides.
 
-Whether these kernels serve a problem depends on its shapes and dtypes alone: a forward has to save
-what the backward will read, and these need no states. What they do not take, or not as it lies in
-memory, is for the kernels of plan2d.py, which serve every path.
+What they do not take is for the kernels of plan2d.py, which serve every path. These need no states
+of a forward: it keeps none where they would serve the backward, too.
 """
 
 from typing import NamedTuple
@@ -59,7 +58,7 @@ class Mapping(NamedTuple):
 
 
 def takes(problem, device):
-    """Whether these kernels serve a problem, whatever its arrays look like in memory."""
+    """Whether these kernels serve a problem."""
     return (
         problem.merge
         and problem.d_state == 1
@@ -67,6 +66,7 @@ def takes(problem, device):
         and len(problem.layouts["u"].shape) == 4
         and all(problem.axes[name].is_map for name in ("delta", "B", "C"))
         and is_cross(problem.path)
+        and all(is_dense(problem.layouts[name]) for name in ("u", "delta", "B", "C"))
         and fits(problem, device)
     )
 
@@ -89,11 +89,6 @@ def is_dense(layout):
     *_, row, column = layout.steps
     size = BYTES[layout.dtype]
     return (width == 1 or column == size) and (height == 1 or row == width * size)
-
-
-def reads(problem):
-    """Whether the arrays of a problem lie as these kernels need them."""
-    return all(is_dense(problem.layouts[name]) for name in ("u", "delta", "B", "C"))
 
 
 def writes(problem, y):
