@@ -124,7 +124,7 @@ def test_every_option_has_a_contract():
 
 
 @pytest.mark.parametrize(("name", "option"), EVERY)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_a_wrong_value_is_refused_before_anything_is_built(name, option, data):
     value = data.draw(ANY.filter(lambda x: not RIGHT[option](x)))

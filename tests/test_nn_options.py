@@ -46,7 +46,7 @@ EVERY = [
 
 
 @pytest.mark.parametrize(("mixer", "option"), EVERY)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_a_wrong_value_is_refused_before_anything_is_built(mixer, option, data):
     value = data.draw(ANY.filter(lambda x: not RIGHT[option](x)))

@@ -175,7 +175,7 @@ FIRST = {
 
 # Numba's threading layers are not used, so which one is chosen should make no difference.
 @pytest.mark.parametrize(
-    ("first", "layer"), [*((x, "omp") for x in FIRST), ("torch", "workqueue"), ("torch", "tbb")]
+    ("first", "layer"), [("torch", "omp"), ("selscan", "workqueue"), ("no torch", "omp")]
 )
 def test_a_scan_leaves_every_setting_of_the_process_as_it_was(first, layer):
     """torch's number, and those of OpenMP, MKL and OpenBLAS; it loads no OpenMP either."""
