@@ -120,9 +120,11 @@ def _results(request, call, arrays, states):
 def _are_of_use(request, wanted, states):
     """Whether states are wanted and were kept.
 
-    Which a backend wants may depend on how arrays lie, and that may have changed since the forward.
+    Of a backend that may keep none: that may depend on how arrays lie, which may have changed.
     """
     framework = request.framework
+    if not getattr(request.backend, "MAY_KEEP_NONE", False):
+        return True
     [found] = framework.signatures((states,))
     return (0,) not in (wanted.shape, framework.layout(request.function, "states", found).shape)
 

@@ -15,6 +15,7 @@ from .scans import DEVICE, Poisoned, function
 class Emulated:
     """The backend with the mappings that are asked for, which may be of either kind of kernel."""
 
+    MAY_KEEP_NONE = True
     sum_plan = staticmethod(launches.sum_plan)
 
     def __init__(self, forward=None, backward=None, device=DEVICE):

@@ -16,6 +16,7 @@ from . import gpu, launches, launches2d, nvrtc, plan_backward
 from .launches import step_plan, sum_plan
 
 __all__ = [
+    "MAY_KEEP_NONE",
     "SERVES",
     "backward_parts",
     "backward_plan",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 SERVES = frozenset(OPERATORS) - {"orders_per_sample"}
+MAY_KEEP_NONE = True  # of the states of a forward over maps
 
 
 def forward_plan(problem, operands):
