@@ -16,14 +16,9 @@ from .forward import compile_forward
 from .gather import compile_gather, compile_merge, compile_place
 from .gather_plan import RoutesPlan
 from .maps import compile_load_rows, compile_store_rows
+from .ordered import OrderedPlan, in_order_first, kept, kept_size
 from .orders import WRONG, OrdersPlan, compile_orders
-from .plan import (
-    backward_parts,
-    backward_plan,
-    forward_plan,
-    states_size,
-    step_plan,
-)
+from .plan import step_plan
 from .planes import REAL_STATES
 from .step import compile_step
 from .tiles import compile_load, compile_store
@@ -76,11 +71,43 @@ def kernel(name, real=_FLOAT32, kinds=(REAL_STATES, SHARED, SHARED)):
     return found
 
 
+def forward_plan(problem, operands):
+    """Plan of a scan."""
+    if not in_order_first(problem, "forward"):
+        return plan.forward_plan(problem, operands)
+
+    def make(part, given, _, apart):
+        return plan.forward_plan(part, given, apart)
+
+    return OrderedPlan(problem, operands, make, plan.states_size(problem))
+
+
+def backward_plan(problem, operands, part_steps):
+    """Plan of all gradients."""
+    if not in_order_first(problem, "backward"):
+        return plan.backward_plan(problem, operands, part_steps)
+    return OrderedPlan(problem, operands, plan.backward_plan, plan.states_size(problem))
+
+
+def backward_parts(problem):
+    """Parts of the gradients of B and C, and of those that are summed over the batch."""
+    parts = plan.backward_parts(problem)
+    return (1, parts[1]) if in_order_first(problem, "backward") else parts
+
+
+def states_size(problem):
+    """Elements of what a forward keeps for the backward."""
+    return plan.states_size(problem) + (kept_size(problem) if kept(problem) else 0)
+
+
 def launch(plan, addresses, runs_on=None):
     """Run the kernel of a plan on operands at these addresses (by name).
 
     `runs_on` is the number of threads that the library of the arrays takes, if it has one.
     """
+    if isinstance(plan, OrderedPlan):
+        plan.launch(launch, addresses, runs_on)
+        return True
     if not plan.linked:
         moves = isinstance(plan, RoutesPlan | OrdersPlan)
         names = () if moves else ("load_tile", "store_tile")
@@ -113,6 +140,16 @@ def backward_scratch(problem):
 
 def sum_plan(problem, pairs):
     """None: the library of the arrays adds up."""
+
+
+class OneKernel:
+    """The backend for programs of XLA, which call one kernel: it walks all maps itself."""
+
+    forward_plan, backward_plan = staticmethod(plan.forward_plan), staticmethod(plan.backward_plan)
+    backward_parts, states_size = staticmethod(plan.backward_parts), staticmethod(plan.states_size)
+    forward_scratch, backward_scratch, sum_plan = map(
+        staticmethod, (forward_scratch, backward_scratch, sum_plan)
+    )
 
 
 def check():

@@ -26,6 +26,7 @@ from .blocks import (
     load_channels,
     prefetch_next,
     prefetch_steps,
+    routes_of,
     slice_of,
     states_address,
     store_channels,
@@ -220,7 +221,8 @@ def backward_task(real, kind_a, kind_b, kind_c, args, scratch, task):
     b, g, s, first, last = slice_of(args, task)
     routes, joined = args[at.ROUTES], args[at.JOINED]
     table = segment_table(args, scratch)
-    for i in range(routes):
+    first_route, last_route = routes_of(args, task)
+    for i in range(first_route, last_route):
         r = routes - 1 - i if joined else i
         if i == 0 or not joined:
             start_route(real, kind_a, kind_b, kind_c, args, scratch, b, r, g, first, last)

@@ -35,10 +35,21 @@ def chunk_start(args, c):
 def slice_of(args, task):
     """Batch entry, group, slice, and the range of the group's blocks that a task owns."""
     slices = args[at.SLICES]
+    if args[at.APART]:
+        task //= args[at.ROUTES]
     s = task % slices
     g = task // slices % args[at.GROUPS]
     b = task // (slices * args[at.GROUPS])
     return b, g, s, s * args[at.BLOCKS] // slices, (s + 1) * args[at.BLOCKS] // slices
+
+
+@helper
+def routes_of(args, task):
+    """The range of the routes that a task walks."""
+    if args[at.APART]:
+        r = task % args[at.ROUTES]
+        return r, r + 1
+    return 0, args[at.ROUTES]
 
 
 @helper
@@ -52,7 +63,7 @@ def channels_of(real, args, g, block):
 def states_address(real, args, b, r, g, block, c, planes):
     """Where the state before chunk c of a block on route r is kept, (planes, n, w)."""
     size = width(real) * itemsize(real) * args[at.D_STATE] * planes
-    index = ((b * args[at.ROUTES] + r) * args[at.GROUPS] + g) * args[at.BLOCKS] + block
+    index = ((b * args[at.ROUTES] + r) * args[at.GROUPS] + g) * args[at.STATE_BLOCKS] + block
     return args[at.STATES] + (index * args[at.CHUNKS] + c) * size
 
 

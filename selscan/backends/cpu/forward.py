@@ -24,6 +24,7 @@ from .blocks import (
     load_channels,
     prefetch_next,
     prefetch_steps,
+    routes_of,
     slice_of,
     states_address,
 )
@@ -248,7 +249,8 @@ def forward_task(real, kind_a, kind_b, kind_c, args, scratch, task):
     d_state = args[at.D_STATE]
     b, g, _, first, last = slice_of(args, task)
     table = segment_table(args, scratch)
-    for r in range(args[at.ROUTES]):
+    first_route, last_route = routes_of(args, task)
+    for r in range(first_route, last_route):
         if r == 0 or not args[at.JOINED]:
             start_route(real, kind_a, args, scratch, b, r, g, first, last)
         for c in range(args[at.CHUNKS]):

@@ -83,7 +83,7 @@ def gather_block(element, args, sources, b, r, d, count):
 def place_block(element, args, sources, b, r, d, count):
     length, pixels = args[at.LENGTH], args[at.PIXELS]
     size = pixels * itemsize(element)
-    planes = args[at.RESULT] + ((b * args[at.K] + r) * args[at.DIM] + d) * size
+    planes = args[at.RESULT] + (b * args[at.K] + r) * args[at.ROUTE_STEP] + d * size
     for i in range(count):
         sequence, plane = sources + i * args[at.STAGE_STEP], planes + i * size
         if not of_route(args, r, at.COVERS):

@@ -25,6 +25,7 @@ from .layout import HEADER
     SUMS,  # and to the sums; 0: they are kept in the result
     K,
     DIM,
+    ROUTE_STEP,  # bytes between the maps of two routes of a result, of `place`
     FRAMES,
     ROWS,
     COLUMNS,
@@ -43,7 +44,7 @@ from .layout import HEADER
     COVERED,  # every pixel is visited by a fresh route
     PLACES,  # int32, where a merge finds each pixel, or -1, if no two routes meet; 0: they may
     END,
-) = range(HEADER, HEADER + 30)
+) = range(HEADER, HEADER + 31)
 
 # Fields of GROUPS: a run (paths/runs.py) or up to LARGEST equal ones side by side, each one pixel
 # to the right, or where their number is negative to the left, of the one before it.
@@ -101,6 +102,7 @@ class RoutesPlan:
         sizes = {
             K: path.routes,
             DIM: dim,
+            ROUTE_STEP: dim * path.pixels * stored.itemsize,
             FRAMES: frames,
             ROWS: rows,
             COLUMNS: columns,
@@ -138,6 +140,10 @@ class RoutesPlan:
     def nbytes(self):
         """Bytes of its arrays."""
         return self.template.nbytes + sum(x.nbytes for x in self.arrays.values())
+
+    def set_route_step(self, step):
+        """Bytes between the maps of two routes, for a batch of one."""
+        self.template[ROUTE_STEP] = step
 
     def _reserve(self, size):
         """Room at the end of the scratch of a worker, where it begins."""

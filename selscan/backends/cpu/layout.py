@@ -29,6 +29,7 @@ such axis. The last four are those of maps (maps.py).
     CHUNKS,
     BLOCKS,  # channel blocks of a group
     SLICES,  # tasks that share a group
+    STATE_BLOCKS,  # channel blocks of a group of which states are kept
     SOFTPLUS,
     REVERSE,
     SCRATCH,  # address; worker i owns [SCRATCH + i SCRATCH_STEP, ...)
@@ -43,6 +44,7 @@ such axis. The last four are those of maps (maps.py).
     OWN_ADDRESS,  # of this array
     ROUTES,  # of a path; one for a scan of sequences
     JOINED,  # routes are one sequence
+    APART,  # each route is a task of its own
     TABLE,  # address of the table of a path, int32
     TABLE_STEP_B,  # bytes to the table of the next sample; 0: one for all
     STOPS,  # address of the table of steps whose states are wanted, int32 (stops.py); 0: of none
@@ -56,7 +58,7 @@ such axis. The last four are those of maps (maps.py).
     COME_STARTS,
     GO,
     GO_STARTS,
-) = range(HEADER, HEADER + 36)
+) = range(HEADER, HEADER + 38)
 
 # byte offsets of the tiles in the scratch of a worker, forward and backward
 (
@@ -84,9 +86,9 @@ such axis. The last four are those of maps (maps.py).
     TILE_DROW,  # gradients of delta_bias and D of each block
     TILE_SEGMENTS,  # where seq_idx changes within the chunk (segments.py)
     TILE_STOPS,  # gradients of the states that were wanted within the chunk
-) = range(HEADER + 36, HEADER + 60)
+) = range(HEADER + 38, HEADER + 62)
 
-_OPERANDS = HEADER + 60
+_OPERANDS = HEADER + 62
 (
     ADDRESS,
     DTYPE,

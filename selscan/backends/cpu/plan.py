@@ -103,6 +103,7 @@ class Plan:
             at.CHUNKS: -(-problem.length // chunk),
             at.BLOCKS: -(-per_group // width),
             at.SLICES: slices,
+            at.STATE_BLOCKS: -(-per_group // width),
             at.SOFTPLUS: problem.softplus,
             at.REVERSE: problem.reverse,
             at.ROUTES: 1,
@@ -130,6 +131,11 @@ class Plan:
     def nbytes(self):
         """Bytes of its arrays; those of a path are counted where that is kept."""
         return self.template.nbytes + (0 if self.windows is None else self.windows.nbytes)
+
+    def set_apart(self):
+        """Make each route a task of its own; no two of them write to the same place."""
+        routes = int(self.template[at.ROUTES])
+        self.template[at.APART], self.tasks = True, self.tasks * routes
 
     def add_tile(self, slot, size):
         """Room in the scratch of each worker; its offset goes to the slot."""
@@ -174,10 +180,16 @@ def _tasks(problem, most):
     return most
 
 
-def backward_slices(problem):
+def _wanted(problem, most, apart):
+    """Slices of a group that make tasks enough; more with routes `apart`, of which each is one."""
+    if apart:
+        return -(-_COPYING_TASKS // (problem.batch * problem.routes))
+    return -(-_tasks(problem, most) // (problem.batch * problem.groups))
+
+
+def backward_slices(problem, apart=False):
     """Tasks that share a group in the backward, each with its own part of dB and dC."""
-    wanted = -(-_tasks(problem, _BACKWARD_TASKS) // (problem.batch * problem.groups))
-    return min(blocks_of(problem), wanted)
+    return min(blocks_of(problem), _wanted(problem, _BACKWARD_TASKS, apart))
 
 
 def backward_parts(problem):
@@ -226,10 +238,10 @@ def step_plan(problem, operands):
     return plan
 
 
-def forward_plan(problem, operands):
-    """Plan of scan_forward; `operands`: name -> (Layout, axes)."""
+def forward_plan(problem, operands, apart=False):
+    """Plan of scan_forward; `operands`: name -> (Layout, axes), with routes `apart` no maps."""
     blocks = blocks_of(problem)
-    wanted = -(-_tasks(problem, _FORWARD_TASKS) // (problem.batch * problem.groups))
+    wanted = _wanted(problem, _FORWARD_TASKS, apart)
     slices = min(blocks, max(wanted, -(-blocks // _FORWARD_BLOCKS)))
     row, steps, coefficients = _sizes(problem)
     per_task = -(-blocks // slices) * _parts(problem) * problem.d_state * row
@@ -240,12 +252,15 @@ def forward_plan(problem, operands):
         at.TILE_ROW: 2 * row,
         at.TILE_SEGMENTS: table_size(chunk_of(problem.d_state)),
     }
-    return Plan(problem, slices, tiles, operands)
+    plan = Plan(problem, slices, tiles, operands)
+    if apart:
+        plan.set_apart()
+    return plan
 
 
-def backward_plan(problem, operands, part_steps):
+def backward_plan(problem, operands, part_steps, apart=False):
     """Plan of scan_backward; `part_steps`: result -> bytes between the parts of two slices."""
-    slices = backward_slices(problem)
+    slices = backward_slices(problem, apart)
     row, steps, coefficients = _sizes(problem)
     per_block = _parts(problem) * problem.d_state * row
     blocks = -(-blocks_of(problem) // slices)
@@ -270,6 +285,8 @@ def backward_plan(problem, operands, part_steps):
         at.TILE_SEGMENTS: table_size(chunk_of(problem.d_state)),
     }
     plan = Plan(problem, slices, tiles, operands, "backward")
+    if apart:
+        plan.set_apart()
     plan.template[at.SLICE_STEP_B] = part_steps.get("dB", 0)
     plan.template[at.SLICE_STEP_C] = part_steps.get("dC", 0)
     if plan.stops is not None:
