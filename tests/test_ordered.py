@@ -1,0 +1,104 @@
+"""Maps that are put in order first: when that is, and that y, du and ddelta have the same bits."""
+
+import numpy as np
+import pytest
+from harness import Backend
+from map_strategies import PATHS, make_map_problem, with_dy
+from test_bits import assert_bits
+from test_scan2d import assert_matches_reference
+
+from selscan.arrays.layouts import Layout, dense_steps
+from selscan.backends.cpu import ordered
+from selscan.ops import contract2d
+from selscan.ops import scan2d as ops
+from selscan.paths import Path, atrous, cross
+
+BACKEND = Backend("cpu", "numpy")
+DENSE = [x for x, path in PATHS.items() if path.routes > 1 and not path.joined]
+
+
+def problem_of(path, in_order=False, dtype="float32", last=False, b=1, d=96, n=16):
+    """A checked problem; no arrays are made."""
+    k, steps = 1 if path.joined else path.routes, (path.length,) if in_order else path.size
+    shapes = {"u": (b, d, *path.size), "delta": (b, k, d, *steps), "A": (k, d, n)}
+    shapes |= dict.fromkeys("BC", (b, k, n, *steps))
+    found = {}
+    for name, shape in shapes.items():
+        order = list(range(len(shape)))
+        if last and name == "u":
+            order.append(order.pop(1))
+        found[name] = Layout(shape, dense_steps(shape, order, np.dtype(dtype).itemsize), dtype)
+    return contract2d.check("scan2d", found, path)
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "forward", "backward"),
+    [
+        (cross(56, 56), {}, False, False),
+        (cross(312, 312), {}, False, True),
+        (cross(312, 312), {"in_order": True}, False, False),
+        (atrous(14, 14), {}, True, True),
+        (atrous(14, 14), {"in_order": True}, False, True),
+        (atrous(312, 312), {"in_order": True}, True, True),
+        (atrous(14, 14), {"last": True}, False, False),
+        (Path.of(312, 312, "h", "v", joined=True), {}, False, False),
+        (Path.of(312, 312, "v"), {}, False, False),
+    ],
+)
+def test_what_is_put_in_order_follows_from_sizes_and_the_path(path, options, forward, backward):
+    problem = problem_of(path, **options)
+
+    found = [ordered.in_order_first(problem, x) for x in ("forward", "backward")]
+
+    assert found == [forward, backward]
+    kept = forward and not options.get("in_order")
+    assert ordered.kept(problem) == (("u", "delta", "B", "C") if kept else ())
+
+
+@pytest.fixture(params=["large", "sparse"])
+def ways(request, monkeypatch):
+    """Results of a function without and with that, one block of channels at a time."""
+
+    def both(function):
+        found = []
+        for least in (1 << 60, 0):
+            with monkeypatch.context() as patch:
+                patch.setattr(ordered, "LARGE_MAP", least)
+                patch.setattr(ordered, "MOST_BYTES", 1)
+                patch.setattr(ordered, "_FEWEST_BLOCKS", 1)
+                yes = request.param == "sparse" and not least
+                patch.setattr(ordered, "_is_sparse", lambda path, yes=yes: yes)
+                forget()
+                found.append(function())
+        forget()
+        return found
+
+    def forget():
+        ops.prepare_forward.cache_clear()
+        ops.prepare_backward.cache_clear()
+
+    return both
+
+
+@pytest.mark.parametrize("path", DENSE)
+@pytest.mark.parametrize("options", [{}, {"per_route": True}, {"merge": False}], ids=str)
+def test_both_ways_have_the_same_bits(ways, path, options):
+    problem = make_map_problem(PATHS[path], b=2, d=35, n=len(options) * 4 + 1, **options)
+
+    def call():
+        return BACKEND.scan2d(**problem), *BACKEND.scan2d_backward(**with_dy(problem))[:2]
+
+    for name, fused, found in zip(("y", "du", "ddelta"), *ways(call), strict=True):
+        assert_bits(found, fused, name)
+
+
+@pytest.mark.parametrize("forms", [("maps",) * 4, ("maps", "maps", "in order", "maps")])
+def test_in_order_first_all_gradients_match_the_reference(ways, forms):
+    problem = make_map_problem(PATHS["window 3"], b=2, d=35, n=5, forms=forms)
+    rounded = make_map_problem(PATHS["atrous"], d=3, out_dtype="float64")
+
+    def call():
+        assert_matches_reference(BACKEND, problem)
+        assert_matches_reference(BACKEND, rounded)
+
+    ways(call)
