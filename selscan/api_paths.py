@@ -174,7 +174,8 @@ def scan2d(
         gives a path; a table of pixel numbers as a list or an array, or a single row (l,) of it.
         A table on another device is copied to the host at each call. An array (b, k, l) of int32
         or int64 has an order for each sample: it is on u's device, of u's library or NumPy's, and
-        its numbers are checked by a kernel.
+        its numbers are checked by a kernel; on CUDA a wrong one is a failed assertion on the
+        device, after which the process cannot use it any more.
         If a Path is joined, its routes are scanned as one sequence, without a reset in between: A,
         D, delta_bias, delta, B and C have 1 for k, and k * l for l.
     delta_bias : array, (k, d), optional

@@ -84,7 +84,8 @@ def put_tensors_on(patch, devices, place=lambda shape: "cuda:0"):
     def allocate(self, output):
         shape, strides, dtype = output.recipe
         devices.allocated.append(str(self._device))
-        return torch.empty_strided(shape, strides, dtype=dtype).fill_(torch.nan)
+        found = torch.empty_strided(shape, strides, dtype=dtype)
+        return found.fill_(torch.nan if dtype.is_floating_point or dtype.is_complex else 2**30)
 
     devices.allocated = []
     tensors = find.framework_of(torch.empty(0))

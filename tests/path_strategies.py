@@ -61,3 +61,12 @@ def paths(draw):
         return MAKERS_3D[name](*draw(made_in_3d(name, st.integers(1, 3))))
     table, pixels = draw(tables())
     return Path(table, 1, pixels, draw(st.booleans()))
+
+
+def orders(size, b=2, k=2, l=None, seed=0, dtype=np.int64):
+    """Orders per sample, routes of different pixels, with padding."""
+    rng, pixels = np.random.default_rng(seed), int(np.prod(size))
+    every = np.concatenate([np.arange(pixels), np.full(3, -1)])
+    return (
+        np.stack([rng.permutation(every)[:l] for _ in range(b * k)]).reshape(b, k, -1).astype(dtype)
+    )

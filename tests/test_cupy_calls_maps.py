@@ -59,6 +59,35 @@ def test_the_gradient_of_maps_is_summed_from_parts_on_the_stream(devices, dtype)
     assert {(x.device, x.stream) for x in devices.launches} == {(0, 11)}
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_orders_per_sample_are_checked_on_the_stream_and_stay_on_the_device(
+    devices, dtype, monkeypatch
+):
+    fakes.put_tensors_on(monkeypatch, devices, lambda shape: "cuda:2")
+    monkeypatch.setattr(gpu, "upload", lambda *_: pytest.fail("a table is copied to the device"))
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda x: pytest.fail("a table is copied to the host"))
+    devices.streams = {2: 22}
+    table = torch.full((2, 3, 5), 99, dtype=dtype)  # nobody looks at it here
+    u, maps, A = torch.ones(2, 4, 2, 2), torch.ones(2, 3, 4, 2, 2), -torch.ones(3, 4, 4)
+
+    selscan.gather(u, table)
+    selscan.scatter(torch.ones(2, 3, 4, 5), table, size=(2, 2))
+    selscan.scan2d(u, maps.requires_grad_(), A, maps, maps, path=table).sum().backward()
+
+    kernels = [x.kernel.partition("<")[0] for x in devices.launches]
+    scans = "check_orders", "scan2d_forward", "check_orders", "scan2d_backward"
+    assert kernels == ["check_orders", "move_by_order"] * 2 + [*scans, "sum_parts"]
+    assert {(x.device, x.stream) for x in devices.launches} == {(2, 22)}
+
+
+def test_orders_on_another_device_are_refused(devices, monkeypatch):
+    fakes.put_tensors_on(monkeypatch, devices, lambda shape: f"cuda:{len(shape) % 2}")
+
+    with pytest.raises(ValueError, match=r"^gather: path must be on cuda:0"):
+        selscan.gather(torch.ones(2, 3, 4, 5), torch.zeros(2, 1, 3, dtype=torch.int32))
+    assert devices.launches == []
+
+
 # ---- tables on a device --------------------------------------------------------------------------
 
 

@@ -1,9 +1,13 @@
 """Calls on a real GPU: numbers, streams, devices, CUDA graphs. Never run where there is none."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from cuda_parts import in_threads
 from harness import to_numpy, to_tensor
+from path_strategies import orders
 from strategies import make_problem, with_gradients
 from tolerances import arithmetic, assert_within, expected, expected_gradients
 
@@ -148,6 +152,47 @@ def test_a_compiled_function_is_right():
     compiled = torch.compile(lambda tensors: scan(tensors), fullgraph=True)
 
     assert_right(problem, compiled(on_gpu(problem)))
+
+
+ORDERS = """
+import torch, selscan
+table = torch.arange(12, device="cuda").repeat(2, 2, 1)
+selscan.gather(torch.ones(2, 1, 3, 4, device="cuda"), table)
+torch.cuda.synchronize()
+print("right")
+table[1, 1, 2] = {}
+selscan.gather(torch.ones(2, 1, 3, 4, device="cuda"), table)
+torch.cuda.synchronize()
+"""
+
+
+@pytest.mark.parametrize("number", [12, 1])
+def test_a_wrong_number_of_orders_ends_what_a_process_does_on_the_gpu(number):
+    code = [sys.executable, "-c", ORDERS.format(number)]
+
+    done = subprocess.run(code, capture_output=True, text=True)
+
+    assert done.stdout == "right\n"
+    assert "Assertion" in done.stderr
+    assert "path must be" in done.stderr
+    assert "device-side assert triggered" in done.stderr
+
+
+def test_orders_per_sample_have_the_results_of_the_cpu():
+    table = torch.from_numpy(orders((5, 7), l=33))
+    delta, B, C = torch.rand(3, 2, 2, 6, 5, 7)
+    inputs = torch.rand(2, 6, 5, 7), delta, -torch.rand(2, 6, 6), B, C
+
+    def results(device):
+        given = [x.to(device).requires_grad_() for x in inputs]
+        order = table.to(device)
+        gathered = selscan.gather(given[0], order)
+        y = selscan.scan2d(*given, path=order)
+        loss = (y + selscan.scatter(gathered, order, size=(5, 7))).square().sum()
+        return [x.detach().cpu() for x in (gathered, y, *torch.autograd.grad(loss, given))]
+
+    for one, other in zip(results("cuda"), results("cpu"), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_threads_scan_at_the_same_time():

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from map_strategies import make_map_problem, with_dy
 from moving import assert_same, numbers
+from path_strategies import orders
 from producers import Shared
 from tolerances import arithmetic, assert_within
 
@@ -20,15 +21,6 @@ from selscan.paths import Path
 
 torch = pytest.importorskip("torch")
 OPTIONS = ("delta_softplus", "merge", "out_dtype")
-
-
-def orders(size, b=2, k=2, l=None, seed=0, dtype=np.int64):
-    """Routes of different pixels, with padding."""
-    rng, pixels = np.random.default_rng(seed), int(np.prod(size))
-    every = np.concatenate([np.arange(pixels), np.full(3, -1)])
-    return (
-        np.stack([rng.permutation(every)[:l] for _ in range(b * k)]).reshape(b, k, -1).astype(dtype)
-    )
 
 
 @st.composite

@@ -65,7 +65,8 @@ class Backend(Protocol):
 
         `addresses` are by name: those of `operands`, "states" and "carries", for gather and scatter
         "source" and "result"; for a sum_plan they are pairs (parts, result). Orders per sample,
-        checked, are "path". False is returned where a check has found a wrong one.
+        checked, are "path". False is returned where a check has found a wrong one; on CUDA nobody
+        waits for that, and it ends all work of the process on the device.
         """
 
     def forward_plan(self, problem: Any, operands: dict) -> Any:
@@ -80,10 +81,10 @@ class Backend(Protocol):
     def move_plan(self, moved: Any) -> Any:
         """Of a gather or a scatter (ops/path_contract.py)."""
 
-    def orders_plan(self, layout: Any, pixels: int) -> Any:
+    def orders_plan(self, layout: Any, pixels: int, device: str) -> Any:
         """Of the check of orders per sample, a table (b, k, l) for maps of so many pixels.
 
-        It copies "source" to "result", int32 and in C order, with -1 in the place of what is wrong.
+        It copies "source" to "result", int32 and in C order, with -1 for what is no pixel.
         """
 
     def states_size(self, problem: Any) -> int:

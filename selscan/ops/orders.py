@@ -33,7 +33,8 @@ def check(function, layout, path, batch):
 def prepare(function, framework, backend, signature, pixels):
     """The plan of a check, None if there is nothing to check, and the Output of a copy."""
     layout = memory.in_64_bits(framework.layout(function, "path", signature))
-    plan = backend.orders_plan(layout, pixels) if layout.shape[0] else None
+    device = framework.device(signature)
+    plan = backend.orders_plan(layout, pixels, device) if layout.shape[0] else None
     return plan, framework.output(layout.shape, "int32")
 
 

@@ -25,6 +25,8 @@ CASES = (
     "emulator.map_cases.check_cross_backward",
     "emulator.map_cases.check_windows_backward",
     "emulator.map_cases.check_joined_backward",
+    "emulator.sample_orders.check_moved",
+    "emulator.sample_orders.check_scanned",
     "emulator.crosses.check_small",
     "emulator.crosses.check_large",
 )

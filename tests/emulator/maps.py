@@ -17,6 +17,7 @@ class Emulated:
 
     MAY_KEEP_NONE = True
     sum_plan = staticmethod(launches.sum_plan)
+    orders_plan = staticmethod(launches2d.orders_plan)
 
     def __init__(self, forward=None, backward=None, device=DEVICE):
         self._forward, self._backward, self._device = forward, backward, device
@@ -77,25 +78,25 @@ class Emulated:
             one.launch(function(one.file, one.name), addresses)
 
 
-def _request(backend, path, softplus, merge, out_dtype, inputs):
-    framework = Poisoned()
-    arrays = tuple(inputs.get(name) for name in scan2d.ARGUMENTS)
+def _request(backend, path, softplus, merge, out_dtype, inputs, order):
+    framework, names = Poisoned(), scan2d.arguments(path)
+    arrays = tuple((inputs | {"path": order}).get(name) for name in names)
     options = scan2d.switches(scan2d.name_of(path), path, softplus, merge, out_dtype, framework)
-    found = scan.signatures("scan2d", framework, scan2d.ARGUMENTS, arrays)
+    found = scan.signatures("scan2d", framework, names, arrays)
     return scan.Request("scan2d", framework, backend, found, options), arrays
 
 
-def forward(*, path, delta_softplus, merge, out_dtype=None, mapping=None, **inputs):
-    """y."""
+def forward(*, path, delta_softplus, merge, out_dtype=None, mapping=None, order=None, **inputs):
+    """y; `order` are orders per sample, of which `path` says the sizes."""
     backend = Emulated(mapping)
-    request, arrays = _request(backend, path, delta_softplus, merge, out_dtype, inputs)
+    request, arrays = _request(backend, path, delta_softplus, merge, out_dtype, inputs, order)
     return scan2d.forward(request, arrays)[0]
 
 
-def backward(dy, *, path, delta_softplus, merge, mapping=None, forward=None, **inputs):
+def backward(dy, *, path, delta_softplus, merge, mapping=None, forward=None, order=None, **inputs):
     """Gradients in the order of the inputs."""
     backend = Emulated(forward, mapping)
-    request, arrays = _request(backend, path, delta_softplus, merge, None, inputs)
+    request, arrays = _request(backend, path, delta_softplus, merge, None, inputs, order)
     return scan2d.backward(request, arrays, dy)
 
 

@@ -18,6 +18,8 @@ class Emulated:
     def __init__(self, mapping=None, device=DEVICE):
         self._mapping, self._device = mapping, device
 
+    orders_plan = staticmethod(launches2d.orders_plan)
+
     def move_plan(self, moved):
         return launches2d.move_plan(moved, self._device, Host, self._mapping)
 
@@ -36,10 +38,11 @@ class Filled(Poisoned):
         return array
 
 
-def _move(name, array, path, merge, mapping):
-    [signature] = framework_of(array).signatures((array,))
-    request = ops.Request(name, Filled(), Emulated(mapping), signature, path, merge)
-    return ops.run(request, array)
+def _move(name, array, path, merge, mapping, order=None):
+    """`order` are orders per sample, of which `path` says the sizes."""
+    found = framework_of(array).signatures((array, order))
+    request = ops.Request(name, Filled(), Emulated(mapping), found[0], path, merge, found[1])
+    return ops.run(request, array, order)
 
 
 gather = functools.partial(_move, "gather", merge=True, mapping=None)

@@ -136,12 +136,12 @@ def backward(
 
 
 class Poisoned(NumPyArrays):
-    """NumPy's arrays; new ones are full of NaN."""
+    """NumPy's arrays; new ones are full of NaN, integers of what is no pixel."""
 
     @staticmethod
     def allocate(output):
         array = NumPyArrays.allocate(output)
-        array[...] = np.nan
+        array[...] = 2**30 if array.dtype.kind == "i" else np.nan
         return array
 
 

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 from harness import to_tensor  # noqa: E402
 from map_strategies import make_map_problem, with_dy  # noqa: E402
+from path_strategies import orders  # noqa: E402
 
 import selscan  # noqa: E402
 from selscan.ops.scan2d import ARGUMENTS  # noqa: E402
@@ -102,6 +103,22 @@ def test_a_compiled_move_runs_the_kernels(emulated):  # noqa: F811
     np.testing.assert_array_equal(y.detach().numpy(), 2 * visits * x.detach().numpy())
     np.testing.assert_array_equal(dx.numpy(), np.broadcast_to(2 * visits, x.shape))
     assert kernels(emulated) == {"move"}
+
+
+def test_orders_per_sample_are_operands_of_a_compiled_scan(emulated):  # noqa: F811
+    torch.compiler.reset()
+    table = torch.from_numpy(orders((5, 7), b=1, k=3, l=30))
+    same = Path(table[0].numpy(), 5, 7)
+    problem = make_map_problem(same)
+    options = {"fullgraph": True, "backend": "aot_eager"}
+    check(torch.compile(lambda *inputs: scanned(*inputs, path=table), **options), problem)
+
+    moved = selscan.scatter(selscan.gather(to_tensor(problem["u"]), table), table, size=(5, 7))
+    visits = (same.inverse >= 0).sum(axis=0).reshape(5, 7).astype(np.float32)
+    np.testing.assert_allclose(moved.numpy(), visits * problem["u"], rtol=1e-6)
+    assert kernels(emulated) - {"sum_parts"} == {
+        *("check_orders", "move_by_order", "scan2d_forward", "scan2d_backward"),
+    }
 
 
 def test_an_exported_scan_runs_the_kernel(emulated):  # noqa: F811

@@ -123,7 +123,7 @@ def move_plan(moved):
     return RoutesPlan(moved)
 
 
-def orders_plan(layout, pixels):
+def orders_plan(layout, pixels, device):
     """Plan of the check of orders per sample."""
     return OrdersPlan(layout, pixels)
 

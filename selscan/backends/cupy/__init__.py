@@ -27,12 +27,13 @@ __all__ = [
     "forward_scratch",
     "launch",
     "move_plan",
+    "orders_plan",
     "states_size",
     "step_plan",
     "sum_plan",
 ]
 
-SERVES = frozenset(OPERATORS) - {"orders_per_sample"}
+SERVES = frozenset(OPERATORS)
 MAY_KEEP_NONE = True  # of the states of a forward over maps
 
 
@@ -82,6 +83,11 @@ def states_size(problem):
 def move_plan(moved):
     """Plan of a gather or a scatter."""
     return launches2d.move_plan(moved, _device(moved), _upload(moved))
+
+
+def orders_plan(layout, pixels, device):
+    """Plan of the check of orders per sample."""
+    return launches2d.orders_plan(layout, pixels, device)
 
 
 def _elements(problem, shape):

@@ -18,7 +18,8 @@ _COMMON = ("channels", "length", "states", "routes", "pixels", "width", "channel
 
 
 def _struct(operands, wide, integers):
-    fields = [*((x, MAP_OPERAND) for x in operands), ("table", "u8"), *((x, "i8") for x in wide)]
+    fields = [*((x, MAP_OPERAND) for x in operands), ("table", "u8"), ("table_batch", "i8")]
+    fields += [(x, "i8") for x in wide]
     return np.dtype([*fields, *((x, "i4") for x in (*_COMMON, *integers))], align=True)
 
 
@@ -64,11 +65,19 @@ MOVE = np.dtype(
         *((x, "i8") for x in ("batch", "route", "channel", "column", "row", "frame", "size")),
         *((x, "i4") for x in (
             "routes", "channels", "width", "height", "chunks", "length", "rows", "channel_blocks",
-            "pitch", "shift",
+            "pitch", "shift", "gathers", "steps",
         )),
     ],
     align=True,
 )  # fmt: skip
+ORDERS = np.dtype(
+    [
+        *((x, "u8") for x in ("source", "result")),
+        *((x, "i8") for x in ("batch", "route", "step", "tasks", "length", "pixels")),
+        ("routes", "i4"),
+    ],
+    align=True,
+)
 
 
 class MapArguments:
@@ -182,8 +191,10 @@ def sums_fields(problem, fields, mode):
 
 
 def common(problem, channel_blocks, width):
-    """Integers that all structs have."""
+    """Numbers that all structs have."""
+    by_order = problem.path.table is None
     return {
+        "table_batch": 4 * problem.routes * problem.length if by_order else 0,
         "channels": problem.dim,
         "length": problem.length,
         "states": problem.d_state,
@@ -198,14 +209,22 @@ def common(problem, channel_blocks, width):
     }
 
 
-def forward_arguments(problem, operands, mapping, table):
-    """Arguments of scan2d_forward; `operands`: name -> (Layout, axes)."""
-    width = row_width(problem, operands)
+def given_operands(problem, operands, width):
+    """What `MapArguments` takes, with the states that are kept; orders per sample are a table."""
     given = {
         name: (name, 0, fields_of(problem, layout, axes, width))
         for name, (layout, axes) in operands.items()
+        if name != "path"
     }
-    given["saved"] = "states", 0, saved_fields(problem)
+    if "path" in operands:
+        given["table"] = "path", 0, {}
+    return given | {"saved": ("states", 0, saved_fields(problem))}
+
+
+def forward_arguments(problem, operands, mapping, table):
+    """Arguments of scan2d_forward; `operands`: name -> (Layout, axes)."""
+    width = row_width(problem, operands)
+    given = given_operands(problem, operands, width)
     if "y" in given:
         sums = sums_fields(problem, given["y"][2], mapping.mode)
         source = {plan2d.IN_PLACE: "y", plan2d.SCRATCH: "carries"}.get(mapping.mode, "nowhere")
@@ -226,11 +245,7 @@ def forward_arguments(problem, operands, mapping, table):
 def backward_arguments(problem, operands, mapping, table, part_steps):
     """Arguments of scan2d_backward; `part_steps`: result -> bytes between two parts."""
     width = row_width(problem, operands)
-    given = {
-        name: (name, 0, fields_of(problem, layout, axes, width))
-        for name, (layout, axes) in operands.items()
-    }
-    given["saved"] = "states", 0, saved_fields(problem)
+    given = given_operands(problem, operands, width)
     modes, offset = plan2d_backward.sum_modes(problem), 0
     sizes = plan2d_backward.scratch_sizes(problem)
     for name, mode, size in zip(("du", "ddelta"), modes, sizes, strict=True):
@@ -296,7 +311,10 @@ def _cross_arguments(dtype, problem, operands, mapping, more):
 
 
 class MoveArguments:
-    """The struct of move.cu without the addresses of source and result; with that of the list."""
+    """The struct of move.cu without the addresses of source and result; with that of the list.
+
+    Orders per sample are in the place of a list.
+    """
 
     def __init__(self, moved, mapping, table):
         batch, route, channel, frame, row, column = moved.steps
@@ -304,7 +322,7 @@ class MoveArguments:
         is_map = moved.kernel == "gather"
         self._template = np.zeros((), MOVE)
         for name, value in {
-            "list": table,
+            "list": table or 0,
             "batch": batch,
             "route": route,
             "channel": channel,
@@ -318,6 +336,8 @@ class MoveArguments:
             "height": height,
             "chunks": plan_moves.chunks(moved, mapping),
             "channel_blocks": plan_moves.channel_blocks(moved, mapping),
+            "gathers": is_map,
+            "steps": moved.path.length,
             **mapping._asdict(),
         }.items():
             self._template[name] = value
@@ -326,4 +346,25 @@ class MoveArguments:
         """The struct with the addresses of source and result."""
         struct = self._template.copy()
         struct["source"], struct["result"] = addresses["source"], addresses["result"]
+        if "path" in addresses:
+            struct["list"] = addresses["path"]
+        return struct[()]
+
+
+class OrdersArguments:
+    """The struct of check_orders.cu without its addresses."""
+
+    def __init__(self, layout, pixels):
+        batch, routes, length = layout.shape
+        steps = dict(zip(("batch", "route", "step"), layout.steps, strict=True))
+        sizes = {"tasks": batch * routes, "length": length, "pixels": pixels, "routes": routes}
+        self._template = np.zeros((), ORDERS)
+        for name, value in (steps | sizes).items():
+            self._template[name] = value
+
+    def fill(self, addresses):
+        """The struct with the addresses of source and result."""
+        struct = self._template.copy()
+        for name, address in addresses.items():
+            struct[name] = address
         return struct[()]

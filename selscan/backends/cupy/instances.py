@@ -7,7 +7,7 @@ FORWARD, STEP = "scan_forward.cu", "scan_step.cu"
 BACKWARD, CARRY, SUMS = "scan_backward.cu", "scan_carry.cu", "sum_parts.cu"
 FORWARD_2D, BACKWARD_2D = "scan2d_forward.cu", "scan2d_backward.cu"
 CROSS_FORWARD, CROSS_BACKWARD = "cross_forward.cu", "cross_backward.cu"
-MOVE = "move.cu"
+MOVE, ORDERS = "move.cu", "check_orders.cu"
 
 # Elements that kernels load as vectors; all other dtypes and mixtures go through Any.
 ELEMENTS = {"float16": "__half", "bfloat16": "__nv_bfloat16", "float32": "float"}
@@ -29,9 +29,11 @@ ADDED = ELEMENTS | {
     "complex128": "Complex<double>",
     **{f"{sign}int{8 * size}": MOVED[size] for sign in ("", "u") for size in (1, 2, 4, 8)},
 }
+INTEGERS = {"int32": "int", "int64": "long long"}  # of orders per sample
 LANES = (1, 2, 8, 32)  # threads along time
 GENERAL_LANES = (1, 8, 32)  # the same for Any
 LANES_2D, GENERAL_LANES_2D = (1, 8, 32), (8,)  # of the scan along a path
+MOVES = "move", "move_by_order"
 SIDES = (7, 14, 28, 56)  # of small maps, at most
 
 
@@ -67,9 +69,15 @@ def sums_name(number):
     return f"sum_parts<{NUMBERS[number]}>"
 
 
-def move_name(dtype, size, adds):
+def move_name(dtype, size, adds, by_order=False):
     """The instance of move.cu for elements of a dtype and size."""
-    return f"move<{ADDED[dtype] if adds else MOVED[size]}, {str(adds).lower()}>"
+    kernel, kind = MOVES[by_order], ADDED[dtype] if adds else MOVED[size]
+    return f"{kernel}<{kind}, {str(adds).lower()}>"
+
+
+def orders_name(dtype):
+    """The instance of check_orders.cu for a table of a dtype."""
+    return f"check_orders<{INTEGERS[dtype]}>"
 
 
 def _backward_names(file):
@@ -114,9 +122,10 @@ INSTANCES = {
     CROSS_FORWARD: _cross_names(CROSS_FORWARD),
     CROSS_BACKWARD: _cross_names(CROSS_BACKWARD),
     MOVE: (
-        *(f"move<{kind}, false>" for kind in MOVED.values()),
-        *(f"move<{kind}, true>" for kind in dict.fromkeys(ADDED.values())),
+        *(f"{move}<{kind}, false>" for move in MOVES for kind in MOVED.values()),
+        *(f"{move}<{kind}, true>" for move in MOVES for kind in dict.fromkeys(ADDED.values())),
     ),
+    ORDERS: tuple(map(orders_name, INTEGERS)),
 }
 
 

@@ -39,7 +39,7 @@ def forward_plan(problem, operands, device, upload, mapping=None):
         made = arguments2d.cross_forward_arguments(problem, operands, mapping)
         shared = plan_cross.forward_bytes(problem, mapping)
         return _cross_plan(problem, instances.CROSS_FORWARD, mapping, shared, made)
-    table = upload(problem.path.table)
+    table, address = uploaded(upload, problem.path.table)
     return Plan(
         number_of(problem.device),
         instances.FORWARD_2D,
@@ -47,7 +47,7 @@ def forward_plan(problem, operands, device, upload, mapping=None):
         problem.batch * plan2d.channel_blocks(problem, mapping),
         32 * mapping.warps,
         plan2d.shared_bytes(problem, mapping),
-        arguments2d.forward_arguments(problem, operands, mapping, table.address),
+        arguments2d.forward_arguments(problem, operands, mapping, address),
         table,
     )
 
@@ -90,7 +90,7 @@ def backward_plan(problem, operands, part_steps, device, upload, mapping=None):
         shared = plan_cross.backward_bytes(problem, mapping)
         return _cross_plan(problem, instances.CROSS_BACKWARD, mapping, shared, made)
     element = plan.element_of(problem, operands["dy"][0].dtype)
-    table = upload(problem.path.table)
+    table, address = uploaded(upload, problem.path.table)
     return Plan(
         number_of(problem.device),
         instances.BACKWARD_2D,
@@ -98,7 +98,7 @@ def backward_plan(problem, operands, part_steps, device, upload, mapping=None):
         plan2d_backward.blocks(problem, mapping),
         32 * mapping.warps,
         plan2d_backward.shared_bytes(problem, mapping),
-        arguments2d.backward_arguments(problem, operands, mapping, table.address, part_steps),
+        arguments2d.backward_arguments(problem, operands, mapping, address, part_steps),
         table,
     )
 
@@ -120,19 +120,43 @@ def backward_scratch(problem, device, mapping=None):
     return sum(plan2d_backward.scratch_sizes(problem))
 
 
+def uploaded(upload, table):
+    """A table on the device, and its address; None where orders per sample come with the call."""
+    if table is None:
+        return None, None
+    found = upload(table)
+    return found, found.address
+
+
 def move_plan(moved, device, upload, mapping=None):
     """Plan of move.cu. A mapping may be forced."""
     function = "gather" if moved.kernel == "gather" else "scatter"
     plan.check_sizes(function, moved.path.length, moved.dim)
     mapping = mapping or plan_moves.choose(moved, device)
-    table = upload(plan_moves.list_of(moved, mapping))
+    by_order = plan_moves.by_order(moved)
+    table, address = uploaded(upload, None if by_order else plan_moves.list_of(moved, mapping))
+    size, adds = plan_moves.STORED[moved.dtype], plan_moves.adds(moved)
     return Plan(
         number_of(moved.device),
         instances.MOVE,
-        instances.move_name(moved.dtype, plan_moves.STORED[moved.dtype], plan_moves.adds(moved)),
+        instances.move_name(moved.dtype, size, adds, by_order),
         plan_moves.blocks(moved, mapping),
         plan_moves.THREADS,
         plan_moves.shared_bytes(moved, mapping),
-        arguments2d.MoveArguments(moved, mapping, table.address),
+        arguments2d.MoveArguments(moved, mapping, address),
         table,
+    )
+
+
+def orders_plan(layout, pixels, device):
+    """Plan of the check of orders per sample on a device."""
+    made = arguments2d.OrdersArguments(layout, pixels)
+    return Plan(
+        number_of(device),
+        instances.ORDERS,
+        instances.orders_name(layout.dtype),
+        min(layout.shape[0] * layout.shape[1], plan.MOST_BLOCKS),
+        plan_moves.ORDERS_THREADS,
+        0,
+        made,
     )

@@ -32,8 +32,8 @@ class Mapping(NamedTuple):
 
 
 def is_whole(path):
-    """Whether every route visits every pixel."""
-    return bool((path.inverse >= 0).all())
+    """Whether every route is known to visit every pixel."""
+    return path.table is not None and bool((path.inverse >= 0).all())
 
 
 def merges(problem, layout):

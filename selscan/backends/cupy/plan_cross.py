@@ -73,7 +73,7 @@ def takes(problem, device):
 
 def is_cross(path):
     """Whether a path is the built-in one."""
-    if path.joined or path.depth is not None or path.routes != ROUTES:
+    if path.table is None or path.joined or path.depth is not None or path.routes != ROUTES:
         return False
     return path == cross(path.height, path.width)
 

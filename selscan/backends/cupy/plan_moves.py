@@ -12,6 +12,7 @@ import numpy as np
 from .plan import MOST_BLOCKS
 
 THREADS = 256
+ORDERS_THREADS = 512
 SIZES = {  # of what is added up
     **dict.fromkeys(("float16", "bfloat16", "float32", "int32", "uint32"), 4),
     **dict.fromkeys(("float64", "complex64", "int64", "uint64"), 8),
@@ -103,6 +104,11 @@ def channel_blocks(moved, mapping):
 
 def chunks(moved, mapping):
     return -(-results(moved) // mapping.length)
+
+
+def by_order(moved):
+    """Whether what is moved has orders per sample."""
+    return moved.path.table is None
 
 
 def blocks(moved, mapping):

@@ -77,7 +77,7 @@ enum { PADDING = -1, PAST = -2 };
 struct MoveArguments {
   const char* source;
   char* result;
-  const char* list;  // (place, number in the chunk), int32, [route][chunk][length]
+  const char* list;  // (place, number in the chunk), int32, [route][chunk][length]; or the orders
   long long batch, route, channel, column;  // bytes between neighbours in the source
   long long row;       // what a new row of the source adds to that: 0 where rows follow one another
   long long frame;     // and a new frame
@@ -86,6 +86,17 @@ struct MoveArguments {
   int chunks, length;  // of the result
   int rows, channel_blocks, pitch;  // channels of a block; numbers from one to the next
   int shift;           // of threads beside one another that take channels
+  int gathers, steps;  // of orders per sample: what is done, steps of a route
+};
+
+// The check of orders per sample; steps are bytes between neighbours in the source.
+struct OrdersArguments {
+  const char* source;
+  char* result;  // int32, in C order
+  long long batch, route, step;
+  long long tasks;  // routes of all samples
+  long long length, pixels;
+  int routes;
 };
 
 // An array of maps, or in the order of routes. Steps are bytes, 0 where it has no such axis.
@@ -111,6 +122,7 @@ struct Scan2dArguments {
   MapOperand A, D, delta_bias;
   MapOperand saved;  // states at the ends of chunks: `step` from a chunk to the next
   const char* table;  // pixels, int32, [route][step]
+  long long table_batch;  // bytes from the table of a sample to the next, 0 where they share one
   int channels, length, states, routes, pixels, width;
   int channel_blocks;
   int staged, state_step;  // as in ForwardArguments
@@ -125,6 +137,7 @@ struct Backward2dArguments {
   MapOperand A, D, delta_bias, saved;
   MapOperand dA, dB, dC, dD, ddelta_bias;
   const char* table;
+  long long table_batch;  // as in Scan2dArguments
   long long part_b, part_c;  // bytes from a part of dB and dC to the next
   int channels, length, states, routes, pixels, width;
   int channel_blocks;

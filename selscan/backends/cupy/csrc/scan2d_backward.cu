@@ -129,7 +129,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
         tile.first = chunk * CHUNK;
         own = Own::of<S>(tile);
         __syncthreads();  // nobody reads the pixels of before, and all rows are there
-        load_pixels<S>(pixels, p.table, route, tile, p.width);
+        load_pixels<S>(pixels, p.table + tile.batch * p.table_batch, route, tile, p.width);
         load_states_before<S>(memory, p, place, route, chunk);
         __syncthreads();
         const OwnPixels mine = {pixels + time_lane * 4, tile.first + own.step, own.channels};

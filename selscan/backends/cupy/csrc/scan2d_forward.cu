@@ -107,7 +107,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
     for (tile.first = 0; tile.first < p.length; tile.first += S::LENGTH) {
       own = Own::of<S>(tile);
       __syncthreads();  // nobody reads the pixels, B and C of before
-      load_pixels<S>(pixels, p.table, route, tile, p.width);
+      load_pixels<S>(pixels, p.table + tile.batch * p.table_batch, route, tile, p.width);
       __syncthreads();
       fetch<S, Element>(buffer, u, p.u, pixels, tile);
       fetch<S, Element>(second, delta, p.delta, pixels, tile);

@@ -66,4 +66,7 @@ inline void __threadfence_block() {}
 inline void __threadfence() {}
 inline void __threadfence_system() {}
 
+// Without an include, too.
+#define assert(condition) \
+  ((condition) ? void() : emulator::fail(EMULATOR_HERE, "assert(%s)", #condition))
 inline void __trap(emulator::Site site = EMULATOR_HERE) { emulator::fail(site, "__trap()"); }
