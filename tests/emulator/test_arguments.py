@@ -21,6 +21,7 @@ STRUCTS = {
     "CrossArguments": arguments2d.CROSS_FORWARD,
     "CrossBackwardArguments": arguments2d.CROSS_BACKWARD,
     "MoveArguments": arguments2d.MOVE,
+    "OrdersArguments": arguments2d.ORDERS,
 }
 
 
