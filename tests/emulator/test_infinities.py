@@ -12,9 +12,9 @@ from tolerances import expected, expected_gradients
 import reference
 from selscan.backends.cupy.instances import GENERAL_LANES, LANES
 from selscan.backends.cupy.plan_backward import Mapping
-from selscan.paths import Path
+from selscan.paths import Path, cross
 
-from . import maps, scans
+from . import crosses, maps, scans
 from .scan_cases import with_complex, with_sequences
 from .test_backward import mappings as backward_mappings
 from .test_maps import mappings as map_mappings
@@ -148,3 +148,22 @@ def test_padding_has_no_part(joined, name, value):
     problem = with_dy(make_map_problem(path, given=("delta_bias",), delta_softplus=False))
     problem[name].reshape(-1)[1] = value
     check_maps(problem, None, None)
+
+
+@settings(max_examples=10)
+@given(
+    case=st.sampled_from(("7, whole", "7", "56, whole")),
+    options=st.fixed_dictionaries(
+        {
+            "given": st.sets(st.sampled_from(("D", "delta_bias"))),
+            "delta_softplus": st.booleans(),
+            "step": st.sampled_from((1, 0.1)),
+        }
+    ),
+    data=st.data(),
+)
+def test_small_maps_have_infinities_where_the_reference_has_them(case, options, data):
+    size, fixed, teams, turns = crosses.SAMPLE[case]
+    problem = with_dy(make_map_problem(cross(*size), n=1, **{**fixed, **options}))
+    problem = data.draw(spoiled(problem, MAP_INPUTS))
+    check_maps(problem, *(crosses.mapping_of(problem, x, teams, turns) for x in (False, True)))
