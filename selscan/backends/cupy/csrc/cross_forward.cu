@@ -53,6 +53,7 @@ DEVICE bool add_route(float (&y)[S::STEPS], const float (&u)[S::STEPS],
       return h;
     };
     h = entering_in_turn<S, BACK>(run, maps, warp, warps);
+    read_pairs_again<S>(both, pairs, own);
   }
 #pragma unroll
   for (int i = 0; i < STEPS; ++i) {
