@@ -21,6 +21,12 @@ DEVICE bool load_pixels(int* pixels, const char* table, int route, const Tile& t
   return gaps;
 }
 
+// The table of a batch entry, which has one of its own where p.table_batch is not zero.
+template <class Arguments>
+DEVICE const char* table_of(const Arguments& p, long long batch) {
+  return p.table + batch * p.table_batch;
+}
+
 // The step of a route at which it comes to its first pixel, or all to the first of a joined path:
 // no state comes to a step up to this one. It is less than 0 where a route before had it.
 DEVICE int first_pixel(const char* table, int route, int length, int routes, bool joined) {

@@ -150,7 +150,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
       __syncthreads();  // nobody is at the rows of before
       const bool infinite = __syncthreads_or(  // a rate
           begin_route<S>(memory, p, place, route, p.joined && route < p.routes - 1));
-      const int begin = first_pixel(p.table, route, p.length, p.routes, p.joined);
+      const int begin = first_pixel(table_of(p, tile.batch), route, p.length, p.routes, p.joined);
       Own own = Own::of<S>(tile);
       const int channel = tile.channel + own.channel;
       Real skip[S::CHANNELS], bias[S::CHANNELS];
@@ -170,8 +170,8 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
         __syncthreads();  // nobody reads the pixels of before, and all rows are there
         load_states_before<S>(memory, p, place, route, chunk);
         const bool whole =
-            !__syncthreads_or(load_pixels<S>(
-                pixels, p.table + tile.batch * p.table_batch, route, tile, p.width)) &&
+            !__syncthreads_or(
+                load_pixels<S>(pixels, table_of(p, tile.batch), route, tile, p.width)) &&
             tile.channels == S::ROWS;
         const OwnPixels mine = {pixels + time_lane * 4, tile.first + own.step, own.channels};
         Adjoint<S> steps;

@@ -128,7 +128,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
     const int infinite =
         __syncthreads_or(begin_route<S>(rows, p, route, first, channels, slots));
     if (threadIdx.x == 0) {
-      of_route[0] = first_pixel(p.table, route, p.length, p.routes, p.joined);
+      of_route[0] = first_pixel(table_of(p, tile.batch), route, p.length, p.routes, p.joined);
       of_route[1] = infinite;
     }
     Own own = Own::of<S>(tile);
@@ -142,7 +142,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
     for (tile.first = 0; tile.first < p.length; tile.first += S::LENGTH) {
       own = Own::of<S>(tile);
       __syncthreads();  // nobody reads the pixels, B and C of before
-      load_pixels<S>(pixels, p.table + tile.batch * p.table_batch, route, tile, p.width);
+      load_pixels<S>(pixels, table_of(p, tile.batch), route, tile, p.width);
       __syncthreads();
       // Registers are few: what depends on the route is found where it is used, and not before.
       pin(route);
