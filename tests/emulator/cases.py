@@ -29,4 +29,5 @@ CASES = (
     "emulator.sample_orders.check_scanned",
     "emulator.crosses.check_small",
     "emulator.crosses.check_large",
+    "emulator.crosses.check_infinite",
 )

@@ -251,6 +251,7 @@ DEVICE float entering_in_turn(Run run, WarpMap* maps, int warp, int warps) {
     return of_warp(0.0f);
   } else {
     float h = 0.0f;
+    __syncthreads();  // nobody reads the maps of before
 #pragma unroll 1
     for (int left = warps; left > 0; --left) {
       if (warp == (BACK ? left - 1 : warps - left)) {
