@@ -76,7 +76,7 @@ def emit(text, number):
         return [f"{name_of(text[:-1])}:;"]
     if match := re.fullmatch(r"\.reg\s+\.(\w+)\s+(.+)", text, re.DOTALL):
         declared = [names for part in match[2].split(",") for names in registers(part.strip())]
-        everywhere = "/*declared*/" if "%" in match[2] else ""
+        everywhere = "/*declared*/" if "<" in match[2] else ""  # others are of a block
         return [f"{everywhere}{TYPES[match[1]]} {', '.join(declared)};"]
     if match := re.fullmatch(r"\.local\s+\.align\s+(\d+)\s+\.b8\s+(\w+)\[(\d+)\]", text):
         return [f"/*declared*/alignas({match[1]}) char {match[2]}[{match[3]}];"]
