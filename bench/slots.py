@@ -35,11 +35,9 @@ _KNOWN = {
     "p.constant_b": "0",
     "p.constant_c": "0",
     "p.softplus": "1",
-    "p.D.data && part == 0": "true",
-    "return scan_states<S, S::STEPS, true, true, true>(own, at, saved)": "return",
     "p.parts": "1",
     "p.y.dtype == FLOAT32": "false",
-    "place.steps < S::STEPS || place.channels < S::CHANNELS": "false",
+    "steps < S::STEPS": "false",
 }
 
 

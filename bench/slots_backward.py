@@ -31,18 +31,11 @@ _KNOWN = {
     "x.dtype == FLOAT32": "false",
     "x.dtype == OWN_CODE<Number>": "true",
     "x.state != 0 && x.state < x.time": "false",
-    "tile.channels == S::ROWS && tile.all_steps<S>()": "true",
-    "at.begin < 0 && !general": "true",
-    "if (exact) adjoint_states<S, true, true, true>(own, at)": "if (exact) return",
-    "plain || all_finite<S>(steps, at)": "plain",
 }
 
 
 def state_loops(found, loops):
-    """Counts of the plain loop over states, of the one with y, and of the general one.
-
-    The one for infinite numbers is left out: lanes take turns in a loop of its own.
-    """
+    """Counts of the plain loop over states, of the one with y, and of the general one."""
     counted = [count(found, loop) for loop in innermost(loops)]
     return sorted((kinds for kinds in counted if _is_state_loop(kinds)), key=Counter.total)
 

@@ -29,5 +29,4 @@ CASES = (
     "emulator.sample_orders.check_scanned",
     "emulator.crosses.check_small",
     "emulator.crosses.check_large",
-    "emulator.crosses.check_infinite",
 )

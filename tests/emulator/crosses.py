@@ -65,16 +65,6 @@ def check_large():
     check_case(SAMPLE["56, whole"])
 
 
-def check_infinite():
-    """Several warps of a team take turns. What comes out is looked at in test_infinities.py."""
-    size, options, teams, turns = SAMPLE["56, whole"]
-    problem = make_map_problem(cross(*size), n=1, **options)
-    problem["u"][0, 1, 3, 3] = float("inf")
-    both = [mapping_of(problem, x, teams, turns) for x in (False, True)]
-    maps.forward(**problem, mapping=both[0])
-    maps.backward(**with_dy(problem), mapping=both[1])
-
-
 SIZES = {  # of maps, by the sides of kernels and whether steps divide them
     (7, True): (7, 7),
     (7, False): (6, 5),

@@ -45,9 +45,8 @@ HALF = dict.fromkeys((*scan_cases.SEQUENCES, "dy"), "bfloat16")
 
 @functools.cache
 def function(file, name):
-    """An instance, by way of its PTX, in which functions are not called: they are in line."""
-    source = paste(file).replace("__noinline__", "__forceinline__")
-    compiled = find_nvrtc().compile(source, file, (name,), TARGET)
+    """An instance, by way of its PTX."""
+    compiled = find_nvrtc().compile(paste(file), file, (name,), TARGET)
     kernel = ptx.module(compiled.image.decode("latin1"), STRUCTS[file].itemsize)
     kernel = kernel.get_function("kernel")
     kernel.max_dynamic_shared_size_bytes = scans.DEVICE.shared_per_block

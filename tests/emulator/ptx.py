@@ -138,8 +138,6 @@ def instruction(operation, operands, number):
         return f"goto {name_of(operands[0])};"
     if root in ("ret", "exit"):
         return "return;"
-    if root == "bar" and flags[0] == "red":
-        return put(operands[0], f"__syncthreads_or({typed('pred', operands[2])}) != 0")
     if root == "bar":
         return "__syncwarp();" if flags[0] == "warp" else "__syncthreads();"
     if root in ("ld", "st"):
@@ -150,9 +148,6 @@ def instruction(operation, operands, number):
         is_low = flags[0] == "shared"
         source = f"(HIGH | {typed('u32', operands[1])})" if is_low else value(operands[1])
         return put(operands[0], source)
-    if operation == "vote.sync.any.pred":
-        given, mask = typed("pred", operands[1]), typed("u32", operands[2])
-        return put(operands[0], f"__any_sync({mask}, {given}) != 0")
     if root == "shfl":
         return shuffle(flags[1], operands)
     if root == "cvt":

@@ -88,13 +88,13 @@ def small(**options):
 
 def test_a_nan_stays_in_its_channel():
     problem = with_dy(small())
+    want = maps.forward(**_forward(problem)), *maps.backward(**problem)[:2]
     problem["u"][0, 3, 2, 2] = np.nan
-    y, (du, ddelta, *_) = maps.forward(**_forward(problem)), maps.backward(**problem)
+    got = maps.forward(**_forward(problem)), *maps.backward(**problem)[:2]
 
-    assert np.isfinite(du).all()
-    for x in (y, ddelta):
-        assert np.isfinite(x[..., [0, 1, 2, 4, 5], :, :]).all()
-        assert np.isnan(x[..., 3, :, :]).any()
+    others = [0, 1, 2, 4, 5]
+    for one, right in zip(got, want, strict=True):
+        assert np.array_equal(one[..., others, :, :], right[..., others, :, :])
 
 
 def _forward(problem):

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from infinities import assert_like
 from map_strategies import FORMS, LAST, MAPS, PATHS, make_map_problem, map_problems, with_dy
 from strategies import DTYPES, REAL
 
-import reference
 from selscan.backends.cupy import plan2d
 from selscan.backends.cupy.instances import LANES_2D
 from selscan.backends.cupy.plan2d import Mapping
@@ -148,15 +146,13 @@ def test_what_stands_at_padding_is_not_read():
 
 def test_a_nan_stays_in_its_channel():
     problem = with_dy(make_map_problem(cross(4, 5), d=6))
+    want = maps.backward(**problem)
     problem["u"][0, 3, 2, 2] = np.nan
-    got = reference.Scan2dGrads(*maps.backward(**problem))
+    got = maps.backward(**problem)
 
     others = [0, 1, 2, 4, 5]
-    for one in got[:2]:  # du and ddelta
-        assert np.isfinite(one[..., others, :, :]).all()
-    assert np.isnan(got.delta[..., 3, :, :]).any()
-    bounds = reference.scan2d_backward_error_bound(**problem)
-    assert_like(got, reference.scan2d_backward(**problem), bounds, problem)
+    for one, right in zip(got[:2], want[:2], strict=True):
+        assert np.array_equal(one[..., others, :, :], right[..., others, :, :])
 
 
 def test_an_infinite_rate_forgets_and_padding_does_not():

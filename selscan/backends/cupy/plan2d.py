@@ -76,8 +76,7 @@ def shared_bytes(problem, mapping):
     numbers = mapping.staged * (2 * shape.length + 4) + problem.d_state * 2 * slots
     plane = slots * pixels_of(problem) if mapping.mode == RESIDENT else 0
     reals = mapping.warps * 2 * shape.rows * pitch + plane
-    ints = 2 * shape.length + 8
-    return numbers * number + ints * 4 + reals * real
+    return numbers * number + 2 * shape.length * 4 + reals * real
 
 
 def mappings(problem, element, y, device):

@@ -9,8 +9,6 @@
 //     s[t] = sum over n of Re(conj(B[t]) g[t])  q[t] = sum over n of Re(conj(A) x[t])
 //     dA += delta'[t] x[t],  dB[t] += delta'[t] u[t] g[t],  dC[t] += dy[t] conj(h[t])
 //
-// At a step that no state comes to there is neither h[t-1] nor k[t] nor x[t], at padding no s[t].
-//
 // k in the place of g: the same decays and lanes serve both directions, and no a[t+1] is asked for.
 #pragma once
 #include "coefficients.cuh"
@@ -27,9 +25,7 @@ struct Adjoint {
   Real s[S::CHANNELS][S::STEPS];
   Real q[S::CHANNELS][S::STEPS];  // with A log2(e) for A
   Real total[S::CHANNELS];        // the sum of delta'
-  unsigned restarts;              // bit t: no state comes to step t
-  unsigned padding;               // bit t: nothing is taken in or given out
-  int steps, channels;            // that exist
+  unsigned restarts;              // bit t: the state is zero before step t
 };
 
 // A row of shared memory has for each state [A | h | k | B | C | dB | dC][channel], h before the
@@ -44,13 +40,12 @@ struct AdjointStates {
   Number* row;                 // own channel, first state
   Number* sums;                // dB and dC of the warp, own time lane and first state
   Number* dA;                  // own
-  typename S::Real* y;         // own, in a buffer of the warp: registers are few; or null
+  typename S::Real* y;         // own, in a buffer of the warp: registers are few
   int count;                   // states
   int kinds, slots;            // of a row
   int sums_step;               // as dA_step
   int dA_step;                 // numbers from a state to the next
   bool constant;
-  int begin;  // no state comes to a step of the tile up to this one
 };
 
 // The sum over the groups of lanes of a warp: each group keeps some of the values, in order, and
@@ -172,78 +167,15 @@ DEVICE void meet(Number& h, Number& k, const Number (&a)[S::STEPS], const Number
   if (lane == 0) *carry = start;
 }
 
-// The same with infinite numbers. Bit t of `cuts`: a state begins with step t.
-template <class S, class Number, class Real>
-DEVICE void meet_in_turn(Number& h, Number& k, const Number (&a)[S::STEPS],
-                         const Number (&x)[S::STEPS], const Real (&dy)[S::STEPS],
-                         const Number (&C)[S::STEPS], Number* carry, unsigned cuts) {
-  const auto run = [&](Number h) {
-#pragma unroll
-    for (int t = 0; t < S::STEPS; ++t) h = advance_unless(cuts >> t & 1, a[t], h, x[t]);
-    return h;
-  };
-  const auto run_back = [&](Number k) {
-#pragma unroll
-    for (int t = S::STEPS - 1; t >= 0; --t) {
-      k = back_times(a[t], back_output(dy[t], C[t], k));
-      if (cuts >> t & 1) k = Number{};
-    }
-    return k;
-  };
-  h = in_turn<S::LANES>(h, run);
-  k = in_turn_back<S::LANES>(k, run_back);
-  const Number start = run_back(k);
-  if (threadIdx.x % S::LANES == 0) *carry = start;
-}
-
-// Whether all numbers are finite that the states of a tile meet, of all threads of the warp: groups
-// share the coefficients of a time lane, time lanes the rows of a group.
-template <class S>
-DEVICE bool all_finite(const Adjoint<S>& own, const AdjointStates<S>& at) {
-  using Number = typename S::Number;
-  using Real = typename S::Real;
-  Real nothing = Real(0);
-#pragma unroll
-  for (int r = 0; r < S::CHANNELS; ++r)
-#pragma unroll
-    for (int t = 0; t < S::STEPS; ++t)
-      nothing += nothing_of(own.delta[r][t]) + nothing_of(own.x[r][t]) + nothing_of(own.dy[r][t]);
-#pragma unroll 1
-  for (int n = threadIdx.x % 32 / S::LANES; n < at.count; n += S::GROUPS) {
-    Number both[S::STEPS];
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      read_row<S>(both, at.coefficients + n * S::COEFFICIENTS + i * S::LENGTH);
-#pragma unroll
-      for (int t = 0; t < S::STEPS; ++t) nothing += nothing_of(both[t]);
-    }
-  }
-#pragma unroll 1
-  for (int n = threadIdx.x % S::LANES; n < at.count; n += S::LANES)
-#pragma unroll
-    for (int r = 0; r < S::CHANNELS; ++r) {
-      const Number* row = at.row + n * at.kinds * at.slots + r;
-      nothing += nothing_of(row[STATE * at.slots]) + nothing_of(row[CARRY * at.slots]);
-      if (at.constant)
-        nothing += nothing_of(row[ROW_B * at.slots]) + nothing_of(row[ROW_C * at.slots]);
-    }
-  if (at.begin >= 0)
-    nothing += nothing_of_decays(own.delta, at.row, at.count, at.kinds * at.slots);
-  return !__any_sync(0xffffffffu, nothing != Real(0));
-}
-
 // All states of a tile, one after the other. GENERAL: with restarts and constant coefficients.
-// EXACT: with them, and with infinite numbers that must not meet a zero which stands for nothing.
 // GATED: y is asked for.
-template <class S, bool GENERAL, bool GATED, bool EXACT = false>
+template <class S, bool GENERAL, bool GATED>
 DEVICE void adjoint_states(Adjoint<S>& own, const AdjointStates<S>& at) {
   using Number = typename S::Number;
   using Real = typename S::Real;
   constexpr int STEPS = S::STEPS, CHANNELS = S::CHANNELS;
   const Number* coefficients = at.coefficients;
   Number *row = at.row, *sums = at.sums, *dA_at = at.dA;
-  const unsigned cuts = cuts_of(own.restarts, at.begin, threadIdx.x % S::LANES * S::STEPS);
-  const auto cut = [&](int t) { return EXACT && cuts >> t & 1; };
 #pragma unroll 1
   for (int n = at.count; n > 0; --n) {
     Number B[STEPS], C[STEPS], dB[STEPS], dC[STEPS];
@@ -270,24 +202,17 @@ DEVICE void adjoint_states(Adjoint<S>& own, const AdjointStates<S>& at) {
       }
       Number factor = decay(own.total[r], rates.items[r]);
       if constexpr (GENERAL) {
-        const int steps = r < own.channels ? own.steps : 0;
 #pragma unroll
-        for (int t = 0; t < STEPS; ++t) {
-          if (!EXACT && own.restarts >> t & 1) a[t] = Number{};
-          if (EXACT && t >= steps) a[t] = one(row);
-          if (EXACT && (t >= steps || own.padding >> t & 1)) h[t] = C[t] = Number{};
-        }
+        for (int t = 0; t < STEPS; ++t)
+          if (own.restarts >> t & 1) a[t] = Number{};
         if (own.restarts) factor = Number{};
       }
       Number before = states.items[r], k = carries.items[r];
-      Number* const carry = row + CARRY * at.slots + r;
-      if constexpr (EXACT) meet_in_turn<S>(before, k, a, h, own.dy[r], C, carry, cuts);
-      else meet<S>(before, k, a, h, own.dy[r], C, factor, carry);
-      h[0] = advance_unless(cut(0), a[0], before, h[0]);
+      meet<S>(before, k, a, h, own.dy[r], C, factor, row + CARRY * at.slots + r);
+      h[0] = advance(a[0], before, h[0]);
 #pragma unroll
-      for (int t = 1; t < STEPS; ++t) h[t] = advance_unless(cut(t), a[t], h[t - 1], h[t]);
-      if constexpr (GATED)
-        if (!EXACT || at.y) add_outputs<S>(at.y + r * 32 * STEPS, C, h);
+      for (int t = 1; t < STEPS; ++t) h[t] = advance(a[t], h[t - 1], h[t]);
+      if constexpr (GATED) add_outputs<S>(at.y + r * 32 * STEPS, C, h);
       Number row_dB = {}, row_dC = {};
       const Number rate = scaled_rate(rates.items[r]);
 #pragma unroll
@@ -295,19 +220,15 @@ DEVICE void adjoint_states(Adjoint<S>& own, const AdjointStates<S>& at) {
         const Number g = back_output(own.dy[r][t], C[t], k);
         k = back_times(a[t], g);
         const Number x = back_times(t > 0 ? h[t - 1] : before, k);
-        if (!EXACT || !(own.padding >> t & 1)) own.s[r][t] = add_inner(B[t], g, own.s[r][t]);
-        if (!EXACT || !(cut(t) || t >= own.steps)) {
-          own.q[r][t] = add_inner(rate, x, own.q[r][t]);
-          dA.items[r] = add_scaled(own.delta[r][t], x, dA.items[r]);
-        }
-        if (cut(t)) k = Number{};
+        own.s[r][t] = add_inner(B[t], g, own.s[r][t]);
+        own.q[r][t] = add_inner(rate, x, own.q[r][t]);
+        dA.items[r] = add_scaled(own.delta[r][t], x, dA.items[r]);
         dB[t] = r == 0 ? times(own.x[r][t], g) : add_scaled(own.x[r][t], g, dB[t]);
         dC[t] = r == 0 ? times(own.dy[r][t], h[t]) : add_scaled(own.dy[r][t], h[t], dC[t]);
-        if constexpr (GENERAL)
-          if (!EXACT || t < own.steps) {
-            row_dB = add_scaled(own.x[r][t], g, row_dB);
-            row_dC = add_scaled(own.dy[r][t], h[t], row_dC);
-          }
+        if constexpr (GENERAL) {
+          row_dB = add_scaled(own.x[r][t], g, row_dB);
+          row_dC = add_scaled(own.dy[r][t], h[t], row_dC);
+        }
       }
       if constexpr (GENERAL)
         if (at.constant) add_to_row<S>(row + r, at.slots, row_dB, row_dC);

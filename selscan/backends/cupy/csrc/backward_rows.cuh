@@ -2,21 +2,18 @@
 #pragma once
 #include "backward.cuh"
 
-// A, the gradient behind the segment, constant B and C; sums begin at zero. Whether there is an
-// infinite or NaN rate among the thread's.
+// A, the gradient behind the segment, constant B and C; sums begin at zero.
 template <class S>
-DEVICE bool load_rows(const Memory<S>& memory, const BackwardArguments& p, const Place& place) {
+DEVICE void load_rows(const Memory<S>& memory, const BackwardArguments& p, const Place& place) {
   using Number = typename S::Number;
-  auto nothing = typename S::Real(0);
   over_rows(place, p.states, [&](int n, int c) {
     const auto at = [&](int kind) -> Number& { return row_at(memory.rows, place, n, kind, c); };
     at(RATE) = rate_of(row_of_memory(p.A, place, n, c, Number{}));
-    nothing += nothing_of(at(RATE));
     Number k = row_of_memory(p.dlast_state, place, n, c, Number{});
     if (c < place.channels)
       for (int s = p.segments - 2; s >= place.segment; --s) {
         const Number* map = kept_at<Number>(p.carries, place, s, n, c, 2);
-        k = advance_unless(is_cut(map[1]), map[1], k, map[0]);
+        k = advance(map[1], k, map[0]);
       }
     at(CARRY) = k;
     if (place.kinds <= ROW_B) return;
@@ -28,7 +25,6 @@ DEVICE bool load_rows(const Memory<S>& memory, const BackwardArguments& p, const
   for (int i = 0; i < p.states * S::CHANNELS; ++i)
     memory.dA[i * blockDim.x + threadIdx.x] = Number{};
   for (int i = 0; i < 2 * S::CHANNELS; ++i) memory.totals[i * blockDim.x + threadIdx.x] = 0;
-  return nothing != 0;
 }
 
 // The states before a tile. Each warp loads those of its channels, lanes along the channels.

@@ -56,9 +56,9 @@ struct CrossShape {
 // A thread's own pixels.
 template <class S, bool COLUMNS>
 struct Stretch {
-  int line, first, steps, lines, length;
+  int line, first, steps;
 
-  DEVICE Stretch(int thread, int lines, int length) : lines(lines), length(length) {
+  DEVICE Stretch(int thread, int lines, int length) {
     const int parts = unsigned(length + S::STEPS - 1) / S::STEPS;
     line = unsigned(thread) / unsigned(parts);
     first = (thread - line * parts) * S::STEPS;
@@ -66,13 +66,6 @@ struct Stretch {
     if (steps == 0) line = first = 0;
   }
   DEVICE bool has(int t) const { return S::WHOLE ? steps > 0 : t < steps; }
-  // Whether step t is the first one of the map, or, BACK, the last one.
-  template <bool BACK>
-  DEVICE bool begins(int t) const {
-    if (S::WHOLE ? t != (BACK ? S::STEPS - 1 : 0) : !BACK && t > 0) return false;
-    const bool at_end = line == lines - 1 && first + t == length - 1;
-    return has(t) && (BACK ? at_end : line == 0 && first == 0);
-  }
   // Where step t is in rows of a pitch.
   template <int PITCH>
   DEVICE int at(int t) const {
@@ -146,15 +139,6 @@ DEVICE void read_own_pairs(typename S::Pair (&x)[S::STEPS], const typename S::Pa
   }
 }
 
-// Once more: registers are few where threads take turns, and what is behind a barrier the compiler
-// does not keep in them.
-template <class S, bool COLUMNS>
-DEVICE void read_pairs_again(typename S::Pair (&x)[S::STEPS], const typename S::Pair* map,
-                             const Stretch<S, COLUMNS>& own) {
-  __syncwarp();
-  read_own_pairs<S>(x, map, own);
-}
-
 template <class S, int PITCH, bool COLUMNS, class Stored>
 DEVICE void write_pixels(Stored* map, float (&x)[S::STEPS], const Stretch<S, COLUMNS>& own) {
   if (S::WHOLE && own.steps == 0) return;
@@ -210,10 +194,8 @@ using WarpMap = Pack<float, 2>;
 
 // The state before a thread's stretch; `end`: after it, if it began at zero. The thread is
 // in a warp of the `warps` of its team, whose `maps` are written again two barriers later or more.
-// `exact`: whether a thread's numbers are infinite or NaN, and then whether those of any are with
-// which it shares a barrier; the state is of no use then.
 template <class S, bool BACK>
-DEVICE float entering(float end, float factor, bool& exact, WarpMap* maps, int warp, int warps) {
+DEVICE float entering(float end, float factor, WarpMap* maps, int warp, int warps) {
   constexpr int WIDTH = S::TEAM < 32 ? S::TEAM : 32;
   join<BACK, WIDTH>(end, factor);
   const int lane = threadIdx.x % WIDTH;
@@ -221,14 +203,13 @@ DEVICE float entering(float end, float factor, bool& exact, WarpMap* maps, int w
   float before = BACK ? from_after<WIDTH>(end, 1) : from_before<WIDTH>(end, 1);
   if (first) before = 0.0f;
   if constexpr (S::TEAM <= 32) {
-    exact = __any_sync(0xffffffffu, exact);
     return before;
   } else {
     float passed = BACK ? from_after<WIDTH>(factor, 1) : from_before<WIDTH>(factor, 1);
     if (first) passed = 1.0f;
     pin(warp);  // comparisons are not kept
     if (lane == (BACK ? 0 : WIDTH - 1)) maps[warp] = {factor, end};
-    exact = __syncthreads_or(exact);
+    __syncthreads();
     float carry = 0.0f;
 #pragma unroll
     for (int i = 0; i + 1 < S::TEAM_WARPS; ++i) {
@@ -237,43 +218,6 @@ DEVICE float entering(float end, float factor, bool& exact, WarpMap* maps, int w
         carry = fused(maps[other].items[0], carry, maps[other].items[1]);
     }
     return fused(passed, carry, before);
-  }
-}
-
-// The same where `exact`: threads take turns (lanes.cuh). `run` gives the state behind a stretch.
-template <class S, bool BACK, class Run>
-DEVICE float entering_in_turn(Run run, WarpMap* maps, int warp, int warps) {
-  constexpr int WIDTH = S::TEAM < 32 ? S::TEAM : 32;
-  const auto of_warp = [&](float h) {
-    return BACK ? in_turn_back<WIDTH>(h, run) : in_turn<WIDTH>(h, run);
-  };
-  if constexpr (S::TEAM <= 32) {
-    return of_warp(0.0f);
-  } else {
-    float h = 0.0f;
-    __syncthreads();  // nobody reads the maps of before
-#pragma unroll 1
-    for (int left = warps; left > 0; --left) {
-      if (warp == (BACK ? left - 1 : warps - left)) {
-        h = of_warp(left < warps ? maps[BACK ? left : warp - 1].items[1] : 0.0f);
-        const float end = run(h);
-        if (threadIdx.x % 32 == (BACK ? 0 : 31)) maps[warp].items[1] = end;
-      }
-      __syncthreads();
-    }
-    return h;
-  }
-}
-
-// Decays where infinite numbers are: no state comes to the first step, and what is no step leaves
-// the state as it is.
-template <class S, bool BACK, bool COLUMNS>
-DEVICE void keep_apart(float (&a)[S::STEPS], float (&x)[S::STEPS],
-                       const Stretch<S, COLUMNS>& own) {
-#pragma unroll
-  for (int t = 0; t < S::STEPS; ++t) {
-    if (own.template begins<BACK>(t)) a[t] = 0.0f;
-    if (!own.has(t)) a[t] = 1.0f, x[t] = 0.0f;
   }
 }
 
@@ -429,18 +373,5 @@ DEVICE void load_rows(CrossRow* rows, const Arguments& p, int first, int channel
     rows[row].A[route] = float(LN2) * rate_of(number(p.A));
     rows[row].bias[route] = float(LOG2E) * number(p.delta_bias);
     rows[row].skip[route] = number(p.D);
-  }
-}
-
-// y += D x, of all routes. `exact`: the sum of their D is not D where x is infinite.
-template <class S>
-DEVICE void add_skip(float (&y)[S::STEPS], const float (&x)[S::STEPS], const CrossRow& row,
-                     bool exact) {
-  const float sum = row.skip[0] + row.skip[1] + row.skip[2] + row.skip[3];
-#pragma unroll 1
-  for (int route = 0; route < (exact ? CROSS_ROUTES : 1); ++route) {
-    const float skip = exact ? row.skip[route] : sum;
-#pragma unroll
-    for (int t = 0; t < S::STEPS; ++t) y[t] = fused(skip, x[t], y[t]);
   }
 }

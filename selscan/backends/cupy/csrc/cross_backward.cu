@@ -20,8 +20,7 @@ struct TwoMaps {
 // The state before a thread's stretch and k after it, both at once: h goes on in the order of lanes
 // or, BACK, from the other end, and k against it.
 template <class S, bool BACK>
-DEVICE void enter_both(float& h, float& k, float factor, bool& exact, TwoMaps* maps, int warp,
-                       int warps) {
+DEVICE void enter_both(float& h, float& k, float factor, TwoMaps* maps, int warp, int warps) {
   constexpr int WIDTH = S::TEAM < 32 ? S::TEAM : 32;
   float h_factor = factor, k_factor = factor;
   join<BACK, WIDTH>(h, h_factor);
@@ -35,7 +34,6 @@ DEVICE void enter_both(float& h, float& k, float factor, bool& exact, TwoMaps* m
     const float below = from_before<WIDTH>(up, 1), above = from_after<WIDTH>(down, 1);
     up = lowest ? 0.0f : below;
     down = highest ? 0.0f : above;
-    exact = __any_sync(0xffffffffu, exact);
   } else {
     if (highest) maps[warp].up = {up_factor, up};
     if (lowest) maps[warp].down = {down_factor, down};
@@ -43,7 +41,7 @@ DEVICE void enter_both(float& h, float& k, float factor, bool& exact, TwoMaps* m
     float above = from_after<32>(down, 1), above_factor = from_after<32>(down_factor, 1);
     if (lowest) below = 0.0f, below_factor = 1.0f;
     if (highest) above = 0.0f, above_factor = 1.0f;
-    exact = __syncthreads_or(exact);
+    __syncthreads();
     // The lower lanes have the maps of the warps, the others those against it, from the last one.
     constexpr int WARPS = S::TEAM_WARPS;
     const int place = lane % WARPS;
@@ -61,9 +59,8 @@ DEVICE void enter_both(float& h, float& k, float factor, bool& exact, TwoMaps* m
 }
 
 // Adds to du, to the sums of dB and dC, to dA and to dbias; delta is replaced by its gradient.
-// Whether there were infinite numbers or NaN.
 template <class S, bool BACK, bool COLUMNS>
-DEVICE bool add_route(float (&du)[S::STEPS], float (&dB)[S::STEPS], float (&dC)[S::STEPS],
+DEVICE void add_route(float (&du)[S::STEPS], float (&dB)[S::STEPS], float (&dC)[S::STEPS],
                       float& dA, float& dbias, const float (&u)[S::STEPS],
                       const float (&dy)[S::STEPS], const Stretch<S, COLUMNS>& own,
                       typename S::Element* delta, const typename S::Pair* pairs, float A,
@@ -93,67 +90,36 @@ DEVICE bool add_route(float (&du)[S::STEPS], float (&dB)[S::STEPS], float (&dC)[
     total += g[t];
     a[t] = decay(g[t], A);
   }
-  const auto run = [&](float h) {
 #pragma unroll
-    for (int i = 0; i < STEPS; ++i) {
-      const int t = BACK ? STEPS - 1 - i : i;
-      h = advance(a[t], h, x[t]);
-    }
-    return h;
-  };
-  const auto run_back = [&](float k) {
-#pragma unroll
-    for (int i = 0; i < STEPS; ++i) {
-      const int t = BACK ? i : STEPS - 1 - i;
-      k = a[t] * fused(dy[t], both[t].items[1], k);
-    }
-    return k;
-  };
-  h = run(h);
-  k = run_back(k);
+  for (int i = 0; i < STEPS; ++i) {
+    const int t = BACK ? STEPS - 1 - i : i, after = STEPS - 1 - t;
+    h = advance(a[t], h, x[t]);
+    k = a[after] * fused(dy[after], both[after].items[1], k);
+  }
   if (S::WHOLE && own.steps == 0) total = h = k = 0.0f;
-  const float factor = decay(total, A);
-  bool exact = nothing_of(h) + nothing_of(k) + nothing_of(factor) != 0.0f;
-  enter_both<S, BACK>(h, k, factor, exact, maps, warp, warps);
+  enter_both<S, BACK>(h, k, decay(total, A), maps, warp, warps);
   if (S::WHOLE && own.steps == 0) h = k = 0.0f;
-  const auto add = [&](auto is_exact) {
-    constexpr bool EXACT = decltype(is_exact)::value;
 #pragma unroll
-    for (int i = 0; i < STEPS; ++i) {
-      const int t = BACK ? STEPS - 1 - i : i;
-      const float before = h;
-      h = advance(a[t], h, x[t]);
-      if (!EXACT || own.has(t)) dC[t] = fused(dy[t], h, dC[t]);
-      x[t] = before;
-    }
+  for (int i = 0; i < STEPS; ++i) {
+    const int t = BACK ? STEPS - 1 - i : i;
+    const float before = h;
+    h = advance(a[t], h, x[t]);
+    dC[t] = fused(dy[t], h, dC[t]);
+    x[t] = before;
+  }
 #pragma unroll
-    for (int i = 0; i < STEPS; ++i) {
-      const int t = BACK ? i : STEPS - 1 - i;
-      const float grad = fused(dy[t], both[t].items[1], k);
-      k = a[t] * grad;
-      if (EXACT && !own.has(t)) continue;
-      const bool begins = EXACT && own.template begins<BACK>(t);
-      const float z = begins ? 0.0f : k * x[t];
-      const float with_B = grad * both[t].items[0], with_g = grad * g[t];
-      if (!begins) dA = fused(g[t], z, dA);
-      dB[t] = fused(with_g, u[t], dB[t]);
-      du[t] = fused(with_g, both[t].items[0], du[t]);
-      g[t] = (begins ? with_B * u[t] : fused(float(LN2) * A, z, with_B * u[t])) * slope[t];
-      dbias += g[t];
-    }
-  };
-  if (exact) {
-    keep_apart<S, BACK>(a, x, own);
-    h = entering_in_turn<S, BACK>(run, &maps->up, warp, warps);
-    read_pairs_again<S>(both, pairs, own);
-    k = entering_in_turn<S, !BACK>(run_back, &maps->up, warp, warps);
-    read_pairs_again<S>(both, pairs, own);
-    add(Constant<true>{});
-  } else {
-    add(Constant<false>{});
+  for (int i = 0; i < STEPS; ++i) {
+    const int t = BACK ? i : STEPS - 1 - i;
+    const float grad = fused(dy[t], both[t].items[1], k);
+    k = a[t] * grad;
+    const float z = k * x[t], with_B = grad * both[t].items[0], with_g = grad * g[t];
+    dA = fused(g[t], z, dA);
+    dB[t] = fused(with_g, u[t], dB[t]);
+    du[t] = fused(with_g, both[t].items[0], du[t]);
+    g[t] = fused(float(LN2) * A, z, with_B * u[t]) * slope[t];
+    dbias += g[t];
   }
   write_pixels<S, S::PITCH>(delta, g, own);
-  return exact;
 }
 
 // dy of a channel as floats: vectors of its elements, or numbers of any dtype in any order.
@@ -312,10 +278,9 @@ DEVICE void scan_axis(const CrossBackwardArguments& p, const BackwardMaps<S>& ma
     read_own_pixels<S, S::PITCH>(u, u_map, own);
     read_own_pixels<S, S::SUMS>(dy, dy_map, own);
     if (COLUMNS) read_own_pixels<S, S::SUMS>(du, du_map, own);
-    bool exact = false;
     const auto add = [&](auto back) {
       constexpr int I = decltype(back)::value;
-      exact |= add_route<S, I != 0>(du, dB[I], dC[I], sums[I], sums[2 + I], u, dy, own,
+      add_route<S, I != 0>(du, dB[I], dC[I], sums[I], sums[2 + I], u, dy, own,
                            delta_map + I * maps.step, maps.pairs + I * maps.pair_step,
                            numbers.A[ROUTE + 2 * I], numbers.bias[ROUTE + 2 * I], p.softplus != 0,
                            I == 0 ? first_maps : second_maps, warp, warps);
@@ -328,7 +293,11 @@ DEVICE void scan_axis(const CrossBackwardArguments& p, const BackwardMaps<S>& ma
     if (COLUMNS)
 #pragma unroll
       for (int t = 0; t < STEPS; ++t) du[t] *= float(LN2);
-    if (COLUMNS && p.D.data) add_skip<S>(du, dy, numbers, exact);
+    if (COLUMNS && p.D.data) {
+      const float skip = numbers.skip[0] + numbers.skip[1] + numbers.skip[2] + numbers.skip[3];
+#pragma unroll
+      for (int t = 0; t < STEPS; ++t) du[t] = fused(skip, dy[t], du[t]);
+    }
     write_pixels<S, S::SUMS>(du_map, du, own);
     constexpr int WIDTH = S::TEAM < 32 ? S::TEAM : 32;
     const float sum = over_lanes<WIDTH>(sums);

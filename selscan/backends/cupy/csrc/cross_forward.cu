@@ -9,9 +9,9 @@
 // Steps are those of base 2, delta' / ln(2), and the factor ln(2) is put to B.
 #include "cross.cuh"
 
-// Adds C h of a route to y. Whether there were infinite numbers or NaN.
+// Adds C h of a route to y.
 template <class S, bool BACK, bool COLUMNS>
-DEVICE bool add_route(float (&y)[S::STEPS], const float (&u)[S::STEPS],
+DEVICE void add_route(float (&y)[S::STEPS], const float (&u)[S::STEPS],
                       const Stretch<S, COLUMNS>& own, const typename S::Element* delta,
                       const typename S::Pair* pairs, float A, float bias, bool with_softplus,
                       WarpMap* maps, int warp, int warps) {
@@ -39,29 +39,13 @@ DEVICE bool add_route(float (&y)[S::STEPS], const float (&u)[S::STEPS],
     end = advance(a[t], end, x[t]);
   }
   if (S::WHOLE && own.steps == 0) total = end = 0.0f;
-  const float factor = decay(total, A);
-  bool exact = nothing_of(end) + nothing_of(factor) != 0.0f;
-  float h = entering<S, BACK>(end, factor, exact, maps, warp, warps);
-  if (exact) {
-    keep_apart<S, BACK>(a, x, own);
-    const auto run = [&](float h) {
-#pragma unroll
-      for (int i = 0; i < STEPS; ++i) {
-        const int t = BACK ? STEPS - 1 - i : i;
-        h = advance(a[t], h, x[t]);
-      }
-      return h;
-    };
-    h = entering_in_turn<S, BACK>(run, maps, warp, warps);
-    read_pairs_again<S>(both, pairs, own);
-  }
+  float h = entering<S, BACK>(end, decay(total, A), maps, warp, warps);
 #pragma unroll
   for (int i = 0; i < STEPS; ++i) {
     const int t = BACK ? STEPS - 1 - i : i;
     h = advance(a[t], h, x[t]);
     y[t] = add_output(both[t].items[1], h, y[t]);
   }
-  return exact;
 }
 
 // The maps of a team's channel, in shared memory.
@@ -95,9 +79,8 @@ DEVICE void scan_channels(const CrossArguments& p, const TeamMaps<S>& maps,
     if (here) bring<S>(maps.u, maps.step, from, mine, p.height);
     S::wait();
     float u[S::STEPS], y[S::STEPS] = {};
-    bool exact = false;
     const auto add = [&](auto& along, auto back, int route) {
-      exact |= add_route<S, decltype(back)::value>(
+      add_route<S, decltype(back)::value>(
           y, u, along, maps.delta + route * maps.step, pairs + route * pair_step, own.A[route],
           own.bias[route], p.softplus != 0, warp_maps + route * S::WARPS, warp, warps);
     };
@@ -110,7 +93,11 @@ DEVICE void scan_channels(const CrossArguments& p, const TeamMaps<S>& maps,
     read_own_pixels<S, S::SUMS>(y, maps.sums, along_columns);
     add(along_columns, Constant<false>{}, 1);
     add(along_columns, Constant<true>{}, 3);
-    if (p.D.data) add_skip<S>(y, u, own, exact);
+    if (p.D.data) {
+      const float skip = own.skip[0] + own.skip[1] + own.skip[2] + own.skip[3];
+#pragma unroll
+      for (int t = 0; t < S::STEPS; ++t) y[t] = fused(skip, u[t], y[t]);
+    }
     write_pixels<S, S::SUMS>(maps.sums, y, along_columns);
     S::wait();
     // What is brought next everyone has read, and the sums are written after the next wait.

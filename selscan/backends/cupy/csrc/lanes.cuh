@@ -1,7 +1,4 @@
 // What lanes tell each other: affine maps of states, h -> factor h + end.
-//
-// Maps are joined as finite numbers are. With infinite ones lanes take turns: an infinite factor
-// times what came before may be added to another infinity only where the loop over time would do so.
 #pragma once
 #include "numbers.cuh"
 
@@ -52,72 +49,6 @@ template <int WIDTH, class Number>
 DEVICE void enter(Number& x, Number a, Number h) {
   const Number before = from_before<WIDTH>(h, 1);
   if (threadIdx.x % WIDTH > 0) x = advance(a, before, x);
-}
-
-// From the state before the first lane's stretch of time to that before one's own; `run` gives the
-// state behind the own stretch.
-template <int WIDTH, class Number, class Run>
-DEVICE Number in_turn(Number h, Run run) {
-#pragma unroll 1
-  for (int lane = 1; lane < WIDTH; ++lane) {
-    const Number before = from_before<WIDTH>(run(h), 1);
-    if (threadIdx.x % WIDTH == lane) h = before;
-  }
-  return h;
-}
-// The same from the other end of time.
-template <int WIDTH, class Number, class Run>
-DEVICE Number in_turn_back(Number k, Run run) {
-#pragma unroll 1
-  for (int lane = WIDTH - 2; lane >= 0; --lane) {
-    const Number after = from_after<WIDTH>(run(k), 1);
-    if (threadIdx.x % WIDTH == lane) k = after;
-  }
-  return k;
-}
-
-// a h + x, and x alone where the state begins with it.
-template <class Number>
-DEVICE Number advance_unless(bool begins, Number a, Number h, Number x) {
-  return begins ? x : advance(a, h, x);
-}
-
-// Bit t: a state begins with step t of the thread's. Those are where it restarts, and all steps of
-// the tile up to `begin`; `first` is the thread's first one.
-DEVICE unsigned cuts_of(unsigned restarts, int begin, int first) {
-  return begin < first ? restarts : restarts | ((2u << min(begin - first, 31)) - 1);
-}
-
-// Whether the steps of a tile are finite, of all threads of the warp.
-template <int CHANNELS, class Real>
-DEVICE bool steps_finite(const Real (&total)[CHANNELS]) {
-  Real nothing = Real(0);
-#pragma unroll
-  for (int r = 0; r < CHANNELS; ++r) nothing += nothing_of(total[r]);
-  return !__any_sync(0xffffffffu, nothing != Real(0));
-}
-
-// 0, or NaN if a decay of the thread's steps may overflow, which would multiply a state that is
-// missing; `rates` are `step` numbers apart.
-template <int CHANNELS, int STEPS, class Real, class Number>
-DEVICE Real nothing_of_decays(const Real (&delta)[CHANNELS][STEPS], const Number* rates, int count,
-                              int step) {
-  Real most[CHANNELS], least[CHANNELS], nothing = Real(0);
-#pragma unroll
-  for (int r = 0; r < CHANNELS; ++r) {
-    most[r] = least[r] = delta[r][0];
-#pragma unroll
-    for (int t = 1; t < STEPS; ++t) {
-      most[r] = delta[r][t] > most[r] ? delta[r][t] : most[r];
-      least[r] = delta[r][t] < least[r] ? delta[r][t] : least[r];
-    }
-  }
-#pragma unroll 1
-  for (int n = 0; n < count; ++n, rates += step)
-#pragma unroll
-    for (int r = 0; r < CHANNELS; ++r)
-      nothing += nothing_of(decay(most[r], rates[r])) + nothing_of(decay(least[r], rates[r]));
-  return nothing;
 }
 
 // x = a h + x if `wanted`.

@@ -115,7 +115,10 @@ DEVICE Complex<Real> rotation(Real x) {
 // Some A, prepared: decay(delta, rate) = exp(delta A) has one exponential, of base 2.
 template <class Real>
 DEVICE Real rate_of(Real A) {
-  return A * Real(LOG2E);
+  // A step of delta 0, such as padding, keeps a state even where A is infinite: no 0 * infinity.
+  constexpr Real most = Real(3e38);
+  const Real rate = A * Real(LOG2E);
+  return rate < -most ? -most : rate > most ? most : rate;
 }
 template <class Real>
 DEVICE Complex<Real> rate_of(Complex<Real> A) {
@@ -165,16 +168,6 @@ DEVICE Real add_output(Real C, Real h, Real y) {
 template <class Real>
 DEVICE Real add_output(Complex<Real> C, Complex<Real> h, Real y) {
   return fused(C.re, h.re, fused(-C.im, h.im, y));
-}
-
-// 0, or NaN if x is infinite or NaN.
-template <class Real>
-DEVICE Real nothing_of(Real x) {
-  return Real(0) * x;
-}
-template <class Real>
-DEVICE Real nothing_of(Complex<Real> x) {
-  return Real(0) * x.re + Real(0) * x.im;
 }
 
 // The real part and, if i is 1, the imaginary one.

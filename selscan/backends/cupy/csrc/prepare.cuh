@@ -1,13 +1,11 @@
 // What the state loop of the forward needs of a tile.
 #pragma once
-#include "sequences.cuh"
 #include "states.cuh"
 
-// delta', delta' u, y = D u (of the sum's first part) and the sum of delta', from delta and u. Zero
-// where there is no step or no channel: what is in the buffers there may be infinite.
+// delta', delta' u, y = D u (of the sum's first part) and the sum of delta', from delta and u.
 template <class S, class Real>
 DEVICE void prepare(Steps<S>& own, const Real (&skip)[S::CHANNELS], const Real (&bias)[S::CHANNELS],
-                    bool with_skip, bool with_softplus, const Own& place) {
+                    bool with_softplus, int steps) {
 #pragma unroll
   for (int r = 0; r < S::CHANNELS; ++r)
 #pragma unroll
@@ -17,27 +15,18 @@ DEVICE void prepare(Steps<S>& own, const Real (&skip)[S::CHANNELS], const Real (
     for (int r = 0; r < S::CHANNELS; ++r)
 #pragma unroll
       for (int t = 0; t < S::STEPS; ++t) own.delta[r][t] = softplus(own.delta[r][t]);
-  if (place.steps < S::STEPS || place.channels < S::CHANNELS)
+  if (steps < S::STEPS)
 #pragma unroll
     for (int r = 0; r < S::CHANNELS; ++r)
 #pragma unroll
       for (int t = 0; t < S::STEPS; ++t)
-        if (t >= place.steps || r >= place.channels) own.delta[r][t] = own.x[r][t] = Real(0);
-  if (with_skip)
-#pragma unroll
-    for (int r = 0; r < S::CHANNELS; ++r)
-#pragma unroll
-      for (int t = 0; t < S::STEPS; ++t) own.y[r][t] = own.x[r][t] * skip[r];
-  else
-#pragma unroll
-    for (int r = 0; r < S::CHANNELS; ++r)
-#pragma unroll
-      for (int t = 0; t < S::STEPS; ++t) own.y[r][t] = Real(0);
+        if (t >= steps) own.delta[r][t] = own.x[r][t] = Real(0);
 #pragma unroll
   for (int r = 0; r < S::CHANNELS; ++r) {
     own.total[r] = Real(0);
 #pragma unroll
     for (int t = 0; t < S::STEPS; ++t) {
+      own.y[r][t] = own.x[r][t] * skip[r];
       own.x[r][t] *= own.delta[r][t];
       own.total[r] += own.delta[r][t];
     }

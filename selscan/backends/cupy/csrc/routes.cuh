@@ -6,46 +6,15 @@
 #include "sequences.cuh"
 #include "states.cuh"
 
-// LENGTH pixels, and then the rows of the map that they are in. Whether some of the thread's are
-// none.
+// LENGTH pixels, and then the rows of the map that they are in.
 template <class S>
-DEVICE bool load_pixels(int* pixels, const char* table, int route, const Tile& tile, int width) {
+DEVICE void load_pixels(int* pixels, const char* table, int route, const Tile& tile, int width) {
   const int* const from = reinterpret_cast<const int*>(table) + (long long)route * tile.length;
-  bool gaps = false;
   for (int l = threadIdx.x; l < S::LENGTH; l += blockDim.x) {
     const int pixel = tile.first + l < tile.length ? from[tile.first + l] : PAST;
     pixels[place_of<S>(l)] = pixel;
     pixels[S::LENGTH + place_of<S>(l)] = max(pixel, 0) / width;
-    gaps |= pixel < 0;
   }
-  return gaps;
-}
-
-// The table of a batch entry, which has one of its own where p.table_batch is not zero.
-template <class Arguments>
-DEVICE const char* table_of(const Arguments& p, long long batch) {
-  return p.table + batch * p.table_batch;
-}
-
-// The step of a route at which it comes to its first pixel, or all to the first of a joined path:
-// no state comes to a step up to this one. It is less than 0 where a route before had it.
-DEVICE int first_pixel(const char* table, int route, int length, int routes, bool joined) {
-  const int* const from = reinterpret_cast<const int*>(table);
-  const int* const start = from + (long long)route * length;
-  const int* const end = joined ? from + (long long)routes * length : start + length;
-  const int* at = joined ? from : start;
-  while (at < end && *at < 0) ++at;
-  return at < start ? -1 : int(at - start);
-}
-
-// Bit t: the thread's step t is padding; `own` are its pixels.
-template <class S>
-DEVICE unsigned padding_of(const int* own) {
-  unsigned bits = 0;
-#pragma unroll 1
-  for (int t = 0; t < S::STEPS; ++t)
-    bits |= unsigned(own[t / 4 * (4 * S::LANES) + t % 4] == PADDING) << t;
-  return bits;
 }
 
 // A step of a route.

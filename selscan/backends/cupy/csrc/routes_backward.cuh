@@ -63,25 +63,22 @@ DEVICE void put_own(const Real (&values)[S::CHANNELS][S::STEPS], const Target<Re
 }
 
 // A of a route. What is summed over it begins at zero, unless it is the continuation of another
-// route, from which k comes then. Whether there is an infinite or NaN rate among the thread's.
+// route, from which k comes then.
 template <class S>
-DEVICE bool begin_route(const Memory<S>& memory, const Backward2dArguments& p, const Place& place,
+DEVICE void begin_route(const Memory<S>& memory, const Backward2dArguments& p, const Place& place,
                         int route, bool goes_on) {
   using Number = typename S::Number;
   const char* const A = rows_of(p.A, 0, route, place.channel);
-  auto nothing = typename S::Real(0);
   over_rows(place, p.states, [&](int n, int c) {
     Number a = {};
     if (c < place.channels) a = read<Number>(A + c * p.A.channel + n * p.A.state, p.A.dtype);
-    row_at(memory.rows, place, n, RATE, c) = a = rate_of(a);
-    nothing += nothing_of(a);
+    row_at(memory.rows, place, n, RATE, c) = rate_of(a);
     if (!goes_on) row_at(memory.rows, place, n, CARRY, c) = Number{};
   });
-  if (goes_on) return nothing != 0;
+  if (goes_on) return;
   for (int i = 0; i < p.states * S::CHANNELS; ++i)
     memory.dA[i * blockDim.x + threadIdx.x] = Number{};
   for (int i = 0; i < 2 * S::CHANNELS; ++i) memory.totals[i * blockDim.x + threadIdx.x] = 0;
-  return nothing != 0;
 }
 
 // The states before a tile. Each warp loads those of its channels, lanes along the channels.

@@ -18,9 +18,7 @@ DEVICE void prepare(Adjoint<S>& steps, const Backward2dArguments& p, const OwnPi
   read_own<S, Element>(steps.x, p.u, u, own);
   read_dy<S, Element>(steps.dy, p.dy, dy, own);
   read_own<S, Element>(steps.delta, p.delta, delta, own);
-  steps.restarts = steps.padding = 0;
-  steps.steps = count;
-  steps.channels = own.channels;
+  steps.restarts = 0;
 #pragma unroll
   for (int r = 0; r < S::CHANNELS; ++r)
 #pragma unroll
@@ -67,47 +65,12 @@ DEVICE void finish(Adjoint<S>& steps, const Backward2dArguments& p, const OwnPix
     for (int t = 0; t < S::STEPS; ++t) {
       Real ddelta = fused(u[r][t], steps.s[r][t], Real(LN2) * steps.q[r][t]);
       if (p.softplus) ddelta *= softplus_slope(steps.delta[r][t]);
-      steps.s[r][t] *= steps.delta[r][t];
+      steps.s[r][t] = fused(steps.delta[r][t], steps.s[r][t], skip[r] * steps.dy[r][t]);
       steps.q[r][t] = ddelta;
       if (t < count) dbias += ddelta;
     }
     totals[(S::CHANNELS + r) * blockDim.x + threadIdx.x] += dbias;
   }
-  if (p.D.data)
-#pragma unroll
-    for (int r = 0; r < S::CHANNELS; ++r)
-#pragma unroll
-      for (int t = 0; t < S::STEPS; ++t)
-        steps.s[r][t] = fused(skip[r], steps.dy[r][t], steps.s[r][t]);
-}
-
-template <class S>
-__device__ __noinline__ void adjoint_exactly(Adjoint<S>* own, AdjointStates<S> at) {
-  adjoint_states<S, true, true, true>(*own, at);
-}
-// With infinite numbers: a call, of a copy, so that the other loop keeps its registers.
-template <class S>
-DEVICE void adjoint_exactly(Adjoint<S>& own, const AdjointStates<S>& at) {
-  Adjoint<S> copy = own;
-  adjoint_exactly<S>(&copy, at);
-#pragma unroll
-  for (int r = 0; r < S::CHANNELS; ++r)
-#pragma unroll
-    for (int t = 0; t < S::STEPS; ++t) {
-      own.s[r][t] = copy.s[r][t];
-      own.q[r][t] = copy.q[r][t];
-    }
-}
-
-// The kinds of a tile: whether its numbers are such that the exact loop is needed.
-template <class S>
-DEVICE void adjoint_tile(Adjoint<S>& own, const AdjointStates<S>& at, bool infinite, bool whole,
-                         const int* pixels) {
-  const bool plain = whole && at.begin < 0 && steps_finite(own.total);
-  if (!infinite && (plain || all_finite<S>(own, at)))
-    return adjoint_states<S, false, false>(own, at);
-  own.padding = padding_of<S>(pixels);
-  adjoint_exactly<S>(own, at);
 }
 
 // Element: of u, delta, B, C, dy and their gradients, or Any. Number: of the states.
@@ -148,9 +111,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
 
     for (int route = p.routes - 1; route >= 0; --route) {
       __syncthreads();  // nobody is at the rows of before
-      const bool infinite = __syncthreads_or(  // a rate
-          begin_route<S>(memory, p, place, route, p.joined && route < p.routes - 1));
-      const int begin = first_pixel(table_of(p, tile.batch), route, p.length, p.routes, p.joined);
+      begin_route<S>(memory, p, place, route, p.joined && route < p.routes - 1);
       Own own = Own::of<S>(tile);
       const int channel = tile.channel + own.channel;
       Real skip[S::CHANNELS], bias[S::CHANNELS];
@@ -168,11 +129,9 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
         tile.first = chunk * CHUNK;
         own = Own::of<S>(tile);
         __syncthreads();  // nobody reads the pixels of before, and all rows are there
+        load_pixels<S>(pixels, p.table + tile.batch * p.table_batch, route, tile, p.width);
         load_states_before<S>(memory, p, place, route, chunk);
-        const bool whole =
-            !__syncthreads_or(
-                load_pixels<S>(pixels, table_of(p, tile.batch), route, tile, p.width)) &&
-            tile.channels == S::ROWS;
+        __syncthreads();
         const OwnPixels mine = {pixels + time_lane * 4, tile.first + own.step, own.channels};
         Adjoint<S> steps;
         prepare<S, Element>(steps, p, mine, own.steps, u, delta, dy, memory.totals, bias);
@@ -194,9 +153,8 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
               place.slots,
               warps * 2 * S::LENGTH,
               int(blockDim.x) * S::CHANNELS,
-              false,
-              begin - tile.first};
-          if (tile.channels > 0) adjoint_tile<S>(steps, at, infinite, whole, mine.pixels);
+              false};
+          if (tile.channels > 0) adjoint_states<S, false, false>(steps, at);
           __syncthreads();
           flush_sums<S>(memory, p, dB + part * p.part_b + route * p.dB.route + n * p.dB.state,
                         dC + part * p.part_c + route * p.dC.route + n * p.dC.state, pixels, tile,

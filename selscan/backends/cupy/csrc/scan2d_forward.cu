@@ -7,58 +7,24 @@
 //     grid     batch * channel_blocks; a block takes one route after the other
 //
 // So the sums of a pixel have one order, and no two blocks write the same number. A step of padding
-// has u = B = C = 0, and delta' = softplus(delta_bias): the state decays. Before the first pixel
-// there is none.
+// has u = B = C = 0, and delta' = softplus(delta_bias): the state decays.
 #include "prepare.cuh"
 #include "routes.cuh"
 
-// A, and the states at the beginning of a route: those of before where routes are joined. Whether
-// there is an infinite or NaN rate among the thread's.
+// A, and the states at the beginning of a route: those of before where routes are joined.
 template <class S>
-DEVICE bool begin_route(typename S::Number* rows, const Scan2dArguments& p, int route,
+DEVICE void begin_route(typename S::Number* rows, const Scan2dArguments& p, int route,
                         int channel, int channels, int slots) {
   using Number = typename S::Number;
-  auto nothing = typename S::Real(0);
   const char* const A = rows_of(p.A, 0, route, channel);
   const bool goes_on = p.joined && route > 0;
   for (int i = threadIdx.x; i < slots * p.states; i += blockDim.x) {
     const int n = i % p.states, c = i / p.states;
     Number a = {};
     if (c < channels) a = read<Number>(A + c * p.A.channel + n * p.A.state, p.A.dtype);
-    rows[slot_of<S>(n, 0, c, slots, 2)] = a = rate_of(a);
-    nothing += nothing_of(a);
+    rows[slot_of<S>(n, 0, c, slots, 2)] = rate_of(a);
     if (!goes_on) rows[slot_of<S>(n, 1, c, slots, 2)] = Number{};
   }
-  return nothing != 0;
-}
-
-template <class S>
-__device__ __noinline__ void scan_exactly(Steps<S>* own, States<S> at, Saved saved) {
-  scan_states<S, S::STEPS, true, true, true>(*own, at, saved);
-}
-// With infinite numbers: a call, of a copy, so that the other loops keep their registers.
-template <class S>
-DEVICE void scan_exactly(Steps<S>& own, const States<S>& at, Saved saved) {
-  Steps<S> copy = own;
-  scan_exactly<S>(&copy, at, saved);
-#pragma unroll
-  for (int r = 0; r < S::CHANNELS; ++r)
-#pragma unroll
-    for (int t = 0; t < S::STEPS; ++t) own.y[r][t] = copy.y[r][t];
-}
-
-// The kinds of a tile: whether its numbers are such that the exact loop is needed.
-template <class S>
-DEVICE void scan_tile(Steps<S>& own, const States<S>& at, bool infinite, const int* pixels,
-                      Saved saved) {
-  bool exact = infinite || !steps_finite(own.total);
-  if (at.begin > 0) {  // the decay of padding multiplies the state that is missing
-    const auto nothing = nothing_of_decays(own.delta, at.row, at.count, at.row_step);
-    exact |= __any_sync(0xffffffffu, nothing != 0);
-  }
-  if (!exact) return scan_states<S, S::STEPS, false, true>(own, at, saved);
-  own.padding = padding_of<S>(pixels);
-  scan_exactly<S>(own, at, saved);
 }
 
 // Where states of a chunk's end are saved, from a state and a channel on.
@@ -75,10 +41,10 @@ DEVICE Saved saved_after(const Scan2dArguments& p, const Tile& tile, const Own& 
                          int n) {
   const int end = tile.first + own.step + S::STEPS;
   if (!p.saved.data || end % CHUNK != 0 || end >= p.length || own.channels == 0)
-    return {0, p.saved.state};
-  char* const at = saved_at<typename S::Number>(p, tile.batch, route, end / CHUNK - 1, n,
-                                                tile.channel + own.channel);
-  return {reinterpret_cast<long long>(at), p.saved.state};
+    return {nullptr, 0};
+  return {saved_at<typename S::Number>(p, tile.batch, route, end / CHUNK - 1, n,
+                                       tile.channel + own.channel),
+          p.saved.state};
 }
 
 // The states at the end of a route that another one continues.
@@ -110,8 +76,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
   constexpr int BUFFER = S::ROWS * S::PITCH;  // two for each warp
   Number* const coefficients = reinterpret_cast<Number*>(memory);
   int* const pixels = reinterpret_cast<int*>(coefficients + p.staged * S::COEFFICIENTS);
-  int* const of_route = pixels + 2 * S::LENGTH;  // its first pixel; whether a rate is infinite
-  Real* const buffers = reinterpret_cast<Real*>(of_route + 8);
+  Real* const buffers = reinterpret_cast<Real*>(pixels + 2 * S::LENGTH);
   Number* const rows = reinterpret_cast<Number*>(buffers + warps * 2 * BUFFER);
   Real* const plane = reinterpret_cast<Real*>(rows + p.states * 2 * slots);
   Real* const buffer = buffers + warp * 2 * BUFFER;
@@ -125,12 +90,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
   steps.restarts = 0;
   for (int route = 0; route < p.routes; ++route) {
     __syncthreads();  // nobody is at the states of before
-    const int infinite =
-        __syncthreads_or(begin_route<S>(rows, p, route, first, channels, slots));
-    if (threadIdx.x == 0) {
-      of_route[0] = first_pixel(table_of(p, tile.batch), route, p.length, p.routes, p.joined);
-      of_route[1] = infinite;
-    }
+    begin_route<S>(rows, p, route, first, channels, slots);
     Own own = Own::of<S>(tile);
     Real skip[S::CHANNELS], bias[S::CHANNELS];
     read_row_of<S>(skip, p.D, route, tile.channel + own.channel, own.channels);
@@ -138,17 +98,17 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
     if constexpr (Traits<Number>::IS_COMPLEX)  // y is doubled at the end
 #pragma unroll
       for (int r = 0; r < S::CHANNELS; ++r) skip[r] *= Real(0.5);
+    const char* const u = rows_of(p.u, tile.batch, route, tile.channel);
+    const char* const delta = rows_of(p.delta, tile.batch, route, tile.channel);
+    const Target<Real> y = {shared, rows_of(p.y, tile.batch, route, tile.channel),
+                            shared.sum_rows(tile.batch, tile.channel), shared.adds(route, 0),
+                            shared.ends(route, p.routes - 1)};
 
     for (tile.first = 0; tile.first < p.length; tile.first += S::LENGTH) {
       own = Own::of<S>(tile);
       __syncthreads();  // nobody reads the pixels, B and C of before
-      load_pixels<S>(pixels, table_of(p, tile.batch), route, tile, p.width);
+      load_pixels<S>(pixels, p.table + tile.batch * p.table_batch, route, tile, p.width);
       __syncthreads();
-      // Registers are few: what depends on the route is found where it is used, and not before.
-      pin(route);
-      pin(tile.channel);
-      const char* const u = rows_of(p.u, tile.batch, route, tile.channel);
-      const char* const delta = rows_of(p.delta, tile.batch, route, tile.channel);
       fetch<S, Element>(buffer, u, p.u, pixels, tile);
       fetch<S, Element>(second, delta, p.delta, pixels, tile);
 
@@ -163,16 +123,14 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
           __syncwarp();
           read_tile<S>(steps.x, buffer, tile, own);
           read_tile<S>(steps.delta, second, tile, own);
-          steps.steps = own.steps;
-          prepare<S>(steps, skip, bias, p.D.data, p.softplus, own);
+          prepare<S>(steps, skip, bias, p.softplus, own.steps);
         }
         __syncthreads();
         if (tile.channels <= 0) continue;
         Number* const row = rows + slot_of<S>(n, 0, slot + own.channel, slots, 2);
         const States<S> at = {coefficients + threadIdx.x % LANES * 4, row, count, p.state_step,
-                              false, of_route[0] - tile.first};
-        scan_tile<S>(steps, at, of_route[1], pixels + threadIdx.x % LANES * 4,
-                     saved_after<S>(p, tile, own, route, n));
+                              false};
+        scan_states<S, S::STEPS, false, true>(steps, at, saved_after<S>(p, tile, own, route, n));
       }
 
       if (!p.y.data) continue;
@@ -181,11 +139,6 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
         for (int r = 0; r < S::CHANNELS; ++r)
 #pragma unroll
           for (int t = 0; t < S::STEPS; ++t) steps.y[r][t] *= Real(2);
-      pin(route);
-      pin(tile.channel);
-      const Target<Real> y = {shared, rows_of(p.y, tile.batch, route, tile.channel),
-                              shared.sum_rows(tile.batch, tile.channel), shared.adds(route, 0),
-                              shared.ends(route, p.routes - 1)};
       write_tile<S>(steps.y, second, tile, own);
       __syncwarp();
       put<Element>(y, [&](auto visit) {

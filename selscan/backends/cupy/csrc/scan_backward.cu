@@ -20,9 +20,6 @@ DEVICE void prepare(Adjoint<S>& steps, const BackwardArguments& p, const Tile& t
   read_own<S, Element>(steps.x, p.u, tile, own);
   read_steps<S, Element>(steps, p, tile, own, bias);
   steps.restarts = restarts_of<S>(p.seq_idx, tile, own);
-  steps.padding = 0;
-  steps.steps = own.steps;
-  steps.channels = own.channels;
 #pragma unroll
   for (int r = 0; r < S::CHANNELS; ++r) {
     Real dD = Real(0);
@@ -61,7 +58,7 @@ DEVICE void finish(Adjoint<S>& steps, const BackwardArguments& p, const Tile& ti
                    const Real (&skip)[S::CHANNELS]) {
   Real u[S::CHANNELS][S::STEPS];
   read_own<S, Element>(u, p.u, tile, own);
-  if (p.z.data && p.D.data)
+  if (p.z.data)
 #pragma unroll
     for (int r = 0; r < S::CHANNELS; ++r)
 #pragma unroll
@@ -73,18 +70,12 @@ DEVICE void finish(Adjoint<S>& steps, const BackwardArguments& p, const Tile& ti
 #pragma unroll
     for (int t = 0; t < S::STEPS; ++t) {
       u[r][t] = fused(u[r][t], steps.s[r][t], Real(LN2) * steps.q[r][t]);
-      steps.s[r][t] *= steps.delta[r][t];
+      steps.s[r][t] = fused(steps.delta[r][t], steps.s[r][t], skip[r] * steps.dy[r][t]);
       if (p.softplus) u[r][t] *= softplus_slope(steps.delta[r][t]);
       if (t < own.steps) dbias += u[r][t];
     }
     totals[(S::CHANNELS + r) * blockDim.x + threadIdx.x] += dbias;
   }
-  if (p.D.data)
-#pragma unroll
-    for (int r = 0; r < S::CHANNELS; ++r)
-#pragma unroll
-      for (int t = 0; t < S::STEPS; ++t)
-        steps.s[r][t] = fused(skip[r], steps.dy[r][t], steps.s[r][t]);
   write_own<S, Element>(steps.s, p.du, tile, own);
   write_own<S, Element>(u, p.ddelta, tile, own);
 }
@@ -109,10 +100,8 @@ DEVICE void finish_gate(const BackwardArguments& p, const Tile& tile, const Own&
 
 // The kinds of a tile, chosen here and not in the loop.
 template <class S>
-DEVICE void adjoint_tile(Adjoint<S>& own, const AdjointStates<S>& at, bool general, bool gated,
-                         bool exact) {
-  if (exact) adjoint_states<S, true, true, true>(own, at);
-  else if (general) adjoint_states<S, true, true>(own, at);
+DEVICE void adjoint_tile(Adjoint<S>& own, const AdjointStates<S>& at, bool general, bool gated) {
+  if (general) adjoint_states<S, true, true>(own, at);
   else if (gated) adjoint_states<S, false, true>(own, at);
   else adjoint_states<S, false, false>(own, at);
 }
@@ -154,8 +143,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
     place.channel = place.group * of_group + place.first;
     place.channels = min(place.slots, of_group - place.first);
     __syncthreads();  // nobody reads the rows of before
-    const bool infinite = __syncthreads_or(  // a rate
-        load_rows<S>(memory, p, place));
+    load_rows<S>(memory, p, place);
     const int slot = warp * S::ROWS, active = (place.channels + S::ROWS - 1) / S::ROWS;
     Tile tile = {place.batch, place.channel + slot, min(S::ROWS, place.channels - slot), 0,
                  p.length, p.reverse != 0};
@@ -190,20 +178,14 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
             &row_at(memory.rows, place, n, 0, slot + own.channel),
             memory.sums + warp * 2 * S::LENGTH + time_lane * 4,
             memory.dA + (n * blockDim.x + threadIdx.x) * S::CHANNELS,
-            gated ? outputs : nullptr,
+            outputs,
             count,
             place.kinds,
             place.slots,
             warps * 2 * S::LENGTH,
             int(blockDim.x) * S::CHANNELS,
-            constant,
-            (p.initial_state.data ? -1 : 0) - tile.first};
-        if (tile.channels > 0) {
-          const bool whole = tile.channels == S::ROWS && tile.all_steps<S>();
-          const bool plain = whole && at.begin < 0 && !general && steps_finite(steps.total);
-          const bool exact = infinite || !(plain || all_finite<S>(steps, at));
-          adjoint_tile<S>(steps, at, general, gated, exact);
-        }
+            constant};
+        if (tile.channels > 0) adjoint_tile<S>(steps, at, general, gated);
         __syncthreads();
         const Parts parts = {p.dB, p.dC, p.constant_b ? nullptr : dB + unsigned(n) * p.dB.state,
                              p.constant_c ? nullptr : dC + unsigned(n) * p.dC.state, block > 0};

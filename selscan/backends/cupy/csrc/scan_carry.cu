@@ -13,8 +13,8 @@ DEVICE void precede_all(Number& end, Number& factor) {
   if constexpr (!LAST) precede_all<S, 2 * BY>(end, factor);
 }
 
-// GENERAL: with restarts and constant C. EXACT: with infinite numbers besides.
-template <class S, bool GENERAL, bool EXACT = false>
+// GENERAL: with restarts and constant C.
+template <class S, bool GENERAL>
 DEVICE void carry_states(const Adjoint<S>& own, const AdjointStates<S>& at) {
   using Number = typename S::Number;
   const Number* coefficients = at.coefficients;
@@ -31,57 +31,21 @@ DEVICE void carry_states(const Adjoint<S>& own, const AdjointStates<S>& at) {
       const Number rate = rates.items[r];
       const bool scaled = GENERAL && at.constant;
       const Number by = scaled ? row[ROW_C * at.slots + r] : one(row);
-      const auto run = [&](Number k) {
+      Number k = threadIdx.x % S::LANES == S::LANES - 1 ? carries.items[r] : Number{};
 #pragma unroll
-        for (int t = S::STEPS - 1; t >= 0; --t) {
-          if (EXACT && t >= own.steps) continue;
-          k = back_output(own.dy[r][t], scaled ? times(by, C[t]) : C[t], k);
-          k = back_times(decay(own.delta[r][t], rate), k);
-          if (GENERAL && own.restarts >> t & 1) k = Number{};
-        }
-        return k;
-      };
-      const bool last = threadIdx.x % S::LANES == S::LANES - 1;
-      Number k = EXACT || last ? carries.items[r] : Number{};
-      if constexpr (EXACT) {
-        k = run(in_turn_back<S::LANES>(k, run));
-      } else {
-        k = run(k);
-        Number factor = conjugate(decay(own.total[r], rate));
-        if (GENERAL && own.restarts) factor = Number{};
-        precede_all<S>(k, factor);
+      for (int t = S::STEPS - 1; t >= 0; --t) {
+        k = back_output(own.dy[r][t], scaled ? times(by, C[t]) : C[t], k);
+        k = back_times(decay(own.delta[r][t], rate), k);
+        if (GENERAL && own.restarts >> t & 1) k = Number{};
       }
+      Number factor = conjugate(decay(own.total[r], rate));
+      if (GENERAL && own.restarts) factor = Number{};
+      precede_all<S>(k, factor);
       if (threadIdx.x % S::LANES == 0) row[CARRY * at.slots + r] = k;
     }
     coefficients += S::COEFFICIENTS;
     row += at.kinds * at.slots;
   }
-}
-
-// Whether all numbers are finite that make up k, of all threads of the warp.
-template <class S>
-DEVICE bool carries_finite(const Adjoint<S>& own, const AdjointStates<S>& at) {
-  using Number = typename S::Number;
-  using Real = typename S::Real;
-  Real nothing = Real(0);
-#pragma unroll
-  for (int r = 0; r < S::CHANNELS; ++r)
-#pragma unroll
-    for (int t = 0; t < S::STEPS; ++t) nothing += nothing_of(own.dy[r][t]);
-#pragma unroll 1
-  for (int n = 0; n < at.count; ++n) {
-    Number C[S::STEPS];
-    read_row<S>(C, at.coefficients + n * S::COEFFICIENTS + S::LENGTH);
-#pragma unroll
-    for (int t = 0; t < S::STEPS; ++t) nothing += nothing_of(C[t]);
-#pragma unroll
-    for (int r = 0; r < S::CHANNELS; ++r) {
-      const Number* row = at.row + n * at.kinds * at.slots + r;
-      nothing += nothing_of(row[CARRY * at.slots]);
-      if (at.constant) nothing += nothing_of(row[ROW_C * at.slots]);
-    }
-  }
-  return !__any_sync(0xffffffffu, nothing != Real(0));
 }
 
 // The sums of delta' and whether there is a restart, of a tile, into those of the segment.
@@ -105,7 +69,6 @@ template <class S>
 DEVICE void store_maps(const Memory<S>& memory, const BackwardArguments& p, const Place& place,
                        const Own& own, int slot) {
   using Number = typename S::Number;
-  const bool exists = place.segment * p.span < (p.length + CHUNK - 1) / CHUNK;
   for (int r = 0; r < S::CHANNELS; ++r) {
     const int c = slot + own.channel + r;
     const auto total = over_time<S>(memory.totals[r * blockDim.x + threadIdx.x]);
@@ -115,8 +78,7 @@ DEVICE void store_maps(const Memory<S>& memory, const BackwardArguments& p, cons
       Number* const map = kept_at<Number>(p.carries, place, place.segment - 1, n, c, 2);
       map[0] = row_at(memory.rows, place, n, CARRY, c);
       const Number rate = row_at(memory.rows, place, n, RATE, c);
-      map[1] = exists ? conjugate(decay(total, rate)) : one(map);
-      if (restarts) set_real(map[1], typename S::Real(-0.0));
+      map[1] = restarts ? Number{} : conjugate(decay(total, rate));
     }
   }
 }
@@ -152,16 +114,13 @@ __global__ void __launch_bounds__(128, 2) scan_carry(const __grid_constant__ Bac
       p.constant_c != 0,
       p.constant_c != 0};
 
-  Real nothing = Real(0);
   over_rows(place, p.states, [&](int n, int c) {
     const auto at = [&](int kind) -> Number& { return row_at(memory.rows, place, n, kind, c); };
     at(RATE) = rate_of(row_of_memory(p.A, place, n, c, Number{}));
-    nothing += nothing_of(at(RATE));
     at(CARRY) = Number{};
     if (p.constant_c) at(ROW_C) = row_of_memory(p.C, place, n, c, Number{});
   });
   for (int i = 0; i < 2 * S::CHANNELS; ++i) memory.totals[i * blockDim.x + threadIdx.x] = 0;
-  const bool infinite = __syncthreads_or(nothing != Real(0));
   Adjoint<S> steps;
   for (int chunk = min((place.segment + 1) * p.span, chunks) - 1; chunk >= place.segment * p.span;
        --chunk) {
@@ -169,7 +128,6 @@ __global__ void __launch_bounds__(128, 2) scan_carry(const __grid_constant__ Bac
     own = Own::of<S>(tile);
     read_steps<S, Element>(steps, p, tile, own, bias);
     steps.restarts = restarts_of<S>(p.seq_idx, tile, own);
-    steps.steps = own.steps;
     add_totals<S>(steps, memory.totals);
     for (int n = 0; n < p.states; n += p.staged) {
       const int count = min(p.staged, p.states - n);
@@ -188,14 +146,9 @@ __global__ void __launch_bounds__(128, 2) scan_carry(const __grid_constant__ Bac
                                    place.slots,
                                    0,
                                    0,
-                                   p.constant_c != 0,
-                                   -1};
+                                   p.constant_c != 0};
       if (tile.channels > 0) {
-        const bool general = p.constant_c || p.seq_idx.data;
-        const bool finite = !infinite && steps_finite(steps.total);
-        if (!finite || (general && !carries_finite<S>(steps, at)))
-          carry_states<S, true, true>(steps, at);
-        else if (general) carry_states<S, true>(steps, at);
+        if (p.constant_c || p.seq_idx.data) carry_states<S, true>(steps, at);
         else carry_states<S, false>(steps, at);
       }
     }

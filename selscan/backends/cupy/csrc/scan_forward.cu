@@ -4,8 +4,7 @@
 //     h[t]   = exp(delta'[t] A[d,n]) h[t-1] + delta'[t] u[t] B[g,n,t]       h[-1] = initial_state
 //     y[t]   = sum over n of C[g,n,t] h[t]  +  D[d] u[t]                    out = y silu(z)
 //
-// complex A: twice the real part of the sum. Without D and z their parts are missing; so is the term
-// of h[t-1] where there is none: at the first step without initial_state, and where seq_idx changes.
+// complex A: twice the real part of the sum. Where seq_idx changes, h[t-1] is replaced by zero.
 //
 //     thread   STEPS steps of CHANNELS channels, in registers (tiles.cuh)
 //     block    some warps with other channels each, or `parts` warps with the same channels and a
@@ -14,8 +13,7 @@
 //
 // A tile of B and C is in shared memory (coefficients.cuh). So are A and, from tile to tile, the
 // states (states.cuh). Within a tile a state is in a register. A step past the end has delta' = 0,
-// which keeps the state; the loop for infinite numbers passes it over. For a backward, the states
-// after every CHUNK steps are saved.
+// which keeps the state. For a backward, the states after every CHUNK steps are saved.
 #include "coefficients.cuh"
 #include "prepare.cuh"
 #include "rows.cuh"
@@ -24,9 +22,7 @@
 // The kinds of a tile, chosen here and not in the loops.
 template <class S>
 DEVICE void scan_tile(Steps<S>& own, const States<S>& at, const Tile& tile, bool general,
-                      bool infinite, bool keeps, Saved saved) {
-  if (infinite || !steps_finite(own.total) || (general && !all_finite<S>(own, at)))
-    return scan_states<S, S::STEPS, true, true, true>(own, at, saved);
+                      bool keeps, Saved saved) {
   if (general) return scan_states<S, S::STEPS, true, true>(own, at, saved);
   if constexpr (S::LANES == 1)  // short sequences: 49 = 3 * 16 + 1
     if (tile.length - tile.first <= S::STEPS / 2)
@@ -59,12 +55,11 @@ template <class S>
 DEVICE Saved saved_after(const ForwardArguments& p, const Tile& tile, const Own& own, int group,
                          int channel, int n) {
   const int end = tile.first + own.step + S::STEPS;
-  if (end % CHUNK != 0 || end >= p.length || own.channels == 0) return {0, 0};
-  const char* const at = p.saved.data + tile.batch * p.saved.batch +
-                         (end / CHUNK - 1) * p.saved.time + group * p.saved.channel +
-                         n * p.saved.state +
-                         (channel + own.channel) * int(sizeof(typename S::Number));
-  return {reinterpret_cast<long long>(at), p.saved.state};
+  if (end % CHUNK != 0 || end >= p.length || own.channels == 0) return {nullptr, 0};
+  return {p.saved.data + tile.batch * p.saved.batch + (end / CHUNK - 1) * p.saved.time +
+              group * p.saved.channel + n * p.saved.state +
+              (channel + own.channel) * int(sizeof(typename S::Number)),
+          p.saved.state};
 }
 
 // Element: of u, delta, z, B and C (and of y, unless that is float), or Any. Number: of the states.
@@ -79,7 +74,6 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
   const int staged = ONE_STATE ? 1 : p.staged;
   const int part = warp % parts, slots = warps / parts * S::ROWS;
   const bool constant = p.constant_b || p.constant_c, general = constant || p.seq_idx.data;
-  const bool with_skip = p.D.data && part == 0;
   const bool keeps = p.saved.data != nullptr;
   const int kinds = constant ? 4 : 2;
 
@@ -97,11 +91,10 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
   Real* const buffer = buffers + warp * 2 * BUFFER;
   Real* const second = buffer + BUFFER;
 
-  const bool infinite = __syncthreads_or(  // a rate
-      load_states<S>(rows, p, tile.batch, channel, channels, slots, kinds, states));
+  load_states<S>(rows, p, tile.batch, channel, channels, slots, kinds, states);
   Own own = Own::of<S>(tile);
   Real skip[S::CHANNELS], bias[S::CHANNELS];
-  read_row_of<S>(skip, p.D, tile.channel + own.channel, with_skip ? own.channels : 0);
+  read_row_of<S>(skip, p.D, tile.channel + own.channel, part == 0 ? own.channels : 0);
   read_row_of<S>(bias, p.delta_bias, tile.channel + own.channel, own.channels);
   if constexpr (Traits<Number>::IS_COMPLEX)  // y is doubled at the end
 #pragma unroll
@@ -137,20 +130,17 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
         __syncwarp();
         if (p.z.data) fetch<S, Element>(buffer, z, p.z, tile);
         steps.restarts = restarts_of<S>(p.seq_idx, tile, own);
-        steps.padding = 0;
-        steps.steps = own.steps;
-        prepare<S>(steps, skip, bias, with_skip, p.softplus, own);
+        prepare<S>(steps, skip, bias, p.softplus, own.steps);
       }
       __syncthreads();
       const int per_part = (count + parts - 1) / parts;
       const int from = min(part * per_part, count), to = min(from + per_part, count);
       Number* const row = rows + slot_of<S>(n + from, 0, slot + own.channel, slots, kinds);
       const States<S> at = {coefficients + from * S::COEFFICIENTS + threadIdx.x % LANES * 4, row,
-                            to - from, p.state_step, constant,
-                            (p.initial_state.data ? -1 : 0) - tile.first};
-      Saved saved = {0, 0};
+                            to - from, p.state_step, constant};
+      Saved saved = {nullptr, 0};
       if (keeps) saved = saved_after<S>(p, tile, own, group, first + slot, n + from);
-      if (tile.channels > 0) scan_tile<S>(steps, at, tile, general, infinite, keeps, saved);
+      if (tile.channels > 0) scan_tile<S>(steps, at, tile, general, keeps, saved);
     }
 
     if (parts > 1) add_parts<S>(steps, second, 2 * BUFFER, part, parts, tile, own);

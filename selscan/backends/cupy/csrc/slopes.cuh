@@ -30,16 +30,6 @@ DEVICE Complex<Real> conjugate(Complex<Real> x) {
   return {x.re, -x.im};
 }
 
-// A factor of maps that stands for a cut (lanes.cuh): no decay is negative zero, but for underflow.
-template <class Real>
-DEVICE bool is_cut(Real factor) {
-  return factor == Real(0) && Real(1) / factor < Real(0);
-}
-template <class Real>
-DEVICE bool is_cut(Complex<Real> factor) {
-  return is_cut(factor.re);
-}
-
 // conj(x) g.
 template <class Real>
 DEVICE Real back_times(Real x, Real g) {
