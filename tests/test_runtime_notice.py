@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 import threading
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ class Kernel:
 
     def __init__(self, compile):
         self.compile = compile
+        self._cache = mock.Mock(alone=contextlib.nullcontext)
 
 
 @pytest.fixture
