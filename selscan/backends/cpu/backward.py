@@ -37,7 +37,7 @@ from .coefficients import (
     is_constant,
     load_shared,
 )
-from .jit import helper, kernel, merge
+from .jit import helper, inline, kernel
 from .maps import clear_padding, load_steps, store_steps
 from .planes import load_planes, load_rates, parts, store_planes
 from .segments import find_segments, segment_table
@@ -100,7 +100,7 @@ def finish_chunk(real, args, scratch, drow, m):
     add_to_sum(real, drow + row, dskip)
 
 
-@merge
+@inline
 def backward_block(
     real, kind_a, kind_b, kind_c, args, scratch, table, b, r, g, c, block, first, last
 ):
@@ -145,7 +145,7 @@ def backward_block(
         store_steps(real, args, scratch, at.DZ, b, r, d, rows, i, c, scratch + args[at.TILE_Z])
 
 
-@merge
+@inline
 def start_route(real, kind_a, kind_b, kind_c, args, scratch, b, r, g, first, last):
     """Load A and the gradient of the last state, clear the sums over time."""
     row = width(real) * itemsize(real)
@@ -165,7 +165,7 @@ def start_route(real, kind_a, kind_b, kind_c, args, scratch, b, r, g, first, las
         clear(real, scratch + args[at.TILE_DC], rows)
 
 
-@merge
+@inline
 def finish_route(real, kind_a, kind_b, kind_c, args, scratch, b, r, g, first, last):
     """Write what was summed over time, one part for each batch entry."""
     row = width(real) * itemsize(real)
@@ -191,7 +191,7 @@ def finish_route(real, kind_a, kind_b, kind_c, args, scratch, b, r, g, first, la
             store_planes(real, kind_a, args, at.DC, b, r, d, rows, d_state, dc)
 
 
-@merge
+@inline
 def backward_chunk(real, kind_a, kind_b, kind_c, args, scratch, table, b, r, g, s, c, first, last):
     """One chunk of all blocks of a task."""
     d_state, chunk = args[at.D_STATE], args[at.CHUNK]

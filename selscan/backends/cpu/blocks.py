@@ -9,7 +9,7 @@ from numba import carray
 
 from . import layout as at
 from .formats import COMPLEX, size_of
-from .jit import helper, inline, merge
+from .jit import helper, inline
 from .simd import as_pointer, call, itemsize, load, splat, store, width
 from .tiles import prefetch_tile
 
@@ -94,7 +94,7 @@ def prefetch_next(real, args, b, r, g, c, next_c, block, first, last):
         prefetch_steps(args, at.DY, b, r, d, t, rows, m)
 
 
-@merge
+@inline
 def load_channels(real, args, slot, b, r, d, rows, d_state, part, tile):
     """The (d_state, w) part of A or of a state; d_state = 1 for D. Zeros where it is not given.
 
@@ -108,7 +108,7 @@ def load_channels(real, args, slot, b, r, d, rows, d_state, part, tile):
     call(args[at.LOAD_TILE], (code, source, step_d, step_n, given, d_state, tile, row))
 
 
-@merge
+@inline
 def store_channels(real, args, slot, b, r, d, rows, d_state, part, tile):
     """Write a (d_state, w) tile to the place of `rows` channels."""
     step_d, step_n, code = args[slot + at.STEP_D], args[slot + at.STEP_N], args[slot + at.DTYPE]

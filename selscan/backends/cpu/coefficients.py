@@ -10,7 +10,7 @@ from numba.extending import overload
 
 from . import layout as at
 from .formats import COMPLEX, size_of
-from .jit import INLINE, helper, inline, merge
+from .jit import INLINE, helper, inline
 from .maps import load_rows, store_rows
 from .planes import parts
 from .simd import broadcast, itemsize, keep_first, load, poke, splat, store, width
@@ -167,7 +167,7 @@ def clear(real, tile, rows):
         store(tile + i * row, splat(real, 0.0))
 
 
-@merge
+@inline
 def sum_rows(real, chunk, d_state):
     """Vectors that the sums of a chunk take."""
     return (d_state // 4 + d_state % 4) * chunk

@@ -36,7 +36,7 @@ from .coefficients import (
     time_step,
 )
 from .complex_states import begin_complex, complex_chunk
-from .jit import INLINE, helper, kernel, merge
+from .jit import INLINE, helper, inline, kernel
 from .maps import clear_padding, load_steps, store_steps
 from .planes import REAL_TYPE, load_planes, load_rates, parts, store_planes
 from .segments import find_segments, segment, segment_table, segments_of
@@ -164,7 +164,7 @@ def gate_chunk(real, y, z, m):
         store(y + t * row, load(real, y + t * row) * (zt * sigmoid(real, zt)))
 
 
-@merge
+@inline
 def forward_block(
     real, kind_a, kind_b, kind_c, args, scratch, table, b, r, g, c, block, first, last
 ):
@@ -230,7 +230,7 @@ def forward_block(
     store_steps(real, args, scratch, at.Y, b, r, d, rows, block - first, c, y)
 
 
-@merge
+@inline
 def start_route(real, kind_a, args, scratch, b, r, g, first, last):
     """Load A and the initial states."""
     d_state = args[at.D_STATE]

@@ -16,8 +16,7 @@ from numba import carray
 
 from . import gather_plan as at
 from .elements import get, put
-from .jit import kernel
-from .jit import merge as copied
+from .jit import inline, kernel
 from .routes import (
     add_groups,
     add_table,
@@ -33,7 +32,7 @@ from .routes import (
 from .simd import as_pointer, itemsize
 
 
-@copied
+@inline
 def stage(element, args, scratch, b, r, d, count):
     """Where `count` channels from d on have their planes, one after the other in STAGE_STEP."""
     size, rows, columns = itemsize(element), args[at.ROWS], args[at.COLUMNS]
@@ -51,19 +50,19 @@ def stage(element, args, scratch, b, r, d, count):
     return scratch
 
 
-@copied
+@inline
 def of_route(args, r, name):
     """A field of ROUTES."""
     return field(args[at.ROUTES], r * at.ROUTE_FIELDS + name)
 
 
-@copied
+@inline
 def table_of(args, b, r):
     """The pixels of a route, in the order of sample b."""
     return args[at.TABLE] + b * args[at.TABLE_STEP_B] + 4 * r * args[at.LENGTH]
 
 
-@copied
+@inline
 def gather_block(element, args, sources, b, r, d, count):
     """One route of `count` channels whose planes begin at `sources`."""
     length = args[at.LENGTH]
@@ -79,7 +78,7 @@ def gather_block(element, args, sources, b, r, d, count):
             gather_table(element, table, length, padded, plane, target)
 
 
-@copied
+@inline
 def place_block(element, args, sources, b, r, d, count):
     length, pixels = args[at.LENGTH], args[at.PIXELS]
     size = pixels * itemsize(element)
@@ -96,7 +95,7 @@ def place_block(element, args, sources, b, r, d, count):
             scatter_table(element, table, length, padded, sequence, plane)
 
 
-@copied
+@inline
 def merge_block(element, total, args, sources, strip, planes, b, r, count):
     """Add one route of `count` channels to the sums at `planes`."""
     length, pixels = args[at.LENGTH], args[at.PIXELS]
@@ -116,7 +115,7 @@ def merge_block(element, total, args, sources, strip, planes, b, r, count):
             add_table(element, total, table, length, padded, sequence, plane)
 
 
-@copied
+@inline
 def pick_block(element, args, b, d, count, planes):
     """All routes of `count` channels, no two of which meet, pixel by pixel."""
     pixels, size = args[at.PIXELS], itemsize(element)

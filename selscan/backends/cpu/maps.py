@@ -11,14 +11,14 @@ so that the bits are the same every run. What has few numbers for a pixel is cop
 from . import layout as at
 from .blocks import arguments, chunk_start
 from .formats import INT32, read, read_integer, write
-from .jit import helper, kernel, merge
+from .jit import helper, inline, kernel
 from .simd import call, itemsize, load, peek, poke, splat, store, width
 from .windows import AFTER, BEFORE, COLUMN, FLAGS, NOT_HERE, NOWHERE, PLACE, ROW, SQUARE_FIELDS
 
 _NUMBER = 4  # bytes of a pixel's number
 
 
-@merge
+@inline
 def route_at(args, i):
     """The i-th route of a walk: those of a joined path are walked from the last in a backward."""
     return args[at.ROUTES] - 1 - i if args[at.DY] and args[at.JOINED] else i
@@ -39,32 +39,32 @@ def ends(args, slot, r, c):
     return c == last and (not is_shared or r == route_at(args, args[at.ROUTES] - 1))
 
 
-@merge
+@inline
 def table_of(args, b):
     """Where the table of pixels is: one for each sample, or one for all."""
     return args[at.TABLE] + b * args[at.TABLE_STEP_B]
 
 
-@merge
+@inline
 def place_at(args, table, r, t):
     """What a table says of step t of route r, below 0 at padding."""
     return read_integer(INT32, table + (r * args[at.LENGTH] + t) * _NUMBER)
 
 
-@merge
+@inline
 def pixel_at(args, b, r, t):
     """Its pixel, in the order of sample b."""
     return place_at(args, table_of(args, b), r, t)
 
 
-@merge
+@inline
 def row_offset(args, slot, i):
     """Bytes from the first row of a map to its i-th one."""
     rows = args[at.MAP_ROWS]
     return i // rows * args[slot + at.STEP_P] + i % rows * args[slot + at.STEP_H]
 
 
-@merge
+@inline
 def pixels_of(args):
     return args[at.MAP_FRAMES] * args[at.MAP_ROWS] * args[at.MAP_COLUMNS]
 
@@ -92,7 +92,7 @@ def store_plane(real, args, slot, plane, row, rows, target, row_step):
 # Windows (windows.py).
 
 
-@merge
+@inline
 def squares_of(args, starts, r, c):
     """From which square on, and up to which, those of a chunk are in the list of these starts."""
     first = args[at.WINDOWS] + (args[starts] + r * args[at.CHUNKS] + c) * _NUMBER
@@ -129,7 +129,7 @@ def load_squares(real, args, slot, source, row_step, rows, r, c, window, row):
             call(args[at.LOAD_TILE], (code, source + offset, row_step, step_t, rows, n, to, row))
 
 
-@merge
+@inline
 def is_written(args, slot, flags):
     """Whether a route writes a square: not where others come and this one does not."""
     return not args[slot + at.IS_SHARED] or not flags & NOT_HERE or flags & NOWHERE
@@ -208,7 +208,7 @@ def store_pixels(real, args, slot, target, row_step, rows, b, r, c, tile, row):
                 write(code, to + j * row_step, peek(real, start + j * itemsize(real)))
 
 
-@merge
+@inline
 def load_sequence(args, slot, source, row_step, rows, t, m, tile, row):
     """Steps t .. t+m-1 of what has an axis of time."""
     step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
@@ -216,7 +216,7 @@ def load_sequence(args, slot, source, row_step, rows, t, m, tile, row):
     call(args[at.LOAD_TILE], (code, start, row_step, step_t, rows, m, tile, row))
 
 
-@merge
+@inline
 def store_sequence(args, slot, tile, row, rows, t, m, target, row_step):
     """The inverse of `load_sequence`."""
     step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
@@ -342,7 +342,7 @@ def store_rows(real, args, scratch, slot, target, row_step, rows, b, r, c, offse
         store_sequence(args, slot, tile, row, rows, t, m, target, row_step)
 
 
-@merge
+@inline
 def load_steps(real, args, scratch, slot, b, r, d, rows, block, c, tile):
     """Chunk c of route r, `rows` channels from d on, the block-th block of a task: (m, w)."""
     row, step_d = width(real) * itemsize(real), args[slot + at.STEP_D]
@@ -351,7 +351,7 @@ def load_steps(real, args, scratch, slot, b, r, d, rows, block, c, tile):
     load_rows(real, args, scratch, slot, source, step_d, rows, b, r, c, offset, tile, row)
 
 
-@merge
+@inline
 def store_steps(real, args, scratch, slot, b, r, d, rows, block, c, tile):
     """The inverse of `load_steps`."""
     row, step_d = width(real) * itemsize(real), args[slot + at.STEP_D]

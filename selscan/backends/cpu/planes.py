@@ -11,7 +11,7 @@ from numba.extending import overload
 from . import layout as at
 from .blocks import ZERO, load_channels, scale_tile, store_channels
 from .formats import COMPLEX
-from .jit import INLINE, helper, merge
+from .jit import INLINE, helper, inline
 from .simd import itemsize, width
 from .vector_math import LOG2_E
 
@@ -47,7 +47,7 @@ def store_planes(real, kind_a, args, slot, b, r, d, rows, d_state, tile):
             store_channels(real, args, slot, b, r, d, rows, d_state, np.int64(p), tile + p * plane)
 
 
-@merge
+@inline
 def load_rates(real, kind_a, args, r, d, rows, d_state, tile):
     """A for exp2: the real part times log2(e)."""
     load_planes(real, kind_a, args, at.A, ZERO, r, d, rows, d_state, tile)

@@ -14,24 +14,24 @@ import numpy as np
 
 from .elements import get, put, tile_side, turn_tile
 from .gather_plan import GROUP_FIELDS
-from .jit import helper, merge
+from .jit import helper, inline
 from .simd import itemsize
 
 _I32, _I64 = np.int32(0), np.int64(0)
 
 
-@merge
+@inline
 def field(base, i):
     """The i-th of int64 numbers."""
     return get(_I64, _I64, base, 8 * i)
 
 
-@merge
+@inline
 def pixel_of(table, t):
     return np.int64(get(_I32, _I32, table, 4 * t))
 
 
-@merge
+@inline
 def group(groups, g):
     base = groups + 8 * GROUP_FIELDS * g
     return field(base, 0), field(base, 1), field(base, 2), field(base, 3), field(base, 4)

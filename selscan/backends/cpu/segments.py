@@ -12,7 +12,7 @@ from numba import carray
 from . import layout as at
 from .blocks import chunk_start
 from .formats import read_integer
-from .jit import helper, merge
+from .jit import helper, inline
 from .maps import pixel_at
 from .simd import as_pointer
 
@@ -24,7 +24,7 @@ def table_size(chunk):
     return (_FIRST + chunk + 1) * 8
 
 
-@merge
+@inline
 def segment_table(args, scratch):
     return carray(as_pointer(scratch + args[at.TILE_SEGMENTS]), args[at.CHUNK] + _FIRST + 1)
 
@@ -69,12 +69,12 @@ def find_segments(args, table, b, r, c):
     table[_FIRST + count] = m
 
 
-@merge
+@inline
 def segments_of(table):
     return table[_COUNT]
 
 
-@merge
+@inline
 def segment(table, i):
     """The i-th segment: its first row in scan order, the one behind, whether a state begins."""
     return table[_FIRST + i], table[_FIRST + i + 1], i > 0 or table[_BEGINS] != 0

@@ -10,7 +10,7 @@ import numpy as np
 from . import layout as at
 from .blocks import ZERO
 from .formats import INT32, read_integer
-from .jit import helper, merge
+from .jit import helper, inline
 from .planes import load_planes, parts
 from .simd import itemsize, load, store, width
 
@@ -31,7 +31,7 @@ def most_stops(table, chunks):
     return int(np.diff(table[: chunks + 1]).max())
 
 
-@merge
+@inline
 def _number(args, i):
     return read_integer(INT32, args[at.STOPS] + i * _NUMBER)
 

@@ -24,7 +24,7 @@ from .formats import (
     store_as,
     write,
 )
-from .jit import helper, kernel, merge
+from .jit import helper, inline, kernel
 from .simd import (
     itemsize,
     load,
@@ -200,7 +200,7 @@ def _scatter(real, code, tile, tile_step, rows, columns, target, row_step, colum
             write(code, dst + r * row_step, peek(real, src + r * size))
 
 
-@merge
+@inline
 def prefetch_tile(source, row_step, column_step, rows, columns):
     """Ask for the memory of a tile that is loaded later, if one of its axes is contiguous."""
     if abs(column_step) <= 8:

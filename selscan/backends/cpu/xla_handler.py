@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 
 from . import layout as at
 from .atomic import exchange, replace
-from .jit import helper, kernel, merge
+from .jit import helper, inline, kernel
 from .simd import call
 
 # The block: these, then the slots of operands and results in the argument array, then that array.
@@ -139,13 +139,13 @@ def complain(frame, message):
     return make_error(create, word(table(), message), _FAILED_PRECONDITION)
 
 
-@merge
+@inline
 def version_of(frame):
     """The version of the caller: major and minor in the lower and the upper 32 bits."""
     return word(word(frame, _API), _VERSION)
 
 
-@merge
+@inline
 def answer(frame):
     """Tell the version of this handler where it is asked for that: the caller's, up to 0.3."""
     extension = word(frame, _EXTENSION)
@@ -158,7 +158,7 @@ def answer(frame):
     return True
 
 
-@merge
+@inline
 def is_known(frame):
     """Whether the frame and its parts are what this handler knows, or longer; major is 0."""
     return (
@@ -172,7 +172,7 @@ def is_known(frame):
     )
 
 
-@merge
+@inline
 def block_of(frame):
     """The address of the block; 0 if it is none, or of other operands than those of the frame."""
     attribute = word(word(frame, _ATTRS + _NAMED), 0)
@@ -192,12 +192,12 @@ def block_of(frame):
     return block if word(word(scratch, _DIMS), 0) == word(block, SCRATCH_SIZE) else 0
 
 
-@merge
+@inline
 def aligned(address):
     return (address + 63) & ~63
 
 
-@merge
+@inline
 def fill(frame, block):
     """Write the argument array and return its address."""
     operands, results, size = word(block, OPERANDS), word(block, RESULTS), word(block, SIZE)
@@ -217,7 +217,7 @@ def fill(frame, block):
     return args
 
 
-@merge
+@inline
 def fill_tiles(block, args):
     """Enter the addresses of tiles; False if one is not linked."""
     linked = True
