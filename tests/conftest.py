@@ -1,5 +1,6 @@
 """Profiles of hypothesis, the `backend` fixture, and memory that shows what kernels do to it."""
 
+import gc
 import importlib
 import os
 import re
@@ -81,6 +82,12 @@ def pytest_collection_modifyitems(config, items):
         ]
         config.hook.pytest_deselected(items=[x for x in items if x not in kept])
         items[:] = kept
+
+
+def pytest_collection_finish():
+    """What was imported stays: the garbage collector need not go through all of it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
