@@ -19,7 +19,7 @@ class Kernel:
 
     def __init__(self, compile):
         self.compile = compile
-        self._cache = mock.Mock(alone=contextlib.nullcontext)
+        self._cache = mock.Mock(alone=contextlib.nullcontext, is_there=False)
 
 
 @pytest.fixture
@@ -81,6 +81,19 @@ def test_a_short_compilation_is_not_announced(monkeypatch):
         if isinstance(thread, threading.Timer):
             thread.join(60)
     assert threading.active_count() <= before
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.usefixtures("no_addresses")
+def test_kernels_that_are_loaded_are_not_announced_however_long_it_takes(monkeypatch):
+    stream = Noted()
+    monkeypatch.setattr(notice, "SECONDS", 0)
+    kernel = Kernel(lambda signature: stream.written.wait(0.2))
+    kernel._cache.is_there = True
+
+    with contextlib.redirect_stderr(stream):
+        run._compile({kernel: ()}, "kernel")
+
     assert stream.getvalue() == ""
 
 

@@ -52,6 +52,10 @@ class Folder:
         body = content[_HEAD:]
         return body if content[:_HEAD] == _head(body) else None
 
+    def has(self, name):
+        """Whether there is an entry, in whatever condition."""
+        return (self.open() / (name + self._suffix)).exists()
+
     def put(self, name, body):
         """Keep an entry: whole or not at all, whoever else writes it now."""
         folder = self.open()

@@ -69,6 +69,14 @@ class KernelCache(NullCache):
             warn(error)
 
     @property
+    def is_there(self):
+        """Whether there is something to load."""
+        try:
+            return folder.has(self.name)
+        except (OSError, RuntimeError):
+            return False
+
+    @property
     def is_kept(self):
         """Whether another process would find the kernel."""
         try:

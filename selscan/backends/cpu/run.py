@@ -1,5 +1,7 @@
 """Running a kernel: compilation, threads, scratch memory."""
 
+from contextlib import nullcontext
+
 import numba
 import numpy as np
 
@@ -88,10 +90,12 @@ def workers_of(plan, of_library=None):
 
 
 def _compile(entries, what):
-    """Compile entry points or load them from disk, with a line on stderr when it takes long."""
-    with lock, announced(what):  # who waits for the lock compiles nothing
-        for entry, signature in entries.items():
-            if entry not in _addresses:
+    """Compile entry points, with a line on stderr when it takes long, or load them from disk."""
+    with lock:  # who waits for it compiles nothing
+        missing = {x: signature for x, signature in entries.items() if x not in _addresses}
+        loaded = all(entry._cache.is_there for entry in missing)
+        with nullcontext() if loaded else announced(what):
+            for entry, signature in missing.items():
                 with entry._cache.alone():
                     entry.compile(signature)
                 _addresses[entry] = address_of(entry)
