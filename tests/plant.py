@@ -137,14 +137,14 @@ FAULTS = {
     ),
     "bits: a step adds up its states in another order": Fault(
         "backends/cpu/step.py",
-        "for i, column in enumerate(emit_transpose(builder, states)):",
-        "for i, column in reversed([*enumerate(emit_transpose(builder, states))]):",
+        "for i, column in enumerate(emit_transpose(builder, joined), first):",
+        "for i, column in reversed([*enumerate(emit_transpose(builder, joined), first)]):",
         (BITS, "-k", "neighbouring and cpu-numpy and float32"),
     ),
     "bits: another exponential in a step": Fault(
         "backends/cpu/step.py",
-        "builder.fmul(dt, builder.fmul(rate, log2_e))",
-        "builder.fmul(builder.fmul(dt, log2_e), rate)",
+        "exp2(dt * (load(real, a + o) * log2_e))",
+        "exp2((dt * log2_e) * load(real, a + o))",
         (BITS, "-k", "neighbouring and cpu-numpy and float32"),
     ),
     "bits: a sum of a scan that is rounded once more": Fault(

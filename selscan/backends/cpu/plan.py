@@ -229,7 +229,7 @@ def step_plan(problem, operands):
     tiles = {
         **dict.fromkeys((at.TILE_U, at.TILE_DELTA, at.TILE_Y, at.TILE_Z), run * width * size),
         **dict.fromkeys((at.TILE_B, at.TILE_C), padded),
-        at.TILE_X: width * width * size,  # new states of less than w channels
+        at.TILE_X: 2 * width * width * size,  # the last states of two blocks
     }
     plan = Plan(problem, 1, tiles, operands, "step")
     plan.tasks = problem.batch * problem.groups * runs

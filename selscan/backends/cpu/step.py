@@ -2,8 +2,9 @@
 
 A step of a large model reads each state and each row of A once and is over. Walking channels as
 lanes, as forward.py does, would transpose both first; here they are used as they lie. Only y, the
-sum over the states, is computed with channels as lanes, from new states that are transposed in
-registers: so its terms are added in the order of forward.py, and a step has the bits of a scan.
+sum over the states, is computed with channels as lanes, from new states that are transposed as
+they are read again: so its terms are added in the order of forward.py, and a step has the bits of a
+scan.
 """
 
 import numpy as np
@@ -19,145 +20,138 @@ from .simd import (
     Vector,
     broadcast,
     call,
-    constant,
     emit_broadcast,
     emit_fma,
-    emit_keep_first,
     emit_load,
-    emit_load_first,
-    emit_prefetch,
-    emit_store,
-    emit_store_first,
     fma,
     itemsize,
     keep_first,
     load,
     load_first,
+    shuffle,
     splat,
     store,
     store_first,
     width,
 )
-from .vector_math import LOG2_E, emit_exp2, emit_transpose, exp2, softplus
+from .vector_math import LOG2_E, emit_transpose, exp2, softplus
 
-# Vectors of a row from the one in use to that which is asked for: the CPU's own prefetching cannot
-# follow as many rows at a time as a vector has lanes.
-AHEAD = 4
-
-
-def emit_number(builder, real, address, i):
-    """The i-th of the numbers at a byte address, in every lane."""
-    offset = ir.Constant(ir.IntType(64), i * real.bitwidth // 8)
-    return emit_broadcast(builder, Vector(real).llvm, builder.add(address, offset))
-
-
-def emit_outputs(builder, real, states, c, total):
-    """total + C . h, state by state; `states` of w channels are transposed in registers."""
-    for i, column in enumerate(emit_transpose(builder, states)):
-        total = emit_fma(builder, column, emit_number(builder, real, c, i), total)
-    return total
+# Bytes of a row that are updated before y is added up from them, while they are in the first-level
+# cache. Few long rows are what the CPU's own prefetching follows.
+PIECE = 1024
 
 
 @intrinsic
-def add_outputs(typingctx, real, states, c, total):
-    """total + C . h of w channels and w states; the vectors of channels follow each other."""
-    vector = Vector(real)
+def add_outputs(typingctx, real, h, step, rows, c, total):
+    """total + C . h of w states; rows of channels are `step` bytes apart, the last is there for w.
 
-    def codegen(context, builder, sig, args):
-        size = ir.Constant(ir.IntType(64), vector.width * real.bitwidth // 8)
-        address, rows = args[1], []
-        for _ in range(vector.width):
-            rows.append(emit_load(builder, vector.llvm, address))
-            address = builder.add(address, size)
-        return emit_outputs(builder, real, rows, args[2], args[3])
-
-    return vector(real, types.int64, types.int64, vector), codegen
-
-
-@intrinsic
-def update_block(
-    typingctx, real, h, h_step, h_ahead, a, a_step, a_ahead, b, c, delta, x, total, count
-):
-    """h = exp(delta a) h + x b of w channels and w states in place; total + C . h.
-
-    `count` is None, or there are so many states, and behind them c is minus zero: with that the
-    sum stays what it is. Memory `h_ahead` and `a_ahead` bytes further is asked for.
+    Halves of two rows meet in a vector as they are loaded, so that shuffles have only squares of
+    half the width to transpose.
     """
     vector = Vector(real)
+    w, half, size = vector.width, vector.width // 2, real.bitwidth // 8
 
     def codegen(context, builder, sig, args):
-        h, h_step, h_ahead, a, a_step, a_ahead, b, c, delta, x = (
+        h, step, rows, c = (
             context.cast(builder, value, kind, types.int64)
-            for value, kind in zip(args[1:11], sig.args[1:11], strict=True)
+            for value, kind in zip(args[1:5], sig.args[1:5], strict=True)
         )
-        some = None if count == types.none else context.cast(builder, args[12], count, types.int64)
-        bt, log2_e, states = emit_load(builder, vector.llvm, b), constant(vector.llvm, LOG2_E), []
-        for i in range(vector.width):
-            emit_prefetch(builder, builder.add(h, h_ahead), 3)
-            emit_prefetch(builder, builder.add(a, a_ahead), 3)
-            if some is None:
-                before, rate = (emit_load(builder, vector.llvm, p) for p in (h, a))
-            else:
-                before, rate = (emit_load_first(builder, vector.llvm, p, some) for p in (h, a))
-            dt, xt = emit_number(builder, real, delta, i), emit_number(builder, real, x, i)
-            decay = emit_exp2(builder, builder.fmul(dt, builder.fmul(rate, log2_e)), real)
-            new = emit_fma(builder, decay, before, builder.fmul(xt, bt))
-            if some is None:
-                emit_store(builder, new, h)
-            else:
-                emit_store_first(builder, new, h, some)
-                new = emit_keep_first(builder, new, some)
-            states.append(new)
-            h, a = builder.add(h, h_step), builder.add(a, a_step)
-        return emit_outputs(builder, real, states, c, args[11])
+        part, total, places = ir.VectorType(vector.llvm.element, half), args[5], [h]
+        for r in range(1, w):
+            is_there = builder.icmp_signed("<", rows.type(r), rows)
+            places.append(builder.add(places[-1], builder.select(is_there, step, step.type(0))))
+        for first in (0, half):
+            parts = [
+                emit_load(builder, part, builder.add(place, place.type(first * size)))
+                for place in places
+            ]
+            pairs = zip(parts[:half], parts[half:], strict=True)
+            joined = [shuffle(builder, x, y, range(w)) for x, y in pairs]
+            for i, column in enumerate(emit_transpose(builder, joined), first):
+                number = emit_broadcast(builder, vector.llvm, builder.add(c, c.type(i * size)))
+                total = emit_fma(builder, column, number, total)
+        return total
 
-    addresses = h, h_step, h_ahead, a, a_step, a_ahead, b, c, delta, x
-    return vector(real, *addresses, vector, count), codegen
+    return vector(real, h, step, rows, c, vector), codegen
 
 
 @helper
-def update_channels(real, h, h_step, a, a_step, b, c, delta, x, y, d_state):
-    """New states of w channels; y += C . h."""
-    w, size = width(real), itemsize(real)
-    row, end = w * size, d_state * size
-    total, o = load(real, y), 0
-    while o < end:
-        h_ahead = a_ahead = AHEAD * row
-        if o + AHEAD * row >= end:
-            h_ahead, a_ahead = h_ahead + w * h_step - end, a_ahead + w * a_step - end
-        if o + row <= end:
-            total = update_block(
-                real, h + o, h_step, h_ahead, a + o, a_step, a_ahead, b + o, c + o, delta, x, total,
-                None,
-            )  # fmt: skip
-        else:
-            total = update_block(
-                real, h + o, h_step, h_ahead, a + o, a_step, a_ahead, b + o, c + o, delta, x, total,
-                (end - o) // size,
-            )  # fmt: skip
-        o += row
-    store(y, total)
+def add_up(real, h, h_step, c, y, rows, length):
+    """y += C . h for `length` bytes of states of at most 2 w channels.
+
+    Each sum waits for the one before it, so two blocks are added up together.
+    """
+    w, row = width(real), width(real) * itemsize(real)
+    if rows == 2 * w:
+        y0, y1, second = load(real, y), load(real, y + row), h + w * h_step
+        for o in range(0, length, row):
+            y0 = add_outputs(real, h + o, h_step, w, c + o, y0)
+            y1 = add_outputs(real, second + o, h_step, w, c + o, y1)
+        store(y, y0)
+        store(y + row, y1)
+        return
+    for first in range(0, rows, w):
+        total, start = load(real, y + first * itemsize(real)), h + first * h_step
+        for o in range(0, length, row):
+            total = add_outputs(real, start + o, h_step, rows - first, c + o, total)
+        store(y + first * itemsize(real), total)
 
 
 @helper
-def update_few(real, h, h_step, a, a_step, b, c, delta, x, y, rows, d_state, block):
-    """The same for less than w channels, one by one; `block` has room for w vectors."""
-    w, size = width(real), itemsize(real)
-    row, total = w * size, load(real, y)
-    for r in range(rows, w):
-        store(block + r * row, splat(real, 0.0))
-    for n in range(0, d_state, w):
-        o, count = n * size, min(w, d_state - n)
-        bt = load(real, b + o)
-        for r in range(rows):
-            hr = h + r * h_step + o
-            rate = load_first(real, a + r * a_step + o, count) * splat(real, LOG2_E)
-            decay = exp2(broadcast(real, delta + r * size) * rate)
-            new = fma(decay, load_first(real, hr, count), broadcast(real, x + r * size) * bt)
-            store_first(hr, new, count)
-            store(block + r * row, keep_first(new, count))
-        total = add_outputs(real, block, c + o, total)
-    store(y, total)
+def update_states(real, h, h_step, a, a_step, b, delta, x, rows, length):
+    """h = exp(delta a) h + x b in place, for `length` bytes of states of some channels.
+
+    Two vectors at a time: the CPU works on one while the other waits. The last of an odd number is
+    both, the same numbers written twice.
+    """
+    size, log2_e = itemsize(real), splat(real, LOG2_E)
+    row = width(real) * size
+    for r in range(rows):
+        dt, xt = broadcast(real, delta + r * size), broadcast(real, x + r * size)
+        for o in range(0, length, 2 * row):
+            p = min(o + row, length - row)
+            decay0 = exp2(dt * (load(real, a + o) * log2_e))
+            decay1 = exp2(dt * (load(real, a + p) * log2_e))
+            new0 = fma(decay0, load(real, h + o), xt * load(real, b + o))
+            new1 = fma(decay1, load(real, h + p), xt * load(real, b + p))
+            store(h + o, new0)
+            store(h + p, new1)
+        h += h_step
+        a += a_step
+
+
+@helper
+def update_last(real, h, h_step, a, a_step, b, delta, x, rows, count, block):
+    """The same of the last `count` states; a copy goes to `block`, w a row, zeros behind them."""
+    size = itemsize(real)
+    bt, log2_e = load(real, b), splat(real, LOG2_E)
+    for r in range(rows):
+        decay = exp2(broadcast(real, delta + r * size) * (load_first(real, a, count) * log2_e))
+        new = fma(decay, load_first(real, h, count), broadcast(real, x + r * size) * bt)
+        store_first(h, new, count)
+        store(block + r * width(real) * size, keep_first(new, count))
+        h += h_step
+        a += a_step
+
+
+@helper
+def update_channels(real, h, h_step, a, a_step, b, c, delta, x, y, rows, d_state, block):
+    """New states of at most 2 w channels; y += C . h. `block` has room for as many vectors.
+
+    Behind the states c is minus zero: with that the sum stays what it is.
+    """
+    size, o = itemsize(real), 0
+    row, end = width(real) * size, d_state * size
+    whole = end - end % row
+    while o < whole:
+        n = min(PIECE, whole - o)
+        update_states(real, h + o, h_step, a + o, a_step, b + o, delta, x, rows, n)
+        add_up(real, h + o, h_step, c + o, y, rows, n)
+        o += n
+    if o < end:
+        n = (end - o) // size
+        update_last(real, h + o, h_step, a + o, a_step, b + o, delta, x, rows, n, block)
+        add_up(real, block, row, c + o, y, rows, row)
 
 
 @helper
@@ -232,18 +226,12 @@ def step_channels(real, args, scratch, b, d, end):
         copy_states(real, before, before_step, h, h_step, end - d, args[at.D_STATE])
     a = args[at.A] + d * a_step
     tile_b, tile_c = scratch + args[at.TILE_B], scratch + args[at.TILE_C]
-    for first in range(d, end, w):
+    for first in range(d, end, 2 * w):
         o, hr, ar = (first - d) * size, h + (first - d) * h_step, a + (first - d) * a_step
-        if first + w <= end:
-            update_channels(
-                real, hr, h_step, ar, a_step, tile_b, tile_c, delta + o, u + o, y + o,
-                args[at.D_STATE],
-            )  # fmt: skip
-        else:
-            update_few(
-                real, hr, h_step, ar, a_step, tile_b, tile_c, delta + o, u + o, y + o,
-                end - first, args[at.D_STATE], scratch + args[at.TILE_X],
-            )  # fmt: skip
+        update_channels(
+            real, hr, h_step, ar, a_step, tile_b, tile_c, delta + o, u + o, y + o,
+            min(2 * w, end - first), args[at.D_STATE], scratch + args[at.TILE_X],
+        )  # fmt: skip
     if args[at.Z]:
         load_blocks(real, args, at.Z, b, d, end, other)
         gate_chunk(real, y, other, m)
@@ -253,13 +241,16 @@ def step_channels(real, args, scratch, b, d, end):
 @helper
 def load_step(real, args, slot, b, g, tile):
     """B or C of group g; behind it minus zeros, which `update_block` asks for."""
-    w, step_n, d_state = width(real), args[slot + at.STEP_N], args[at.D_STATE]
+    w, size, d_state = width(real), itemsize(real), args[at.D_STATE]
+    step, code, whole = args[slot + at.STEP_N], args[slot + at.DTYPE], d_state // w
     source = args[slot] + b * args[slot + at.STEP_B] + g * args[slot + at.STEP_D]
-    for n in range(0, d_state, w):
-        rows, to = min(w, d_state - n), tile + n * itemsize(real)
-        start, code = source + n * step_n, args[slot + at.DTYPE]
-        call(args[at.LOAD_TILE], (code, start, step_n, ZERO, rows, ONE, to, w * itemsize(real)))
-    store_first(tile + d_state * itemsize(real), splat(real, -0.0), -d_state % w)
+    if whole:
+        call(args[at.LOAD_TILE], (code, source, step, w * step, w, whole, tile, w * size))
+    if d_state % w:
+        done = whole * w
+        source, to, rest = source + done * step, tile + done * size, d_state % w
+        call(args[at.LOAD_TILE], (code, source, step, ZERO, rest, ONE, to, w * size))
+        store_first(tile + d_state * size, splat(real, -0.0), w - rest)
 
 
 @helper

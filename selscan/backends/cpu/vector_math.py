@@ -277,14 +277,15 @@ def add_pair(typingctx, address, x, y):
 
 
 def emit_transpose(builder, rows):
-    """Square transpose in registers: log2(w) rounds of exchanging off-diagonal blocks."""
-    w, block = len(rows), 1
-    lanes = range(w)
-    while block < w:
+    """Transpose in registers, in rounds of exchanging off-diagonal blocks: a square of rows as long
+    as there are rows, or as many such squares as lie side by side."""
+    block, lanes = 1, range(rows[0].type.count)
+    w = len(lanes)
+    while block < len(rows):
         upper = [i if not i & block else w + (i ^ block) for i in lanes]
         lower = [i ^ block if not i & block else w + i for i in lanes]
         result = list(rows)
-        for i in lanes:
+        for i in range(len(rows)):
             if not i & block:
                 result[i] = shuffle(builder, rows[i], rows[i + block], upper)
                 result[i + block] = shuffle(builder, rows[i], rows[i + block], lower)
