@@ -1,10 +1,10 @@
-// Measuring stick: the selective scan and its backward in AVX-512, float32, d_state 1 and 16.
+// Measuring stick: the selective scan and its backward in AVX-512 or AVX2, float32, d_state 1 and 16.
 //
 //   h[t] = exp(delta'[t] A) h[t-1] + delta'[t] B[t] u[t],   y[t] = C[t] . h[t] + D u[t],
 //   delta' = softplus(delta + bias)
 //
 // Memory: u, delta, y (b, d, l); A (d, n); B, C (b, g, n, l); D, bias (d,); contiguous;
-// (d / g) % 16 == 0. Lanes are 16 channels. Forward: one task = (batch, block of 16 channels).
+// (d / g) % 16 == 0. Lanes are W channels, 16 or 8. Forward: one task = (batch, block of W channels).
 // Backward: one task = (batch, group, slice of the group's blocks), which owns its partial dB and
 // dC, so that nothing is added atomically and the bits repeat. Only the state at the start of each
 // chunk of T steps is saved; the backward replays a chunk from it.
@@ -38,10 +38,13 @@ template <int N>
 void steps_first(const Problem& p, const float* from, float* to) {
 #pragma omp for schedule(static)
   for (long i = 0; i < p.batch * p.groups; i++)
-    gather(from + i * N * p.length, p.length, to + i * N * p.length, p.length);
+    for (int n = 0; n < N; n += W) {
+      const long at = i * N * p.length;
+      gather(from + at + n * p.length, p.length, to + at + n, p.length, N);
+    }
 }
 
-// A of one block of channels, (n, 16).
+// A of one block of channels, (n, W).
 template <int N>
 void load_a(const Problem& p, long d0, float factor, float* out) {
   for (int n = 0; n < N; n++)
@@ -104,7 +107,7 @@ template <int N, int P, int T>
 struct Tile {
   alignas(64) float u[T * W], dt[T * W], dy[T * W], slope[T * W], db[T * W], da[T * W];
   alignas(64) float a[T * P * W], h[(T + 1) * P * W], As[N * W];
-  alignas(64) float dB[N * T * W], dC[N * T * W];  // (n / P, t, P, 16), summed over a slice
+  alignas(64) float dB[N * T * W], dC[N * T * W];  // (n / P, t, P, W), summed over a slice
 
   // States n0 .. n0 + P - 1: forward from `start` to fill a and h, then back with dh in and out.
   void run(int n0, int steps, const float* B, const float* C, const float* start, float* dh,
@@ -173,7 +176,7 @@ void backward(const Problem& p, const float* states, const float* dy, const Grad
   float* const turned_c = turned.get() + pairs * N * L;
   if (N > 1) Bs = turned.get(), Cs = turned_c;
   const Buffer part_b = buffer(pairs * cuts * N * L), part_c = buffer(pairs * cuts * N * L);
-  const Buffer part_a = buffer(p.batch * blocks * sums);  // (batch, block, dA | dbias | dD, 16)
+  const Buffer part_a = buffer(p.batch * blocks * sums);  // (batch, block, dA | dbias | dD, W)
   const Buffer carry = buffer(p.batch * blocks * N * W);  // dh across the chunks
   std::memset(part_a.get(), 0, p.batch * blocks * sums * 4);
   std::memset(carry.get(), 0, p.batch * blocks * N * W * 4);
@@ -227,8 +230,8 @@ void backward(const Problem& p, const float* states, const float* dy, const Grad
         for (int n = 0; n < N; n++)
           for (int t = 0; t < steps; t++) {
             const int i = ((n / P * T + t) * P + n % P) * W;
-            dB[n * L + t0 + t] = _mm512_reduce_add_ps(load(tile.dB + i));
-            dC[n * L + t0 + t] = _mm512_reduce_add_ps(load(tile.dC + i));
+            dB[n * L + t0 + t] = sum(load(tile.dB + i));
+            dC[n * L + t0 + t] = sum(load(tile.dC + i));
           }
       }
     }
@@ -260,6 +263,7 @@ constexpr int T = 128;
 
 extern "C" {
 int chunk() { return T; }
+int lanes() { return W; }
 
 void scan_forward(const Problem* p, int d_state, float* y, float* states) {
   d_state == 1 ? forward<1, T>(*p, y, states) : forward<16, T>(*p, y, states);

@@ -1,4 +1,4 @@
-"""Builds stick.cpp, the AVX-512 measuring stick, on the spot, and calls it on torch tensors."""
+"""Builds stick.cpp, the measuring stick for AVX-512 or AVX2, on the spot, and calls it on torch tensors."""
 
 import ctypes
 import functools
@@ -14,7 +14,7 @@ import torch
 SOURCE = Path(__file__).with_name("stick.cpp")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC")
 NAMES = ("u", "delta", "A", "B", "C", "D", "delta_bias")
-LANES = 16
+CHANNELS = 16  # of a group, a multiple
 Pointer, Long = ctypes.c_void_p, ctypes.c_long
 
 
@@ -36,11 +36,10 @@ class Grads(ctypes.Structure):
 def missing():
     """Why this machine cannot build or run the stick, or None."""
     if platform.machine() not in ("x86_64", "AMD64"):
-        return f"the stick is AVX-512; this CPU is {platform.machine()}"
+        return f"the stick is AVX-512 or AVX2; this CPU is {platform.machine()}"
     flags = Path("/proc/cpuinfo")
-    needed = {"avx512f", "avx512dq", "avx512bw", "avx512vl"}
-    if not flags.exists() or not needed <= set(flags.read_text().split()):
-        return "this CPU has no AVX-512"
+    if not flags.exists() or not {"avx2", "fma"} <= set(flags.read_text().split()):
+        return "this CPU has no AVX2"
     if shutil.which("g++") is None:
         return "no g++ on the path"
     return None
@@ -50,7 +49,7 @@ def refuses(case):
     """Why the stick cannot run a case, or None."""
     if case.d_state not in (1, 16):
         return "d_state is neither 1 nor 16"
-    if case.dim // case.groups % LANES:
+    if case.dim // case.groups % CHANNELS:
         return "channels per group are not a multiple of 16"
     return None
 
@@ -78,9 +77,9 @@ def cpu_model():
 def forward(inputs):
     """Output y and the states at the chunk starts, which `backward` takes."""
     u, A = inputs["u"], inputs["A"]
-    chunks = -(-u.shape[2] // library().chunk())
+    chunks, lanes = -(-u.shape[2] // library().chunk()), library().lanes()
     y = torch.empty_like(u)
-    states = torch.empty(u.shape[0], u.shape[1] // LANES, chunks, A.shape[1], LANES)
+    states = torch.empty(u.shape[0], u.shape[1] // lanes, chunks, A.shape[1], lanes)
     library().scan_forward(problem(inputs), A.shape[1], pointer(y), pointer(states))
     return y, states
 
