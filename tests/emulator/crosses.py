@@ -15,7 +15,7 @@ from selscan.ops import contract2d, scan2d
 from selscan.paths import cross
 
 from . import maps, scans
-from .demos import in_every_order
+from .demos import in_every_order, once
 
 
 def mapping_of(problem, backward, teams=None, turns=2):
@@ -28,7 +28,7 @@ def mapping_of(problem, backward, teams=None, turns=2):
     return plan_cross.Mapping(shape, team, teams or max(1, 32 // team), turns)
 
 
-def check(problem, teams=None, turns=2, run=lambda function: function()):
+def check(problem, teams=None, turns=2, run=once):
     """y and all gradients."""
     both = [mapping_of(problem, x, teams, turns) for x in (False, True)]
     [y] = run(lambda: (maps.forward(**problem, mapping=both[0]),))

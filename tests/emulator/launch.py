@@ -36,13 +36,14 @@ class Module:
     """Compiled kernels of one source.
 
     `names` are name expressions, such as "scale<float>", as NVRTC takes them. Quoted includes are
-    searched in the folders of -I options. `file` is the name of the source in messages.
+    searched in the folders of -I options. `file` is the name of the source in messages, `flags` are
+    for g++.
     """
 
-    def __init__(self, code, names, *, options=(), file="kernel.cu"):
+    def __init__(self, code, names, *, options=(), file="kernel.cu", flags=()):
         defines, folders = compiler.split_options(options)
         text = source.translate(code, file, names, folders)
-        library = ctypes.CDLL(str(compiler.build(text, defines)))
+        library = ctypes.CDLL(str(compiler.build(text, (*defines, *flags))))
         self._kernels = {name: Kernel(library, i, name) for i, name in enumerate(names)}
 
     def get_function(self, name):

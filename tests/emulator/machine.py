@@ -1,6 +1,6 @@
 """Every kind of kernel as NVRTC's PTX in the emulator, against float64 (ptx.py).
 
-    PYTHONPATH=tests python -m emulator.machine                # all: minutes of g++ for the larger
+    PYTHONPATH=tests python -m emulator.machine                # all: minutes of g++
     PYTHONPATH=tests python -m emulator.machine "step" "sums"  # those of a name
 
 It needs NVRTC and g++. tests/test_nvrtc_ptx.py runs the QUICK ones.
@@ -11,8 +11,10 @@ import sys
 import time
 from unittest import mock
 
+import pytest
 from map_strategies import make_map_problem, with_dy
 from moving import assert_same, maps, sequences
+from path_strategies import orders
 from strategies import make_problem, with_gradients
 
 import reference
@@ -24,8 +26,9 @@ from selscan.backends.cupy.plan2d_backward import Mapping as Backward2d
 from selscan.backends.cupy.plan_backward import Mapping as Backward
 from selscan.paths import cross, window
 
-from . import crosses, moves, ptx, scan_cases, scans, sparse
+from . import KernelError, crosses, moves, ptx, sample_orders, scan_cases, scans, sparse
 from . import maps as scans2d
+from .demos import once
 
 STRUCTS = {
     instances.FORWARD: arguments.FORWARD,
@@ -38,6 +41,7 @@ STRUCTS = {
     instances.CROSS_FORWARD: arguments2d.CROSS_FORWARD,
     instances.CROSS_BACKWARD: arguments2d.CROSS_BACKWARD,
     instances.MOVE: arguments2d.MOVE,
+    instances.ORDERS: arguments2d.ORDERS,
 }
 TARGET = "compute_90"
 HALF = dict.fromkeys((*scan_cases.SEQUENCES, "dy"), "bfloat16")
@@ -57,10 +61,10 @@ def function(file, name):
 built = []  # instances whose PTX was compiled
 
 
-def forward(lanes, n=3, dtypes=None):
+def forward(lanes, n=3, dtypes=None, dtype="float32"):
     """Ragged and from the end, packed; and far apart."""
     mapping = Mapping(lanes, 2, 1, min(n, 2))
-    problem = make_problem(b=1, d=6, g=2, n=n, l=70, reverse=lanes == 8)
+    problem = make_problem(b=1, d=6, g=2, n=n, l=70, reverse=lanes == 8, dtype=dtype)
     problem = scan_cases.with_dtypes(problem, dtypes or {})
     packed = scan_cases.with_sequences(problem, 3)
     scans.assert_right(problem, scans.forward(**problem, mapping=mapping))
@@ -69,9 +73,9 @@ def forward(lanes, n=3, dtypes=None):
     scans.assert_right(far, sparse.forward(far, mapping))
 
 
-def backward(segments, dtypes=None):
+def backward(segments, dtypes=None, dtype="float32"):
     """With and without segments, whose maps scan_carry makes, and the sums of parts."""
-    problem = with_gradients(make_problem(b=1, d=20, g=2, n=2, l=70))
+    problem = with_gradients(make_problem(b=1, d=20, g=2, n=2, l=70, dtype=dtype))
     problem = scan_cases.with_dtypes(problem, dtypes or {})
     mapping = Backward(1, 2, segments, 2)
     with plain_forward():
@@ -109,11 +113,13 @@ def scan2d_backward():
     scans2d.assert_gradients_right(problem, gradients)
 
 
-def small_maps(size, dtype):
-    """Along the cross path."""
-    problem = make_map_problem(cross(*size), d=5, n=1, dtype=dtype)
-    mapping = crosses.mapping_of(problem, False, teams=4)
-    scans2d.assert_right(problem, scans2d.forward(**problem, mapping=mapping))
+def orders_of_samples():
+    """Their check, and moves by them; a pixel that a route visits twice."""
+    table = orders((5, 7), l=33, dtype="int32")
+    sample_orders.check_moves(table, (5, 7))
+    table[1, 0, :2] = 3
+    with pytest.raises(KernelError, match="a pixel at most once"):
+        sample_orders.check_moves(table, (5, 7))
 
 
 def move():
@@ -144,12 +150,19 @@ KINDS = {
     "backward": functools.partial(backward, 1),
     "backward in segments": functools.partial(backward, 3),
     "backward, bfloat16": functools.partial(backward, 3, HALF),
+    "forward, float64": functools.partial(forward, 8, dtype="float64"),
+    "forward, complex64": functools.partial(forward, 8, dtype="complex64"),
+    "backward, float64": functools.partial(backward, 3, dtype="float64"),
+    "backward, complex64": functools.partial(backward, 3, dtype="complex64"),
     "scan2d": functools.partial(scan2d, plan2d.Mapping(8, 2, 2, plan2d.SCRATCH)),
     "scan2d, backward": scan2d_backward,
-    "small maps": functools.partial(small_maps, (7, 7), "float32"),
-    "small maps, bfloat16": functools.partial(small_maps, (14, 14), "bfloat16"),
+    "orders": orders_of_samples,
+    **{
+        f"small maps, {name}": functools.partial(crosses.check_case, case, once)
+        for name, case in crosses.SAMPLE.items()
+    },
 }
-QUICK = ("sums", "step", "moves")
+QUICK = ("sums", "step", "moves", "orders")
 
 
 def check(kind):

@@ -1,8 +1,8 @@
 """PTX that NVRTC made, as CUDA C++ that the emulator compiles: the machine's code runs on the CPU.
 
 So does what stands under `#ifdef __CUDA_ARCH__`, inline assembly above all, which the emulator does
-not see otherwise. One function with one parameter, without static shared memory; an instruction
-that is not known is an error. kernels/ptx.cuh has the instructions.
+not see otherwise. One function with one parameter; an instruction that is not known is an error.
+kernels/ptx.cuh has the instructions.
 """
 
 import re
@@ -28,35 +28,55 @@ WIDE = {"s16": "s32", "u16": "u32", "s32": "s64", "u32": "u64"}
 SAME = {"add", "sub", "mul", "div", "rem", "min", "max", "mad", "fma", "neg", "abs"}
 LOGIC = {"and": "and_", "or": "or_", "xor": "xor_", "not": "not_"}
 APPROXIMATE = {"ex2.approx.ftz.f32": "ex2_approx_ftz", "rcp.approx.ftz.f32": "rcp_approx_ftz"}
+ATOMIC = {"or": "atomicOr"}
 IGNORED = (".loc", ".pragma", ".file", ".section")
+DYNAMIC = r"\.extern \.shared \.align \d+ \.b8 (\w+)\[\]"
+STATIC = r"\.shared\s+\.align\s+(\d+)\s+\.b8\s+(\w+)\[(\d+)\]"
+TEXT = r"\.global \.align 1 \.b8 ([^\s\[]+)(\[\d+\] = \{[^}]*\});"
+FAST = ("-O0",)  # to compile: functions are long and problems small
 
 
 def module(text, size):
     """A Module with the function `kernel`, of PTX whose parameter has so many bytes."""
-    return Module(translate(text, size), ["kernel"], options=(f"-I{HERE / 'kernels'}",), file="ptx")
+    folder = f"-I{HERE / 'kernels'}"
+    return Module(translate(text, size), ["kernel"], options=(folder,), file="ptx", flags=FAST)
 
 
 def translate(text, size):
     """C++ of the function in a PTX text."""
     text = re.sub(r"//[^\n]*", "", text.replace("\0", ""))
-    body = text[text.index(".entry") :]
+    outside, body = text.split(".entry", 1)
     body = body[body.index("{") + 1 : body.index("\n}")]
     lines = [line for number, part in enumerate(statements(body), 1) for line in emit(part, number)]
     first = [line for line in lines if line.startswith("/*declared*/")]
     rest = [line for line in lines if not line.startswith("/*declared*/")]
+    static = "".join(f"{{{name}, {room}}}, " for _, name, room in re.findall(STATIC, body))
     return "\n".join(
         (
             '#include "ptx.cuh"',
             f"struct alignas(8) Parameter {{ char bytes[{size}]; }};",
             "__global__ void kernel(const Parameter parameter) {",
-            "extern __shared__ __align__(64) char shared_memory[];",
-            "const uint64_t SHARED = (uint64_t)shared_memory, HIGH = SHARED & ~0xffffffffull;",
-            "(void)HIGH;",
+            "extern __shared__ __align__(64) char dynamic[];",
+            *(
+                f"const uint64_t {name} = (uint64_t)dynamic;"
+                for name in re.findall(DYNAMIC, outside)
+            ),
+            *(
+                array("static const char", name_of(name), text)
+                for name, text in re.findall(TEXT, outside)
+            ),
             *first,
+            f"const ptx::Variable shared_variables[] = {{{static}{{(uint64_t)dynamic, 0}}}};",
+            "(void)shared_variables;",
             *rest,
             "}",
         )
     )
+
+
+def array(kind, name, rest):
+    """An array, and its address under its name."""
+    return f"{kind} {name}_bytes{rest}; const uint64_t {name} = (uint64_t){name}_bytes;"
 
 
 def statements(body):
@@ -79,7 +99,12 @@ def emit(text, number):
         everywhere = "/*declared*/" if "<" in match[2] else ""  # others are of a block
         return [f"{everywhere}{TYPES[match[1]]} {', '.join(declared)};"]
     if match := re.fullmatch(r"\.local\s+\.align\s+(\d+)\s+\.b8\s+(\w+)\[(\d+)\]", text):
-        return [f"/*declared*/alignas({match[1]}) char {match[2]}[{match[3]}];"]
+        return ["/*declared*/" + array(f"alignas({match[1]}) char", match[2], f"[{match[3]}]")]
+    if match := re.fullmatch(STATIC, text):
+        kind = f"__shared__ __align__({match[1]}) char"
+        return ["/*declared*/" + array(kind, match[2], f"[{match[3]}]")]
+    if match := re.fullmatch(r"\.param\s+\.b(\d+)\s+(\w+)", text):
+        return [f"uint{match[1]}_t {match[2]};"]
     guard = ""
     if match := re.match(r"@(!?)(%?\w+)\s+", text):
         guard, text = f"if ({match[1]}{name_of(match[2])}) ", text[match.end() :]
@@ -112,11 +137,12 @@ def value(operand):
         return "INT64_MIN" if operand == str(-(2**63)) else f"{operand}ll"
     if operand.endswith("_param_0"):
         return "(uint64_t)&parameter"
-    if operand.startswith("__local_depot"):
-        return f"(uint64_t){operand}"
-    if operand in ("memory", "shared"):
-        return "SHARED"
     return name_of(operand)
+
+
+def in_shared(address):
+    """The host's address of what has an address in shared memory."""
+    return f"ptx::shared(uint32_t({address}), shared_variables)"
 
 
 def typed(kind, operand, ftz=False):
@@ -140,13 +166,17 @@ def instruction(operation, operands, number):
         return "return;"
     if root == "bar":
         return "__syncwarp();" if flags[0] == "warp" else "__syncthreads();"
+    if root == "call" and operands[0] == "__assertfail":
+        return f'emulator::fail({{"ptx", {number}}}, "assert(%s)", (const char*)param0);'
+    if root == "atom":
+        return atomic(flags, operands, number)
     if root in ("ld", "st"):
         return memory(root, flags, operands, number)
     if root == "mov":
         return move(kind, operands)
     if root == "cvta":
         is_low = flags[0] == "shared"
-        source = f"(HIGH | {typed('u32', operands[1])})" if is_low else value(operands[1])
+        source = in_shared(value(operands[1])) if is_low else value(operands[1])
         return put(operands[0], source)
     if root == "shfl":
         return shuffle(flags[1], operands)
@@ -156,6 +186,8 @@ def instruction(operation, operands, number):
         call = f"emulator::{APPROXIMATE[operation]}({typed('f32', operands[1])})"
         return put(operands[0], call)
     given = [typed(kind, operand, ftz) for operand in operands[1:]]
+    if root == "rcp":
+        return put(operands[0], f"ptx::rcp_{flags[0]}({given[0]})")
     if root == "setp":
         return put(operands[0], f"ptx::{comparison(flags[0])}({', '.join(given)})")
     if root == "selp":
@@ -163,7 +195,8 @@ def instruction(operation, operands, number):
     if root in ("shl", "shr"):
         return put(operands[0], f"ptx::{root}({given[0]}, {typed('u32', operands[2])})")
     if root == "bfi":
-        return put(operands[0], f"ptx::bfi({', '.join(given)})")
+        where = [typed("u32", operand) for operand in operands[3:]]
+        return put(operands[0], f"ptx::bfi({', '.join(given[:2] + where)})")
     if root in LOGIC:
         return put(operands[0], f"ptx::{LOGIC[root]}({', '.join(given)})")
     if root == "mul" and "wide" in flags:
@@ -185,9 +218,11 @@ def memory(root, flags, operands, number):
     place, register = (operands[1], operands[0]) if root == "ld" else operands
     names = split(register.strip("{}")) if register.startswith("{") else [register]
     base, offset = re.fullmatch(r"\[([^+\]]+)(?:\+(-?\d+))?\]", place).groups()
+    if root == "st" and space == "param":  # of a call
+        return put(base, typed(kind, register))
     address = f"uint64_t({value(base)}) + ({offset or 0}ll)"
     if space == "shared":
-        address = f"(HIGH | uint32_t({address}))"
+        address = in_shared(address)
     size = f"{len(names)} * sizeof({TYPES[kind]})"
     text = f"char* const at = ptx::at({address}, {size}, {number});"
     for i, name in enumerate(names):
@@ -199,6 +234,16 @@ def memory(root, flags, operands, number):
     if root == "ld":
         text += "".join(f" {put(name, f'x{i}')}" for i, name in enumerate(names))
     return text
+
+
+def atomic(flags, operands, number):
+    """A change of a number in memory."""
+    space, change, kind = flags
+    address = f"uint64_t({value(operands[1].strip('[]'))})"
+    if space == "shared":
+        address = in_shared(address)
+    place = f"({TYPES[kind]}*)ptx::at({address}, sizeof({TYPES[kind]}), {number})"
+    return put(operands[0], f"{ATOMIC[change]}({place}, {typed(kind, operands[2])})")
 
 
 def move(kind, operands):

@@ -13,12 +13,7 @@ from selscan.paths import Path
 from selscan.paths.per_sample import Orders
 
 from . import maps, moves
-from .demos import in_every_order
-
-
-def once(run):
-    """In the order of threads that is in force."""
-    return run()
+from .demos import in_every_order, once
 
 
 def check_moves(table, size, dtype="float16", d=3, mapping=None, run=once):

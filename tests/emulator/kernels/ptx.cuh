@@ -57,6 +57,13 @@ inline Wide mul_wide(T a, T b) { return mul(Wide(a), Wide(b)); }
 
 template <class T>
 inline T div(T a, T b) { return a / b; }
+inline double rcp_rn(double x) { return 1 / x; }
+// The first half of the bits, of the first half of the bits; without subnormals.
+inline double first_half(double x) {
+  const uint64_t bits = as<uint64_t>(x) & ~0xffffffffull;
+  return fabs(as<double>(bits)) < 0x1p-1022 ? copysign(0.0, x) : as<double>(bits);
+}
+inline double rcp_approx(double x) { return first_half(1 / first_half(x)); }
 template <class T>
 inline T rem(T a, T b) { return a % b; }
 template <class T>
@@ -100,9 +107,10 @@ inline T shr(T a, uint32_t n) {
   if (n > most) return std::is_signed_v<T> ? T(a >> most) : T(0);
   return T(a >> n);
 }
-inline uint32_t bfi(uint32_t a, uint32_t b, uint32_t at, uint32_t bits) {
-  const uint32_t mask = (bits >= 32 ? ~0u : (1u << bits) - 1) << at;
-  return (b & ~mask) | (a << at & mask);
+template <class T>
+inline T bfi(T a, T b, uint32_t at, uint32_t bits) {
+  const T mask = shl(T(shl(T(1), bits) - 1), at);
+  return (b & ~mask) | (shl(a, at) & mask);
 }
 
 // Comparisons; the last letter u: true of a NaN, too.
@@ -125,6 +133,18 @@ template <class T>
 inline bool num(T a, T b) { return a == a && b == b; }
 template <class T>
 inline bool nan(T a, T b) { return !num(a, b); }
+
+// A variable in shared memory, whose addresses have 32 bits; the last one is the dynamic one.
+struct Variable {
+  uint64_t address;
+  uint32_t bytes;
+};
+template <int COUNT>
+inline uint64_t shared(uint32_t low, const Variable (&variables)[COUNT]) {
+  int i = 0;
+  while (i < COUNT - 1 && low - uint32_t(variables[i].address) >= variables[i].bytes) ++i;
+  return variables[i].address + int32_t(low - uint32_t(variables[i].address));
+}
 
 // Memory: the address must be a multiple of all bytes that are loaded or stored at once.
 inline char* at(uint64_t address, size_t bytes, int line) {
