@@ -7,6 +7,8 @@ is made up, and kernels run in the emulator, so that times mean nothing.
 from dataclasses import replace
 from types import SimpleNamespace
 
+from emulator import compiler
+
 import driver
 
 PATCH = SimpleNamespace(setattr=setattr)  # as fake_cuda.install wants it
@@ -16,6 +18,7 @@ LENGTH, BATCH = 20, 2
 def set_up():
     """Pretend; before anything of bench.gpu runs."""
     driver.install()
+    compiler.KERNEL_FLAGS[None] = ("-O1",)  # half of the time of g++; other tests check more
     pretend_torch()
     shrink()
     driver.run_with(run)
@@ -77,7 +80,7 @@ def allocate(framework, output):
 def shrink():
     """Shapes that the emulator manages, under their names."""
     import bench.models
-    from bench.gpu import places, problems, problems_maps, shapes
+    from bench.gpu import gate, places, problems, problems_maps, shapes
     from bench.gpu.parts import correct, micro, models, start
 
     for table in (shapes.SHAPES, shapes.STEPS):
@@ -90,6 +93,7 @@ def shrink():
                 length=min(case.length, LENGTH),
             )
             table[name] = replace(shape, case=small)
+    gate.SHAPE = (1, 4, 70, 4)
     every = correct.all_cases
     correct.all_cases = lambda small: every(True)
     correct.SECOND = correct.BACKEND  # numba_cuda is not there
