@@ -5,15 +5,20 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import selscan
+
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, BUILD = PYPROJECT["project"], PYPROJECT["build-system"]["requires"]
 EXTRAS = {
     extra: [Requirement(text) for text in texts]
     for extra, texts in PROJECT["optional-dependencies"].items()
 }
+RECIPE = yaml.safe_load((ROOT / "docs/packaging/recipe.yaml").read_text(encoding="utf-8"))
 PINS = {
     canonicalize_name(line.split("==")[0]): line
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
@@ -80,3 +85,22 @@ def test_readme_contributing_and_ci_use_the_same_commands(command):
 
 def test_the_package_is_typed():
     assert (ROOT / "selscan/py.typed").exists()
+
+
+def test_the_conda_recipe_agrees_with_the_package():
+    rendered = yaml.safe_dump(RECIPE)
+    for name, value in RECIPE["context"].items():
+        rendered = rendered.replace(f"${{{{ {name} }}}}", value)
+    recipe = yaml.safe_load(rendered)
+    run = {Requirement(text) for text in recipe["requirements"]["run"]}
+
+    assert recipe["package"] == {"name": PROJECT["name"], "version": selscan.__version__}
+    assert recipe["build"]["noarch"] == "python"
+    python = Requirement("python" + PROJECT["requires-python"])
+    assert run == {python, *map(Requirement, PROJECT["dependencies"])}
+    host = recipe["requirements"]["host"]
+    assert host[0] == f"python {min(python.specifier).version}.*"
+    assert set(map(Requirement, BUILD)) <= set(map(Requirement, host[1:]))
+    assert recipe["about"]["summary"] == PROJECT["description"]
+    assert recipe["about"]["license"] == PROJECT["license"]
+    assert [recipe["about"]["license_file"]] == PROJECT["license-files"]
