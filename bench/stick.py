@@ -1,4 +1,4 @@
-"""Builds stick.cpp, the measuring stick for AVX-512 or AVX2, on the spot, and calls it on torch tensors."""
+"""Builds stick.cpp, the measuring stick for AVX-512 or AVX2, and calls it on torch tensors."""
 
 import ctypes
 import functools
