@@ -42,6 +42,7 @@ autodoc_typehints = "none"
 html_theme = "furo"
 html_static_path = ["static"]
 html_css_files = ["selscan.css"]
+html_js_files = ["sortable.js"]
 html_title = f"selscan {release}"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

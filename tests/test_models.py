@@ -1,6 +1,7 @@
 """Models by name: their tensors, parameters and operations, and what `create` refuses."""
 
 import contextlib
+import importlib.util
 import io
 import sys
 from pathlib import Path
@@ -50,6 +51,15 @@ def test_the_page_of_models_has_the_table(lines):
     rows = [line.split() for line in page.splitlines()]
 
     assert [row for row in rows if row and row[0] in NAMES] == list(lines.values())
+
+
+def test_the_page_of_cards_is_that_of_the_tables(lines):
+    docs = Path(__file__).parents[1] / "docs"
+    spec = importlib.util.spec_from_file_location("cards", docs / "models/cards.py")
+    cards = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(cards)
+
+    assert (docs / "model-cards.md").read_text(encoding="utf-8") == cards.page(lines)
 
 
 def test_the_list_has_each_name_once():

@@ -1,4 +1,4 @@
-"""The built site: links of the home page, nothing from elsewhere, no sideways scrolling.
+"""The built site: links and anchors, nothing from elsewhere, no sideways scrolling.
 
     python -m sphinx -W -b html docs docs/_build
     SELSCAN_SITE=docs/_build pytest tests/test_site.py
@@ -6,21 +6,16 @@
 A headless Chromium, such as Debian's, looks at every page at two widths; it needs no driver.
 """
 
-import functools
 import html.parser
-import http.server
 import json
-import os
 import re
 import shutil
 import subprocess
-import threading
-from pathlib import Path
+import urllib.parse
 
 import pytest
+from built_site import CHROMIUM, SITE, needs_site, pages, served
 
-SITE = Path(os.environ.get("SELSCAN_SITE", "nowhere")).absolute()
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 WIDTHS = (390, 1280)
 JOBS = {
     "Speed up a Mamba model": "drop-in.html",
@@ -53,20 +48,7 @@ async function look(page, width) {{
 }})();
 </script>"""
 
-pytestmark = pytest.mark.skipif(
-    not (SITE / "index.html").exists(), reason="SELSCAN_SITE names no site: build the docs first"
-)
-
-
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """The files of the site, without a line on stderr for each."""
-
-    def log_message(self, *_):
-        pass
-
-
-def pages():
-    return sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html"))
+pytestmark = needs_site
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +58,8 @@ def site(tmp_path_factory):
     shutil.copytree(SITE, copy)
     text = WRAPPER.format(pages=json.dumps(pages()), widths=json.dumps(WIDTHS))
     (copy / "wrapper.html").write_text(text, encoding="utf-8")
-    handler = functools.partial(Handler, directory=copy)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served(copy) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -103,15 +82,16 @@ def looked_at(site, tmp_path_factory):
 
 
 class Links(html.parser.HTMLParser):
-    """Addresses that a page loads, and those that its links lead to."""
+    """Addresses that a page loads, those that its links lead to, and its own anchors."""
 
     def __init__(self, path):
         super().__init__()
-        self.loaded, self.links = [], []
+        self.loaded, self.links, self.anchors = [], [], {"", "top"}
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attributes):
         found = dict(attributes)
+        self.anchors.add(found.get("id") or "")
         if tag == "a":
             self.links.append(found.get("href") or "")
         elif tag == "link" and found.get("rel") not in (
@@ -131,15 +111,21 @@ def test_the_home_page_leads_to_each_job(target):
     assert target in Links(SITE / "index.html").links
 
 
-def test_every_link_inside_leads_to_a_file():
+def test_every_link_inside_leads_to_a_file_and_an_anchor_in_it():
+    found = {page: Links(SITE / page) for page in pages()}
+    anchors = {(SITE / page).resolve(): links.anchors for page, links in found.items()}
     broken = []
-    for page in pages():
-        for link in Links(SITE / page).links:
-            path = link.partition("#")[0]
-            if path and "://" not in path and not path.startswith("mailto:"):
-                file = (SITE / page).parent / path
-                broken += [] if file.exists() else [(page, link)]
+    for page, links in found.items():
+        for link in links.links:
+            parts = urllib.parse.urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            file = ((SITE / page).parent / parts.path).resolve() if parts.path else SITE / page
+            anchor = urllib.parse.unquote(parts.fragment)
+            if not file.exists() or anchor not in anchors.get(file, {""}):
+                broken.append((page, link))
 
+    assert sum("#" in x for links in found.values() for x in links.links) > 100
     assert broken == []
 
 
