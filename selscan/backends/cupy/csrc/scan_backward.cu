@@ -125,6 +125,17 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
   Real* const outputs =
       memory.outputs + (warp * S::CHANNELS * S::STEPS / 4 * 32 + threadIdx.x % 32) * 4;
   const int time_lane = threadIdx.x % S::LANES;
+  const Coefficients<Number> both = {
+      p.B,
+      p.C,
+      p.B.data + place.batch * p.B.batch + place.group * p.B.channel,
+      p.C.data + place.batch * p.C.batch + place.group * p.C.channel,
+      p.constant_b != 0,
+      p.constant_c != 0};
+  char* const dB = p.dB.data + slice * p.slice_b + place.batch * p.dB.batch +
+                   place.group * p.dB.channel;
+  char* const dC = p.dC.data + slice * p.slice_c + place.batch * p.dC.batch +
+                   place.group * p.dC.channel;
 
   for (int block = 0; block < p.walk; ++block) {
     place.first = (slice * p.walk + block) * place.slots;
@@ -137,27 +148,25 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
     Tile tile = {place.batch, place.channel + slot, min(S::ROWS, place.channels - slot), 0,
                  p.length, p.reverse != 0};
     Own own = Own::of<S>(tile);
+    Real skip[S::CHANNELS], bias[S::CHANNELS];
+    read_row_of<S>(skip, p.D, tile.channel + own.channel, own.channels);
+    read_row_of<S>(bias, p.delta_bias, tile.channel + own.channel, own.channels);
+    if constexpr (Traits<Number>::IS_COMPLEX)  // the gradient of y is doubled
+#pragma unroll
+      for (int r = 0; r < S::CHANNELS; ++r) skip[r] *= Real(0.5);
+
     Adjoint<S> steps;
     for (int chunk = min((place.segment + 1) * p.span, chunks) - 1;
          chunk >= place.segment * p.span; --chunk) {
       tile.first = chunk * CHUNK;
       own = Own::of<S>(tile);
-      {
-        Real bias[S::CHANNELS];  // read again for each tile, as is D: registers are few
-        read_row_of<S>(bias, p.delta_bias, tile.channel + own.channel, own.channels);
-        prepare<S, Element>(steps, p, tile, own, memory.totals, bias);
-      }
+      prepare<S, Element>(steps, p, tile, own, memory.totals, bias);
       if (gated) clear_outputs<S>(outputs);
       for (int n = 0; n < p.states; n += p.staged) {
         const int count = min(p.staged, p.states - n);
-        int batch = place.batch, group = place.group;  // addresses are made where they are used
-        pin(batch), pin(group);
-        const auto at_state = [&](const Operand& x) {
-          return x.data + unsigned(batch) * x.batch + unsigned(group) * x.channel +
-                 unsigned(n) * x.state;
-        };
-        const Coefficients<Number> here = {p.B, p.C, at_state(p.B), at_state(p.C),
-                                           p.constant_b != 0, p.constant_c != 0};
+        Coefficients<Number> here = both;
+        here.B_data += unsigned(n) * p.B.state;
+        here.C_data += unsigned(n) * p.C.state;
         if (n == 0) {
           __syncthreads();  // nobody reads the states of before, and all rows are there
           load_states_before<S>(memory, p, place, chunk);
@@ -178,18 +187,10 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
             constant};
         if (tile.channels > 0) adjoint_tile<S>(steps, at, general, gated);
         __syncthreads();
-        int part = slice;
-        pin(batch), pin(group), pin(part);
-        const Parts parts = {p.dB, p.dC,
-                             p.constant_b ? nullptr : at_state(p.dB) + part * p.slice_b,
-                             p.constant_c ? nullptr : at_state(p.dC) + part * p.slice_c, block > 0};
+        const Parts parts = {p.dB, p.dC, p.constant_b ? nullptr : dB + unsigned(n) * p.dB.state,
+                             p.constant_c ? nullptr : dC + unsigned(n) * p.dC.state, block > 0};
         if (!(p.constant_b && p.constant_c)) flush_sums<S>(memory, parts, tile, count, active);
       }
-      Real skip[S::CHANNELS];
-      read_row_of<S>(skip, p.D, tile.channel + own.channel, own.channels);
-      if constexpr (Traits<Number>::IS_COMPLEX)  // the gradient of y is doubled
-#pragma unroll
-        for (int r = 0; r < S::CHANNELS; ++r) skip[r] *= Real(0.5);
       finish<S, Element>(steps, p, tile, own, outputs, memory.totals, skip);
       if (p.z.data) finish_gate<S, Element>(p, tile, own, outputs);
     }

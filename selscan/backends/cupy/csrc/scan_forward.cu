@@ -9,8 +9,7 @@
 //     thread   STEPS steps of CHANNELS channels, in registers (tiles.cuh)
 //     block    some warps with other channels each, or `parts` warps with the same channels and a
 //              part of the states; one batch and one group, so that they share B and C
-//     grid     batch * groups * channel_blocks * segments; a block walks along the whole sequence,
-//              or along a segment of it (segments.cuh)
+//     grid     batch * groups * channel_blocks; a block walks along the whole sequence
 //
 // A tile of B and C is in shared memory (coefficients.cuh). So are A and, from tile to tile, the
 // states (states.cuh). Within a tile a state is in a register. A step past the end has delta' = 0,
@@ -18,7 +17,7 @@
 #include "coefficients.cuh"
 #include "prepare.cuh"
 #include "rows.cuh"
-#include "segments.cuh"
+#include "states.cuh"
 
 // The kinds of a tile, chosen here and not in the loops.
 template <class S>
@@ -78,16 +77,12 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
   const bool keeps = p.saved.data != nullptr;
   const int kinds = constant ? 4 : 2;
 
-  const int segments = p.segments - p.maps, block = blockIdx.x / segments;
-  const int group = block / p.channel_blocks % p.groups, of_group = p.channels / p.groups;
-  const int first = block % p.channel_blocks * slots;  // of the block, in its group
+  const int group = blockIdx.x / p.channel_blocks % p.groups, of_group = p.channels / p.groups;
+  const int first = blockIdx.x % p.channel_blocks * slots;  // of the block, in its group
   const int channel = group * of_group + first, channels = min(slots, of_group - first);
-  const Stand stand = {block / p.channel_blocks / p.groups, group, int(blockIdx.x) % segments,
-                       first, channels, slots, kinds};
   const int slot = warp / parts * S::ROWS;  // the warp's first channel
-  Tile tile = {stand.batch, channel + slot, min(S::ROWS, channels - slot),
-               stand.segment * p.span, p.length, p.reverse != 0};
-  const int begin = tile.first, end = begin + min(p.span, p.length - begin);
+  Tile tile = {blockIdx.x / p.channel_blocks / p.groups, channel + slot,
+               min(S::ROWS, channels - slot), 0, p.length, p.reverse != 0};
 
   constexpr int BUFFER = S::ROWS * S::PITCH;  // two for each warp
   Number* const coefficients = reinterpret_cast<Number*>(memory);
@@ -97,7 +92,6 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
   Real* const second = buffer + BUFFER;
 
   load_states<S>(rows, p, tile.batch, channel, channels, slots, kinds, states);
-  if (stand.segment > 0 && !p.maps) enter_segment<S>(rows, p, stand, states);
   Own own = Own::of<S>(tile);
   Real skip[S::CHANNELS], bias[S::CHANNELS];
   read_row_of<S>(skip, p.D, tile.channel + own.channel, part == 0 ? own.channels : 0);
@@ -105,33 +99,38 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
   if constexpr (Traits<Number>::IS_COMPLEX)  // y is doubled at the end
 #pragma unroll
     for (int r = 0; r < S::CHANNELS; ++r) skip[r] *= Real(0.5);
+  const Coefficients<Number> both = {p.B,
+                                     p.C,
+                                     p.B.data + tile.batch * p.B.batch + group * p.B.channel,
+                                     p.C.data + tile.batch * p.C.batch + group * p.C.channel,
+                                     p.constant_b != 0,
+                                     p.constant_c != 0};
+  char* const u = tile.rows(p.u);
+  char* const delta = tile.rows(p.delta);
+  char* const z = tile.rows(p.z);
+  char* const y = tile.rows(p.y);
+
   Steps<S> steps;
-  for (; tile.first < end; tile.first += S::LENGTH) {
+  for (; tile.first < p.length; tile.first += S::LENGTH) {
     own = Own::of<S>(tile);
-    pin(tile.channel);  // addresses are made where they are used: registers are few
-    __syncwarp();       // the buffers are free
-    fetch<S, Element>(buffer, tile.rows(p.u), p.u, tile);
-    fetch<S, Element>(second, tile.rows(p.delta), p.delta, tile);
+    __syncwarp();  // the buffers are free
+    fetch<S, Element>(buffer, u, p.u, tile);
+    fetch<S, Element>(second, delta, p.delta, tile);
 
     for (int n = 0; n < states; n += staged) {
       const int count = ONE_STATE ? 1 : min(staged, states - n);
       __syncthreads();  // nobody reads the B and C of before
-      int here = stand.group;
-      pin(here);
-      const auto at_state = [&](const Operand& x) {
-        return x.data + tile.batch * x.batch + here * x.channel + n * x.state;
-      };
-      const Coefficients<Number> both = {p.B, p.C, at_state(p.B), at_state(p.C),
-                                         p.constant_b != 0, p.constant_c != 0};
-      stage<S, Element>(coefficients, both, tile, count);
+      Coefficients<Number> here = both;
+      here.B_data += n * p.B.state;
+      here.C_data += n * p.C.state;
+      stage<S, Element>(coefficients, here, tile, count);
       if (n == 0) {  // here, not before the loop: what goes around it would be copied
-        take<S, Element>(steps.x, buffer, tile.rows(p.u), p.u, tile, own);
-        take<S, Element>(steps.delta, second, tile.rows(p.delta), p.delta, tile, own);
+        take<S, Element>(steps.x, buffer, u, p.u, tile, own);
+        take<S, Element>(steps.delta, second, delta, p.delta, tile, own);
         __syncwarp();
-        if (p.z.data) fetch<S, Element>(buffer, tile.rows(p.z), p.z, tile);
+        if (p.z.data) fetch<S, Element>(buffer, z, p.z, tile);
         steps.restarts = restarts_of<S>(p.seq_idx, tile, own);
         prepare<S>(steps, skip, bias, p.softplus, own.steps);
-        if (p.maps) add_totals<S>(steps, totals_of<S>(rows, p, states), tile.first == begin);
       }
       __syncthreads();
       const int per_part = (count + parts - 1) / parts;
@@ -146,7 +145,6 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
 
     if (parts > 1) add_parts<S>(steps, second, 2 * BUFFER, part, parts, tile, own);
     if (part != 0 || !p.y.data) continue;
-    pin(tile.channel);
     if constexpr (Traits<Number>::IS_COMPLEX)
 #pragma unroll
       for (int r = 0; r < S::CHANNELS; ++r)
@@ -154,7 +152,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
         for (int t = 0; t < S::STEPS; ++t) steps.y[r][t] *= Real(2);
     if (p.z.data) {
       Real gate[S::CHANNELS][S::STEPS];
-      take<S, Element>(gate, buffer, tile.rows(p.z), p.z, tile, own);
+      take<S, Element>(gate, buffer, z, p.z, tile, own);
 #pragma unroll
       for (int r = 0; r < S::CHANNELS; ++r)
 #pragma unroll
@@ -162,15 +160,13 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
     }
     if constexpr (CODE<Element> == FLOAT16 || CODE<Element> == BFLOAT16)
       if (p.y.dtype == FLOAT32) {
-        put<S, float>(steps.y, second, tile.rows(p.y), p.y, tile, own);
+        put<S, float>(steps.y, second, y, p.y, tile, own);
         continue;
       }
-    put<S, Element>(steps.y, second, tile.rows(p.y), p.y, tile, own);
+    put<S, Element>(steps.y, second, y, p.y, tile, own);
   }
 
   __syncthreads();
-  if (p.maps && part == 0)
-    store_maps<S>(rows, totals_of<S>(rows, p, states), p, stand, slot + own.channel, states);
-  if (p.last_state.data && stand.segment == segments - 1)
+  if (p.last_state.data)
     store_states<S>(rows, p.last_state, tile.batch, channel, channels, slots, kinds, states);
 }
