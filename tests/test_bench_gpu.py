@@ -106,7 +106,7 @@ def test_the_kernels_are_checked_in_the_emulator(tmp_path, capsys):
     if reason := missing():
         pytest.skip(reason)
 
-    status = command.main(["--emulate", "--out", str(tmp_path), "--minutes", "0.3"])
+    status = command.main(["--emulate", "--out", str(tmp_path), "--minutes", "0.2"])
 
     head, rows = results.read(tmp_path / "result.json")
     assert status == 0

@@ -240,7 +240,7 @@ def step_channels(real, args, scratch, b, d, end):
 
 @helper
 def load_step(real, args, slot, b, g, tile):
-    """B or C of group g; behind it minus zeros, which `update_block` asks for."""
+    """B or C of group g; behind it minus zeros, which `update_channels` asks for."""
     w, size, d_state = width(real), itemsize(real), args[at.D_STATE]
     step, code, whole = args[slot + at.STEP_N], args[slot + at.DTYPE], d_state // w
     source = args[slot] + b * args[slot + at.STEP_B] + g * args[slot + at.STEP_D]
