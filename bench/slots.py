@@ -32,6 +32,8 @@ _KNOWN = {
     "p.z.data": "false",
     "p.seq_idx.data": "false",
     "p.saved.data != nullptr": "false",
+    "p.maps": "0",
+    "p.segments": "1",
     "p.constant_b": "0",
     "p.constant_c": "0",
     "p.softplus": "1",

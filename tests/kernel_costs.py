@@ -3,7 +3,9 @@
     python tests/kernel_costs.py
 
 writes kernel_costs.json, which test_nvrtc_costs.py compares with; commit the difference. It needs
-the packages of `pip install -e '.[nvrtc]'`.
+the packages of `pip install -e '.[nvrtc]'`. With the compiler that torch pins for CUDA 13.0 instead
+(`pip install nvidia-cuda-nvrtc==13.0.88 nvidia-cuda-runtime==13.0.96`) it writes
+kernel_costs_pinned.json, of the kernels of PINNED alone.
 
 The file has a hash of what each file of kernels is compiled from, too. The same text, options and
 compiler make the same code: where the hash is the one that is kept, the tests compile for ALWAYS
@@ -26,6 +28,13 @@ from selscan.backends.cupy import instances, paste
 from selscan.backends.cupy.compiler import OPTIONS, find_nvrtc
 
 SNAPSHOT = Path(__file__).with_suffix(".json")
+OTHER = SNAPSHOT.with_name("kernel_costs_pinned.json")
+PINNED = {
+    instances.FORWARD: tuple(
+        instances.forward_name("bfloat16", "float32", lanes, False) for lanes in (1, 8, 32)
+    ),
+    instances.BACKWARD: (instances.backward_name(instances.BACKWARD, "bfloat16", "float32"),),
+}
 KERNELS = ((instances.INSTANCES, paste.SOURCES), (INSTANCES, SOURCES))
 TARGETS, ALWAYS = ("sm_80", "sm_90", "sm_100"), "sm_90"
 # MUFU: exponentials and the like. LDL, STL: local memory. BAR: barriers of a block.
@@ -126,5 +135,16 @@ def write(lines, file=None):
     (file or SNAPSHOT).write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
 
 
+def snapshot_of_pinned(nvrtc):
+    """The same of PINNED, for ALWAYS alone."""
+    files = [(file, names, paste.SOURCES) for file, names in PINNED.items()]
+    costs = costs_of(nvrtc, ALWAYS, files)
+    return {"compiler": str(nvrtc)} | {f"{name} {ALWAYS}": cost for name, cost in costs.items()}
+
+
 if __name__ == "__main__":
-    write(snapshot(find_nvrtc()))
+    compiler = find_nvrtc()
+    if tuple(compiler.version) == (13, 0):
+        write(snapshot_of_pinned(compiler), OTHER)
+    else:
+        write(snapshot(compiler))

@@ -84,6 +84,45 @@ def test_the_states_of_very_few_rows_are_shared_by_warps():
     assert plan.choose(many, "bfloat16", H200).parts == 1
 
 
+def test_time_is_cut_where_it_is_long_and_rows_are_very_few():
+    large, operands = problem_of(1, 384, 97344, 1, 4, z=False)  # vmamba on an image of 1248 pixels
+    mapping = plan.choose(large, "bfloat16", H200)
+    maps, scan = launches.forward_plan(large, operands, H200)
+
+    assert mapping.segments > 1
+    assert plan.blocks(large, mapping) <= plan.BLOCKS * H200.multiprocessors
+    assert plan.estimate(large, mapping, H200) < 0.5 * plan.estimate(
+        large, mapping._replace(segments=1), H200
+    )
+    assert maps.name == scan.name
+    assert maps.grid * mapping.segments == scan.grid * (mapping.segments - 1)
+    size = launches.forward_scratch(large, operands, H200)
+    assert size == (mapping.segments - 1) * large.dim * 2
+    filled = [x.arguments.fill({"y": 64, "carries": 128}) for x in (maps, scan)]
+    assert [int(x["y"]["data"]) for x in filled] == [0, 64]
+    assert [int(x["carries"]["data"]) for x in filled] == [128, 128]
+    assert [int(x["maps"]) for x in filled] == [1, 0]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_time_is_whole_where_blocks_fill_the_gpu(name):
+    problem, operands = problem_of(*SHAPES[name])
+
+    assert plan.choose(problem, "bfloat16", H200).segments == 1
+    assert launches.forward_scratch(problem, operands, H200) == 0
+
+
+@pytest.mark.parametrize("segments", [2, 3, 7, 100])
+def test_no_segment_is_empty(segments):
+    problem, _ = problem_of(1, 4, 1000, 1, 1)
+    mapping = plan.without_empty(problem, plan.Mapping(1, 4, 1, 1, segments))
+    span = plan.span(problem, mapping)
+
+    assert mapping.segments <= segments
+    assert span % 16 == 0
+    assert (mapping.segments - 1) * span < 1000 <= mapping.segments * span
+
+
 def test_a_mapping_is_a_function_of_its_arguments():
     for shape in SHAPES.values():
         first, second = (plan.choose(problem_of(*shape)[0], "bfloat16", H200) for _ in "ab")
@@ -136,7 +175,8 @@ def test_more_steps_or_channels_than_kernels_can_count_are_refused(name, size):
 def test_as_many_as_are_allowed_are_planned(shape):
     problem, operands = problem_of(*shape)
 
-    assert launches.forward_plan(problem, operands, H200).grid >= 1
+    plans = launches.forward_plan(problem, operands, H200)
+    assert all(made.grid >= 1 for made in (plans if isinstance(plans, list) else [plans]))
 
 
 def test_a_small_gpu_gets_blocks_that_fit():

@@ -40,6 +40,20 @@ def test_kernels_cost_what_is_kept(pinned, target):
     assert found == kept, "python tests/kernel_costs.py writes the file; look at what changes"
 
 
+def test_spills_of_the_compiler_that_torch_pins_are_kept(nvrtc):
+    kept = json.loads(kernel_costs.OTHER.read_text(encoding="utf-8"))
+    names = {
+        f"{file} {name} sm_90" for file, found in kernel_costs.PINNED.items() for name in found
+    }
+
+    assert set(kept) == names | {"compiler"}
+    assert names <= set(KEPT)
+    if str(nvrtc) == kept["compiler"]:
+        assert kernel_costs.snapshot_of_pinned(nvrtc) == kept
+    for name in names:  # the same source, whose state loop spills nothing with either
+        assert abs(kept[name]["spills"] - KEPT[name]["spills"]) < 200
+
+
 def test_what_code_depends_on_changes_its_hash(pinned, monkeypatch):
     file, names, folder = kernel_costs.files()[0]
     hashes = {kernel_costs.made_from(pinned, file, names, folder)}

@@ -22,8 +22,12 @@ DEVICES = {"cpu": "cpu", "cupy": "cuda", "numba_cuda": "cudasim" if SIMULATED el
 _SUMS = ("backward_plan", "states_size", "backward_parts", "backward_scratch", "sum_plan")
 # Operators, and the functions of a Backend that each needs besides `launch`.
 OPERATORS = {
-    "scan": ("forward_plan",),
-    "scan_backward": ("forward_plan", *_SUMS),  # of the states that its own forward has kept
+    "scan": ("forward_plan", "forward_scratch"),
+    "scan_backward": (
+        "forward_plan",
+        "forward_scratch",
+        *_SUMS,
+    ),  # of the states that its own forward has kept
     "scan_step": ("step_plan",),
     "scan2d": ("forward_plan", "forward_scratch"),
     "scan2d_backward": ("forward_plan", "forward_scratch", *_SUMS),
@@ -73,7 +77,7 @@ class Backend(Protocol):
         """Of a scan, along a path if the problem has one; keeps states if given their address."""
 
     def forward_scratch(self, problem: Any, operands: dict) -> int:
-        """Elements, all real, that a forward along a path needs besides: address "carries"."""
+        """Elements, all real, that a forward needs besides, under the name "carries"."""
 
     def step_plan(self, problem: Any, operands: dict) -> Any:
         """Of one step; the state is `initial_state` and, as it is afterwards, `last_state`."""

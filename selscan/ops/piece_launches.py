@@ -135,8 +135,7 @@ class Walk:
 
     def add(self, problem, sources, make, needs=None):
         """A launch, whose plan `make` makes of operands."""
-        operands = {n: (x.layout, x.axes) for n, x in sources.items() if x.axes is not None}
-        self.launches.append(Launch(make(problem, operands), sources, needs))
+        self.launches.append(Launch(make(problem, operands_of(sources)), sources, needs))
 
     def move(self, source, target, *, between=None, added=None, needs=None):
         """target = source, zero where seq_idx changes at the step `between`, + another state.
@@ -194,6 +193,9 @@ class Forward(Walk):
     def __init__(self, backend, problem, operands, keeps):
         super().__init__(backend, problem, operands)
         self.keeps_states = keeps
+        # Behind a state, where seq_idx may leave it out, is what the backend needs of a piece.
+        self.state_room = padded(state_size(problem)) if "seq_idx" in operands else 0
+        self.scratch = self.state_room
 
     def made(self):
         for i, piece in enumerate(self.pieces):
@@ -211,7 +213,12 @@ class Forward(Walk):
             sources["last_state"] = self.stop("states_at", piece.stop)
         if self.keeps_states and self.keeps(i):
             sources["states"] = self.kept(i)
-        self.add(part_of(self.problem, piece, i > 0), sources, self.backend.forward_plan)
+        part = part_of(self.problem, piece, i > 0)
+        if size := self.backend.forward_scratch(part, operands_of(sources)):
+            self.scratch = max(self.scratch, self.state_room + size)
+            layout = Layout((), (), part.real)
+            sources["carries"] = Source("carries", self.state_room * self.unit, layout, None)
+        self.add(part, sources, self.backend.forward_plan)
 
     def carried(self, i):
         """The state before the i-th piece."""
@@ -300,6 +307,11 @@ class Backward(Walk):
             self.move(found, target, added=wanted)
             found = target
         return {} if found is None else {"dlast_state": found}
+
+
+def operands_of(sources):
+    """Name -> (Layout, axes), of those whose place the backend does not know by itself."""
+    return {n: (x.layout, x.axes) for n, x in sources.items() if x.axes is not None}
 
 
 def padded(size):

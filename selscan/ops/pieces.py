@@ -58,9 +58,11 @@ class Cut:
         made = [Forward(self.backend, problem, operands, keeps).made() for keeps in (False, True)]
         return Plan(*made)
 
-    def scan_scratch(self, problem):
-        """Elements of a forward's scratch: a state, where seq_idx may leave it out."""
-        return state_size(problem) if "seq_idx" in problem.layouts else 0
+    def forward_scratch(self, problem, operands):
+        """Elements of a forward: a state, where seq_idx may leave it out, and the backend's."""
+        forward = Forward(self.backend, problem, operands, False)
+        forward.made()
+        return forward.scratch
 
     def states_size(self, problem):
         """Elements of what is kept: for each piece its initial state and what the backend keeps."""

@@ -195,8 +195,7 @@ def prepare_forward(request, keep_states, want_last, want_y):
     written = sinks.results(operands, outputs)
     states = states_output(request, problem) if keep_states else None
     plan = None if problem.empty else request.backend.forward_plan(problem, operands)
-    is_cut = isinstance(request.backend, pieces.Cut) and not problem.empty
-    size = request.backend.scan_scratch(problem) if is_cut else 0
+    size = 0 if problem.empty else request.backend.forward_scratch(problem, operands)
     return Call(plan, given, written, states, *more_memory(request, problem, size), states_at)
 
 

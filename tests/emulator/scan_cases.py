@@ -67,6 +67,18 @@ def check_general():
     _forward(with_dtypes(problem, {"u": "float16"}), Mapping(8, 2, 2, 3))
 
 
+def check_segments():
+    """Segments of time, packed sequences, constant C, warps that share states, from the end."""
+    problem = make_problem(b=2, d=5, n=3, l=85, form_c="constant", reverse=True)
+    _forward(with_sequences(problem, 3), Mapping(1, 2, 2, 2, 5))
+
+
+def check_segments_along_time():
+    """Segments of time, lanes along it, two groups of complex numbers."""
+    problem = with_complex(make_problem(b=1, d=6, g=2, n=3, l=260), ("B", "initial_state"))
+    _forward(problem, Mapping(8, 2, 1, 2, 4))
+
+
 def check_step():
     """A row in several lanes; the last block is not whole."""
     problem = make_problem(b=3, d=5, n=3, l=1)
@@ -112,6 +124,8 @@ ORDERED = {
         check_along_time,
         check_whole_warps,
         check_general,
+        check_segments,
+        check_segments_along_time,
         check_step,
         check_backward_walking,
         check_backward_in_segments,

@@ -39,15 +39,14 @@ def forward(
     **inputs,
 ):
     """y and the last state; `mapping` instead of the one that planning picks."""
-    plan, y, last, addresses = planned(
-        delta_softplus, reverse, layout, out_dtype, mapping, wide, inputs
-    )
-    plan.launch(function(plan.file, plan.name), addresses)
-    return y, last
+    options = delta_softplus, reverse, layout, out_dtype, mapping, wide
+    plan, written, addresses = planned(*options, inputs)
+    Emulated.launch(plan, addresses)
+    return written["y"], written["last_state"]
 
 
 def planned(softplus, reverse, layout, out_dtype, mapping, wide, inputs):
-    """The plan of a forward, its outputs, full of NaN, and all addresses."""
+    """The plan of a forward, what it writes, full of NaN, and all addresses."""
     framework = framework_of(inputs["u"])
     layouts = layouts_of(framework, inputs)
     problem = contract.check("scan", layouts, softplus, reverse, layout, wide)
@@ -57,9 +56,11 @@ def planned(softplus, reverse, layout, out_dtype, mapping, wide, inputs):
     operands["y"] = y.layout, problem.axes["u"]
     operands["last_state"] = last.layout, contract.STATE_AXES
     plan = launches.forward_plan(problem, operands, DEVICE, mapping)
-    outputs = {"y": poisoned(framework, y), "last_state": poisoned(framework, last)}
-    addresses = {name: framework.address(x) for name, x in (inputs | outputs).items()}
-    return plan, outputs["y"], outputs["last_state"], addresses
+    size = launches.forward_scratch(problem, operands, DEVICE, mapping)
+    outputs = {"y": y, "last_state": last, "carries": framework.output((size,), problem.real)}
+    written = {name: poisoned(framework, output) for name, output in outputs.items()}
+    addresses = {name: framework.address(x) for name, x in (inputs | written).items()}
+    return plan, written, addresses
 
 
 def step(state, *, delta_softplus=False, **inputs):
@@ -96,6 +97,9 @@ class Emulated:
 
     def forward_plan(self, problem, operands):
         return launches.forward_plan(problem, operands, DEVICE, self._forward)
+
+    def forward_scratch(self, problem, operands):
+        return launches.forward_scratch(problem, operands, DEVICE, self._forward)
 
     def backward_plan(self, problem, operands, part_steps):
         mapping = self._mapping(problem)

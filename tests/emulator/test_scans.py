@@ -42,7 +42,11 @@ def mappings(draw, lanes, n):
     warps = draw(st.integers(1, 4))
     parts = draw(st.sampled_from([p for p in (1, 2, 3, 4) if warps % p == 0])) if n > 1 else 1
     return Mapping(
-        draw(st.sampled_from(lanes)), warps, parts, min(n, draw(st.sampled_from((3, 8, 16))))
+        draw(st.sampled_from(lanes)),
+        warps,
+        parts,
+        min(n, draw(st.sampled_from((3, 8, 16)))),
+        draw(st.sampled_from((1, 2, 5))),
     )
 
 
@@ -111,7 +115,8 @@ def test_every_mapping_matches_the_reference(element, reverse, layout, lanes):
     for n, l, warps, parts in ((1, 197, 2, 1), (16, 196, 4, 1), (19, 49, 4, 4), (5, 600, 3, 3)):
         problem = make_problem(b=1, d=10, g=1, n=n, l=l, layout=layout, reverse=reverse)
         problem = with_dtypes(problem, dict.fromkeys(scan_cases.SEQUENCES, element))
-        check(problem, mapping=Mapping(lanes, warps, parts, min(n, MOST_STAGED)))
+        for segments in (1, 3):
+            check(problem, mapping=Mapping(lanes, warps, parts, min(n, MOST_STAGED), segments))
 
 
 @pytest.mark.parametrize("number", ["float32", "float64", "complex64", "complex128"])

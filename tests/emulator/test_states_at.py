@@ -132,3 +132,18 @@ def test_no_steps_are_no_launches_more(devices):  # noqa: F811
 
     assert states.shape == (2, 6, 0, 4)
     assert len(devices.launches) == 1
+
+
+def test_pieces_are_cut_into_segments(devices):  # noqa: F811
+    problem, steps = make_problem(b=1, d=2, n=1, l=10000), [4999]
+    packed = scan_cases.with_sequences(problem, 3)
+
+    for one in (problem, packed):
+        before = len(devices.launches)
+        y, states = selscan.scan(**tensors_of(one), return_states_at=steps)
+        want, bound = expected(one)
+        assert_within(to_numpy(y), want[0], bound[0], arithmetic(one))
+        wanted, bounds = states_of(one, steps)
+        assert_within(to_numpy(states), wanted, bounds, arithmetic(one))
+        moved = one is packed  # over the step where a sequence may begin
+        assert len(devices.launches) - before == 4 + moved

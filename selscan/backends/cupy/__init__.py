@@ -45,7 +45,9 @@ def forward_plan(problem, operands):
 
 
 def forward_scratch(problem, operands):
-    """Elements, all real, of the sums of routes, where they are neither in y nor on the chip."""
+    """Elements, all real, of the maps of segments, or of sums of routes that are not in y."""
+    if problem.path is None:
+        return launches.forward_scratch(problem, operands, _device(problem))
     return launches2d.forward_scratch(problem, operands, _device(problem))
 
 

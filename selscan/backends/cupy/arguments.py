@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import plan_backward
-from .plan import Shape, channel_blocks, state_step
+from .plan import Shape, channel_blocks, span, state_step
 
 # Codes and sizes of dtypes in memory: enum Dtype of csrc/elements.cuh.
 DTYPES = (
@@ -37,13 +37,14 @@ def _struct(operands, wide, integers):
 
 
 FORWARD = _struct(
-    (*_SEQUENCES, *_ROWS, "initial_state", "last_state", "seq_idx", "saved"),
+    (*_SEQUENCES, *_ROWS, "initial_state", "last_state", "seq_idx", "saved", "carries"),
     (),
     (
-        "channels", "length", "states", "groups", "channel_blocks", "parts", "staged", "state_step",
-        "softplus", "reverse", "constant_b", "constant_c",
+        "channels", "length", "states", "groups", "channel_blocks", "segments", "span", "maps",
+        "parts", "staged", "state_step", "softplus", "reverse", "constant_b", "constant_c",
     ),
 )  # fmt: skip
+_NOT_FOR_MAPS = ("y", "z", "D", "initial_state", "last_state", "states")
 _ADJOINT = ("u", "delta", "z", "B", "C", "dy", "du", "ddelta", "dz")
 BACKWARD = _struct(
     (
@@ -117,6 +118,11 @@ class Arguments:
         """Take the address of an operand under another name than the kernel has for it."""
         self._words[new] = self._words.pop(name)
 
+    def leave_out(self, names):
+        """Leave the addresses of these as they are: null."""
+        for name in names:
+            del self._words[name]
+
     def fill(self, addresses):
         """The struct with addresses by name; those that the kernel has no use for are ignored."""
         words, known = self._template.copy(), self._words
@@ -136,8 +142,11 @@ def steps_of(layout, axes):
     )
 
 
-def forward_arguments(problem, operands, element, mapping):
-    """Arguments of scan_forward; `operands`: name -> (Layout, axes)."""
+def forward_arguments(problem, operands, element, mapping, maps=False):
+    """Arguments of scan_forward; `operands`: name -> (Layout, axes).
+
+    `maps`: of the launch that finds the maps of segments.
+    """
     arguments = Arguments(
         FORWARD,
         operands,
@@ -147,6 +156,9 @@ def forward_arguments(problem, operands, element, mapping):
             "states": problem.d_state,
             "groups": problem.groups,
             "channel_blocks": channel_blocks(problem, mapping),
+            "segments": mapping.segments,
+            "span": span(problem, mapping),
+            "maps": maps,
             "parts": mapping.parts,
             "staged": mapping.staged,
             "state_step": state_step(problem, mapping),
@@ -159,6 +171,8 @@ def forward_arguments(problem, operands, element, mapping):
     arguments.rename("saved", "states")
     shape = Shape.of(problem.state_dtype, mapping.lanes)
     _reach_all(arguments, problem, operands, _SEQUENCES, element, shape, mapping.staged)
+    if maps:
+        arguments.leave_out(_NOT_FOR_MAPS)
     return arguments
 
 

@@ -39,23 +39,52 @@ def number_of(device):
 
 
 def forward_plan(problem, operands, device, mapping=None):
-    """Plan of scan_forward; `operands`: name -> (Layout, axes). A mapping may be forced."""
+    """Plan of scan_forward; `operands`: name -> (Layout, axes). A mapping may be forced.
+
+    Where time is cut it is a list: the launch that finds the maps of segments comes first.
+    """
     plan.check_sizes("scan", problem.length, problem.dim)
-    y_dtype = operands["y" if "y" in operands else "u"][0].dtype
-    element = plan.element_of(problem, y_dtype)
-    mapping = mapping or plan.choose(problem, element, device)
-    operands = operands | {"saved": _saved(problem)}
-    number = problem.state_dtype
+    element, mapping = _mapping(problem, operands, device, mapping)
+    operands = operands | {"saved": _saved(problem), "carries": _carries(problem, mapping)}
     single = element is not None and problem.d_state == 1
-    return Plan(
-        number_of(problem.device),
-        instances.FORWARD,
-        instances.forward_name(element, number, mapping.lanes, single),
-        problem.batch * problem.groups * plan.channel_blocks(problem, mapping),
-        32 * mapping.warps,
-        plan.shared_bytes(problem, mapping),
-        arguments.forward_arguments(problem, operands, element, mapping),
-    )
+    name = instances.forward_name(element, problem.state_dtype, mapping.lanes, single)
+    grid = plan.blocks(problem, mapping)
+    launches = [(grid, plan.shared_bytes(problem, mapping), False)]
+    if mapping.segments > 1:
+        grid = grid // mapping.segments * (mapping.segments - 1)
+        launches.insert(0, (grid, plan.map_bytes(problem, mapping), True))
+    plans = [
+        Plan(
+            number_of(problem.device),
+            instances.FORWARD,
+            name,
+            grid,
+            32 * mapping.warps,
+            shared,
+            arguments.forward_arguments(problem, operands, element, mapping, maps),
+        )
+        for grid, shared, maps in launches
+    ]
+    return plans if mapping.segments > 1 else plans[0]
+
+
+def forward_scratch(problem, operands, device, mapping=None):
+    """Elements, all real, of the maps of segments that scan_forward leaves for itself."""
+    _, mapping = _mapping(problem, operands, device, mapping)
+    shape = plan_backward.carries_shape(problem, mapping)
+    return prod(shape) * (2 if problem.is_complex else 1)
+
+
+def _mapping(problem, operands, device, forced):
+    """The element, and what is forced or else chosen."""
+    element = plan.element_of(problem, operands["y" if "y" in operands else "u"][0].dtype)
+    if forced is None:
+        return element, plan.choose(problem, element, device)
+    return element, plan.without_empty(problem, forced)
+
+
+def _carries(problem, mapping):
+    return plan_backward.kept_operand(problem, plan_backward.carries_shape(problem, mapping))
 
 
 def _saved(problem):
@@ -95,9 +124,7 @@ def backward_plans(problem, operands, part_steps, device, mapping=None):
     element = plan.element_of(problem, operands["dy"][0].dtype)
     operands = operands | {
         "saved": _saved(problem),
-        "carries": plan_backward.kept_operand(
-            problem, plan_backward.carries_shape(problem, mapping)
-        ),
+        "carries": _carries(problem, mapping),
     }
     made = arguments.backward_arguments(problem, operands, element, mapping, part_steps)
     number, grid = problem.state_dtype, plan_backward.blocks(problem, mapping)

@@ -23,6 +23,9 @@ _SCHEDULERS = 4  # of a multiprocessor
 _WANTED_WARPS = 2  # that a scheduler needs to always have an instruction ready
 _BYTES_PER_CYCLE = 16  # of memory traffic, for each multiprocessor
 _SECTOR = 32  # bytes that memory moves at once
+_MOST_SEGMENTS = 32
+_FEWEST_TILES = 4  # of a segment
+_LAUNCH = 5000  # cycles that a launch may take
 
 
 class Device(NamedTuple):
@@ -40,6 +43,7 @@ class Mapping(NamedTuple):
     warps: int  # of a block
     parts: int  # warps that share the states of the same channels
     staged: int  # states of which B and C are in shared memory at once
+    segments: int = 1  # of time, each for blocks of its own
 
 
 class Shape(NamedTuple):
@@ -88,6 +92,18 @@ def shared_bytes(problem, mapping):
     return coefficients + tiles + problem.d_state * state_step(problem, mapping) * SIZES[number]
 
 
+def map_bytes(problem, mapping):
+    """The same of the launch that finds the maps of segments: two totals for each own channel."""
+    own = 32 * mapping.warps * Shape.of(problem.state_dtype, mapping.lanes).channels
+    return shared_bytes(problem, mapping) + 2 * own * SIZES[problem.real]
+
+
+def span(problem, mapping):
+    """Steps of a segment: whole tiles."""
+    length = Shape.of(problem.state_dtype, mapping.lanes).length
+    return -(-problem.length // (length * mapping.segments)) * length
+
+
 def state_step(problem, mapping):
     """Numbers from a state to the next in shared memory: A, h and constant B, C of all channels."""
     kinds = 4 if problem.constant_b or problem.constant_c else 2
@@ -112,12 +128,34 @@ def mappings(problem, element, device):
         for warps in range(WARPS, 0, -1):
             for parts in range(1, 2 if single else warps + 1):
                 mapping = Mapping(lanes, warps, parts, staged)
-                if warps % parts or parts > staged:
-                    continue
-                blocks = problem.batch * problem.groups * channel_blocks(problem, mapping)
-                fits = shared_bytes(problem, mapping) <= device.shared_per_block
-                if fits and blocks <= MOST_BLOCKS:
-                    yield mapping
+                if warps % parts == 0 and parts <= staged:
+                    yield from in_segments(problem, mapping, device)
+
+
+def in_segments(problem, mapping, device):
+    """A mapping with all of time for each block, and cut as long as all blocks run at once."""
+    fits = shared_bytes(problem, mapping) <= device.shared_per_block
+    if fits and blocks(problem, mapping) <= MOST_BLOCKS:
+        yield mapping
+    tiles = problem.length // Shape.of(problem.state_dtype, mapping.lanes).length
+    segments = 2
+    while segments <= min(_MOST_SEGMENTS, tiles // _FEWEST_TILES):
+        cut = without_empty(problem, mapping._replace(segments=segments))
+        if blocks(problem, cut) > BLOCKS * device.multiprocessors:
+            return
+        if map_bytes(problem, cut) <= device.shared_per_block:
+            yield cut
+        segments *= 2
+
+
+def without_empty(problem, mapping):
+    """A mapping with no more segments than have steps."""
+    return mapping._replace(segments=-(-problem.length // span(problem, mapping)))
+
+
+def blocks(problem, mapping):
+    """Blocks of the grid."""
+    return problem.batch * problem.groups * channel_blocks(problem, mapping) * mapping.segments
 
 
 def choose(problem, element, device):
@@ -136,22 +174,32 @@ def estimate(problem, mapping, device):
     """Cycles that a forward scan may take; only good for comparing mappings."""
     shape = Shape.of(problem.state_dtype, mapping.lanes)
     steps = -(-problem.length // shape.length) * shape.length
-    if mapping.lanes == 1 and 0 < problem.length % shape.length <= shape.length // 2:
+    if mapping.segments > 1:
+        steps = mapping.segments * span(problem, mapping)
+    elif mapping.lanes == 1 and 0 < problem.length % shape.length <= shape.length // 2:
         steps -= shape.length // 2  # scan_forward.cu: half a tile
     states = -(-problem.d_state // mapping.parts)
     per_warp = (
-        steps / 32 * shape.rows * (_STATE_COST[mapping.lanes] * states + _STEP_COST[mapping.lanes])
+        steps
+        / mapping.segments
+        / 32
+        * shape.rows
+        * (_STATE_COST[mapping.lanes] * states + _STEP_COST[mapping.lanes])
     )
     groups = problem.batch * problem.groups
     warps = groups * -(-(problem.dim // problem.groups) // shape.rows) * mapping.parts
+    warps *= mapping.segments
     schedulers = device.multiprocessors * _SCHEDULERS
     room = device.shared // (shared_bytes(problem, mapping) + 1024)
     resident = max(1, min(BLOCKS, room)) * mapping.warps / _SCHEDULERS
     at_once = min(resident, warps / schedulers)
     compute = per_warp * warps / schedulers * max(1, _WANTED_WARPS / at_once)
     # A block's idle warps keep others out, and its first and last tiles are not overlapped.
-    slots = channel_blocks(problem, mapping) * mapping.warps * groups
-    return max(compute, _memory(problem, mapping, shape, device)) * (1 + 0.05 * slots / warps)
+    slots = blocks(problem, mapping) * mapping.warps
+    one = max(compute, _memory(problem, mapping, shape, device)) * (1 + 0.05 * slots / warps)
+    if mapping.segments == 1:
+        return one
+    return _LAUNCH + one * (2 - 1 / mapping.segments)  # and the maps of all but the last
 
 
 def _memory(problem, mapping, shape, device):

@@ -115,18 +115,6 @@ DEVICE void add_outputs(Real* y, const Number (&C)[S::STEPS], const Number (&h)[
   }
 }
 
-// The sum over the time lanes.
-template <class S, class Real>
-DEVICE Real over_time(Real x) {
-#pragma unroll
-  for (int by = S::LANES / 2; by > 0; by /= 2) x += __shfl_xor_sync(0xffffffffu, x, by);
-  return x;
-}
-template <class S, class Real>
-DEVICE Complex<Real> over_time(Complex<Real> x) {
-  return {over_time<S>(x.re), over_time<S>(x.im)};
-}
-
 // Of constant B and C, which have no sum over channels.
 template <class S, class Number>
 DEVICE void add_to_row(Number* row, int slots, Number dB, Number dC) {

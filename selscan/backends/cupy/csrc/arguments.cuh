@@ -19,9 +19,11 @@ struct Operand {
 struct ForwardArguments {
   Operand u, delta, z, B, C, y;
   Operand A, D, delta_bias, initial_state, last_state, seq_idx;
-  Operand saved;  // states at the ends of chunks: `channel` is the group, `time` the chunk
+  Operand saved, carries;  // `channel` is the group, `time` the chunk or the segment
   int channels, length, states, groups;
   int channel_blocks;  // of a group
+  int segments, span;  // of time, each for blocks of its own; steps of a segment
+  int maps;            // the launch that finds the maps of segments
   int parts;           // warps that share the states of the same channels
   int staged;          // states of which B and C are in shared memory at once
   int state_step;      // numbers from a state to the next in shared memory

@@ -44,6 +44,18 @@ DEVICE void precede(Number& end, Number& factor) {
   }
 }
 
+// The sum over the time lanes.
+template <class S, class Real>
+DEVICE Real over_time(Real x) {
+#pragma unroll
+  for (int by = S::LANES / 2; by > 0; by /= 2) x += __shfl_xor_sync(0xffffffffu, x, by);
+  return x;
+}
+template <class S, class Real>
+DEVICE Complex<Real> over_time(Complex<Real> x) {
+  return {over_time<S>(x.re), over_time<S>(x.im)};
+}
+
 // x = a h + x with the h of the lane before, if there is that lane within segments of WIDTH lanes.
 template <int WIDTH, class Number>
 DEVICE void enter(Number& x, Number a, Number h) {

@@ -9,7 +9,8 @@
 //     thread   STEPS steps of CHANNELS channels, in registers (tiles.cuh)
 //     block    some warps with other channels each, or `parts` warps with the same channels and a
 //              part of the states; one batch and one group, so that they share B and C
-//     grid     batch * groups * channel_blocks; a block walks along the whole sequence
+//     grid     batch * groups * channel_blocks * segments; a block walks along the whole sequence,
+//              or along a segment of it (segments.cuh)
 //
 // A tile of B and C is in shared memory (coefficients.cuh). So are A and, from tile to tile, the
 // states (states.cuh). Within a tile a state is in a register. A step past the end has delta' = 0,
@@ -17,7 +18,7 @@
 #include "coefficients.cuh"
 #include "prepare.cuh"
 #include "rows.cuh"
-#include "states.cuh"
+#include "segments.cuh"
 
 // The kinds of a tile, chosen here and not in the loops.
 template <class S>
@@ -77,12 +78,16 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
   const bool keeps = p.saved.data != nullptr;
   const int kinds = constant ? 4 : 2;
 
-  const int group = blockIdx.x / p.channel_blocks % p.groups, of_group = p.channels / p.groups;
-  const int first = blockIdx.x % p.channel_blocks * slots;  // of the block, in its group
+  const int segments = p.segments - p.maps, block = blockIdx.x / segments;
+  const int group = block / p.channel_blocks % p.groups, of_group = p.channels / p.groups;
+  const int first = block % p.channel_blocks * slots;  // of the block, in its group
   const int channel = group * of_group + first, channels = min(slots, of_group - first);
+  const Stand stand = {block / p.channel_blocks / p.groups, group, int(blockIdx.x) % segments,
+                       first, channels, slots, kinds};
   const int slot = warp / parts * S::ROWS;  // the warp's first channel
-  Tile tile = {blockIdx.x / p.channel_blocks / p.groups, channel + slot,
-               min(S::ROWS, channels - slot), 0, p.length, p.reverse != 0};
+  Tile tile = {stand.batch, channel + slot, min(S::ROWS, channels - slot),
+               stand.segment * p.span, p.length, p.reverse != 0};
+  const int begin = tile.first, end = begin + min(p.span, p.length - begin);
 
   constexpr int BUFFER = S::ROWS * S::PITCH;  // two for each warp
   Number* const coefficients = reinterpret_cast<Number*>(memory);
@@ -92,6 +97,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
   Real* const second = buffer + BUFFER;
 
   load_states<S>(rows, p, tile.batch, channel, channels, slots, kinds, states);
+  if (stand.segment > 0 && !p.maps) enter_segment<S>(rows, p, stand, states);
   Own own = Own::of<S>(tile);
   Real skip[S::CHANNELS], bias[S::CHANNELS];
   read_row_of<S>(skip, p.D, tile.channel + own.channel, part == 0 ? own.channels : 0);
@@ -111,7 +117,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
   char* const y = tile.rows(p.y);
 
   Steps<S> steps;
-  for (; tile.first < p.length; tile.first += S::LENGTH) {
+  for (; tile.first < end; tile.first += S::LENGTH) {
     own = Own::of<S>(tile);
     __syncwarp();  // the buffers are free
     fetch<S, Element>(buffer, u, p.u, tile);
@@ -131,6 +137,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
         if (p.z.data) fetch<S, Element>(buffer, z, p.z, tile);
         steps.restarts = restarts_of<S>(p.seq_idx, tile, own);
         prepare<S>(steps, skip, bias, p.softplus, own.steps);
+        if (p.maps) add_totals<S>(steps, totals_of<S>(rows, p, states), tile.first == begin);
       }
       __syncthreads();
       const int per_part = (count + parts - 1) / parts;
@@ -167,6 +174,8 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
   }
 
   __syncthreads();
-  if (p.last_state.data)
+  if (p.maps && part == 0)
+    store_maps<S>(rows, totals_of<S>(rows, p, states), p, stand, slot + own.channel, states);
+  if (p.last_state.data && stand.segment == segments - 1)
     store_states<S>(rows, p.last_state, tile.batch, channel, channels, slots, kinds, states);
 }
