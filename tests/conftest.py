@@ -32,7 +32,7 @@ from selscan.ops import scan2d as ops2d
 # `ci` draws the same examples every time; HYPOTHESIS_PROFILE chooses.
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=20)
 hypothesis.settings.register_profile(
-    "ci", deadline=None, max_examples=40, derandomize=True, print_blob=True
+    "ci", deadline=None, max_examples=20, derandomize=True, print_blob=True
 )
 # For plant.py: that a fault is noticed is enough.
 hypothesis.settings.register_profile(
@@ -84,8 +84,9 @@ def pytest_collection_modifyitems(config, items):
         items[:] = kept
 
 
-def pytest_collection_finish():
-    """What was imported stays: the garbage collector need not go through all of it each time."""
+@pytest.fixture(scope="module", autouse=True)
+def frozen():
+    """What modules before have left stays: the garbage collector need not go through it again."""
     gc.collect()
     gc.freeze()
 

@@ -8,8 +8,8 @@ the packages of `pip install -e '.[nvrtc]'`. With the compiler that torch pins f
 kernel_costs_pinned.json, of the kernels of PINNED alone.
 
 The file has a hash of what each file of kernels is compiled from, too. The same text, options and
-compiler make the same code: where the hash is the one that is kept, the tests compile for ALWAYS
-alone, and where it is not for all targets.
+compiler make the same code: where the hash is the one that is kept, only what it picks is compiled
+again, by the command and by the tests; where it is not, all kernels for all targets.
 """
 
 import functools
@@ -21,6 +21,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import kernel_slots
 from cuda_parts import INSTANCES, SOURCES
 
 from bench.machine_code import disassembled
@@ -36,7 +37,8 @@ PINNED = {
     instances.BACKWARD: (instances.backward_name(instances.BACKWARD, "bfloat16", "float32"),),
 }
 KERNELS = ((instances.INSTANCES, paste.SOURCES), (INSTANCES, SOURCES))
-TARGETS, ALWAYS = ("sm_80", "sm_90", "sm_100"), "sm_90"
+ALWAYS = kernel_slots.TARGET
+TARGETS = "sm_80", ALWAYS, "sm_100"
 # MUFU: exponentials and the like. LDL, STL: local memory. BAR: barriers of a block.
 COUNTED = ("MUFU", "SHFL", "BAR", "LDG", "STG", "LDL", "STL")
 
@@ -120,13 +122,57 @@ def _summary(function):
     return {"instructions": total} | {kind: function[kind] for kind in COUNTED}
 
 
-def snapshot(nvrtc):
-    """All that is kept: the compiler, the sources, and a line for each kernel and target."""
-    lines = {"compiler": str(nvrtc)} | sources(nvrtc)
+def changed(nvrtc, kept):
+    """Files, and whatever counts slots, that are not what the lines of `kept` were made from."""
+    found = sources(nvrtc) | {kernel_slots.SOURCE: kernel_slots.made_from()}
+    return {line for line, made_from in found.items() if kept.get(line) != made_from}
+
+
+def wanted(nvrtc, kept, target):
+    """What to compile for a target: files that changed; for ALWAYS an instance of the others."""
+    new = changed(nvrtc, kept)
+    for file, names, folder in files():
+        if f"source {file}" in new:
+            yield file, names, folder
+        elif target == ALWAYS:
+            yield file, (picked(names, kept[f"source {file}"]),), folder
+
+
+def picked(listed, by):
+    """One of a list, by a hash."""
+    return listed[int(by, 16) % len(listed)]
+
+
+def slots_of(nvrtc, kept):
+    """{line: slots} of kernels or counting that changed, and of one line else."""
+    new, lines = changed(nvrtc, kept), kernel_slots.lines()
+    again = {
+        line for line, (file, _) in lines.items() if {f"source {file}", kernel_slots.SOURCE} & new
+    }
+    again = again or {picked(sorted(lines), kept[kernel_slots.SOURCE])}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        counted = pool.map(lambda line: lines[line][1](nvrtc), again)
+        return dict(zip(again, counted, strict=True))
+
+
+def snapshot(nvrtc, kept):
+    """All that is kept: the compiler, the sources, and what kernels cost for each target."""
+    found = (
+        {"compiler": str(nvrtc)} | sources(nvrtc) | {kernel_slots.SOURCE: kernel_slots.made_from()}
+    )
     for target in TARGETS:
-        costs = costs_of(nvrtc, target, files())
-        lines |= {f"{name} {target}": cost for name, cost in costs.items()}
-    return lines
+        costs = costs_of(nvrtc, target, wanted(nvrtc, kept, target))
+        found |= {f"{name} {target}": cost for name, cost in costs.items()}
+    found |= slots_of(nvrtc, kept)
+    return {line: found.get(line, kept.get(line)) for line in expected()}
+
+
+def expected():
+    """All lines."""
+    kernels = {f"{file} {name}" for file, names, _ in files() for name in names}
+    costs = {f"{kernel} {target}" for kernel in kernels for target in TARGETS}
+    others = {f"source {file}" for file, _, _ in files()} | {"compiler", kernel_slots.SOURCE}
+    return costs | others | set(kernel_slots.lines())
 
 
 def write(lines, file=None):
@@ -147,4 +193,4 @@ if __name__ == "__main__":
     if tuple(compiler.version) == (13, 0):
         write(snapshot_of_pinned(compiler), OTHER)
     else:
-        write(snapshot(compiler))
+        write(snapshot(compiler, json.loads(SNAPSHOT.read_text(encoding="utf-8"))))

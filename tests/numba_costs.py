@@ -4,8 +4,8 @@
 
 writes numba_costs.json, which test_nvrtc_numba.py compares with; commit the difference. It needs
 the packages of `pip install -e '.[nvrtc]'`, and a process in which Numba does not simulate. The
-file has a hash of the sources, too: as in kernel_costs.py, tests compile for ALWAYS alone where it
-is the one that is kept.
+file has a hash of the sources, too: as in kernel_costs.py, tests compile one kernel where it is the
+one that is kept.
 """
 
 import contextlib
@@ -101,9 +101,16 @@ def assemble(ptx, target):
     return kernel_costs.resources(done.stderr)[entry]
 
 
-def costs_of(target):
-    """{name: costs} of all kernels for a target; ptxas works beside Numba."""
-    listed = list(kernels())
+def wanted(kept, target):
+    """What to compile for a target: all if sources changed; else, for ALWAYS, what a hash picks."""
+    if sources() != kept["sources"]:
+        return list(kernels())
+    listed = sorted(kernels(), key=lambda one: name_of(*one, target))
+    return [kernel_costs.picked(listed, kept["sources"])] if target == ALWAYS else []
+
+
+def costs_of(target, listed):
+    """{name: costs} of kernels for a target; ptxas works beside Numba."""
     with ThreadPoolExecutor() as pool:
         waiting = [pool.submit(assemble, ptx_of(*one, target), target) for one in listed]
         found = [one.result() for one in waiting]
@@ -133,7 +140,7 @@ def snapshot():
     """All that is kept."""
     lines = {"compiler": compiler(), "sources": sources()}
     for target in TARGETS:
-        lines |= costs_of(target)
+        lines |= costs_of(target, list(kernels()))
     return lines
 
 

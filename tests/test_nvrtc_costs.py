@@ -4,12 +4,13 @@ import json
 
 import kernel_costs
 import pytest
-from cuda_parts import FILE, INSTANCES, NAME, SOURCES
+from cuda_parts import FILE, NAME, SOURCES
 
 from bench.machine_code import disassembled
 from selscan.backends.cupy import instances, paste
 from selscan.backends.cupy.toolkit import disassembler
 
+WRITES = "python tests/kernel_costs.py writes the file; look at what changes"
 KEPT = json.loads(kernel_costs.SNAPSHOT.read_text(encoding="utf-8"))
 
 
@@ -25,19 +26,34 @@ def pinned(nvrtc):
 
 @pytest.mark.parametrize("target", kernel_costs.TARGETS)
 def test_kernels_cost_what_is_kept(pinned, target):
-    hashes = kernel_costs.sources(pinned)
-    changed = {name for name, found in hashes.items() if found != KEPT.get(name)}
-    files = [
-        one
-        for one in kernel_costs.files()
-        if target == kernel_costs.ALWAYS or f"source {one[0]}" in changed
-    ]
+    files = list(kernel_costs.wanted(pinned, KEPT, target))
     found = kernel_costs.costs_of(pinned, target, files)
     found = {f"{name} {target}": cost for name, cost in found.items()}
     names = {f"{file} {name} {target}" for file, instances, _ in files for name in instances}
     kept = {key: cost for key, cost in KEPT.items() if key in names}
 
-    assert found == kept, "python tests/kernel_costs.py writes the file; look at what changes"
+    assert found == kept, WRITES
+    assert bool(found) or target != kernel_costs.ALWAYS
+
+
+def test_loops_have_the_slots_that_are_kept(pinned):
+    found = kernel_costs.slots_of(pinned, KEPT)
+
+    assert found
+    assert found == {line: KEPT.get(line) for line in found}, WRITES
+
+
+def test_what_changed_is_compiled_for_all_targets(pinned):
+    lines = {
+        target: list(kernel_costs.wanted(pinned, KEPT, target)) for target in ("sm_80", "sm_90")
+    }
+    new = KEPT | {"source scan_step.cu": "0"}
+
+    again = [one for one in kernel_costs.files() if one[0] == instances.STEP]
+    for target, before in lines.items():
+        after = list(kernel_costs.wanted(pinned, new, target))
+        assert [one for one in after if one[0] == instances.STEP] == again
+        assert {one[0] for one in after} == {one[0] for one in before} | {instances.STEP}
 
 
 def test_spills_of_the_compiler_that_torch_pins_are_kept(nvrtc):
@@ -72,16 +88,7 @@ def test_what_code_depends_on_changes_its_hash(pinned, monkeypatch):
 
 
 def test_costs_are_kept_for_every_instance_and_target():
-    keys = {
-        f"{file} {name} {target}"
-        for listed in (INSTANCES, instances.INSTANCES)
-        for file, names in listed.items()
-        for name in names
-        for target in kernel_costs.TARGETS
-    }
-
-    sources = {f"source {file}" for file, _, _ in kernel_costs.files()}
-    assert set(KEPT) == keys | sources | {"compiler"}
+    assert set(KEPT) == kernel_costs.expected()
 
 
 def test_a_kernel_alone_costs_what_it_costs_among_others(pinned):
