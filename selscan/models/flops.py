@@ -6,12 +6,17 @@ each step and channel, and one for D. Nothing else is counted, and in models wit
 norms are, as in the counts of Vim and LocalVim.
 """
 
+import re
+from contextlib import contextmanager
+from functools import partial
 from math import prod
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..nn import set_fused
+from .interface import Blocks
 from .pyramid import Pyramid
 
 ATEN = torch.ops.aten
@@ -58,10 +63,49 @@ def count(model, channels=3, height=224, width=224):
     image = next(model.parameters()).new_zeros(1, channels, height, width)
     costs = COSTS if isinstance(model, Pyramid) else WITHOUT_NORMS
     set_fused(model.eval(), False)
-    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=costs) as counter:
+    counter = FlopCounterMode(display=False, custom_mapping=costs)
+    with torch.no_grad(), counter, one_of_each_kind(model, counter) as left_out:
         model(image)
     set_fused(model, True)
-    found = counter.get_flop_counts()["Global"]
+    return total(counter) + sum(left_out)
+
+
+@contextmanager
+def one_of_each_kind(model, counter):
+    """Blocks like one that ran return what that one did; yields what each of them would cost."""
+    seen, left_out, changed = {}, [], []
+
+    def run(block, forward, *inputs):
+        kind = kind_of(block), *(x.shape if isinstance(x, torch.Tensor) else x for x in inputs)
+        if kind in seen:
+            left_out.append(seen[kind][1])
+        else:
+            before = total(counter)
+            seen[kind] = forward(*inputs), total(counter) - before
+        return seen[kind][0]
+
+    for blocks in model.modules():
+        if isinstance(blocks, Blocks | nn.ModuleList):
+            for block in blocks:
+                block.forward = partial(run, block, block.forward)
+                changed.append(block)
+    try:
+        yield left_out
+    finally:
+        for block in changed:
+            del block.forward
+
+
+def kind_of(block):
+    """What the cost of a block depends on besides its inputs; not how often it is dropped."""
+    shapes = tuple((name, x.shape) for name, x in block.named_parameters())
+    ways = [getattr(m, "path", None) or getattr(m, "routes", None) for m in block.modules()]
+    return re.sub(r"rate=[^)]*", "", repr(block)), repr(ways), shapes
+
+
+def total(counter):
+    """What has been counted so far."""
+    found = counter.get_flop_counts().get("Global", {})
     return sum(cost if is_alone(operator) else cost // 2 for operator, cost in found.items())
 
 

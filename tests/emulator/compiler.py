@@ -35,7 +35,7 @@ CHECKS = (
 # What each sanitizer changes: flags for the runtime, for kernels and for the linker.
 RUNTIME_FLAGS = {None: (), "address": ("-DEMULATOR_ADDRESS",), "thread": ("-DEMULATOR_THREAD",)}
 KERNEL_FLAGS = {
-    None: ("-O1", *CHECKS),
+    None: ("-Og", *CHECKS),
     "address": ("-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address", *CHECKS),
     "thread": ("-O1", "-g1", "-fsanitize=thread"),
 }
