@@ -85,10 +85,12 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def frozen():
-    """What modules before have left stays: the garbage collector need not go through it again."""
+def begin():
+    """What was before slows nothing: the garbage collector and torch's compiler leave it alone."""
     gc.collect()
     gc.freeze()
+    if dynamo := sys.modules.get("torch._dynamo"):
+        dynamo.reset()  # or functions that were compiled for several sizes are for any from then on
 
 
 @pytest.hookimpl(wrapper=True)
