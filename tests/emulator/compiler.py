@@ -36,8 +36,8 @@ CHECKS = (
 RUNTIME_FLAGS = {None: (), "address": ("-DEMULATOR_ADDRESS",), "thread": ("-DEMULATOR_THREAD",)}
 KERNEL_FLAGS = {
     None: ("-Og", *CHECKS),
-    "address": ("-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address", *CHECKS),
-    "thread": ("-O1", "-g1", "-fsanitize=thread"),
+    "address": ("-Og", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address", *CHECKS),
+    "thread": ("-Og", "-g1", "-fsanitize=thread"),
 }
 LINK_FLAGS = {None: (), "address": ("-fsanitize=address",), "thread": ("-fsanitize=thread",)}
 # Which sanitizer a build is for, by what its runtime library, preloaded, defines.
