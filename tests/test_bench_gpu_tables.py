@@ -156,7 +156,9 @@ def test_each_kind_of_kernel_is_timed_once_before_any_is_twice():
 
     assert sorted(map(cells.index, found)) == list(range(len(cells)))
     assert len(set(kinds[: len(set(kinds))])) == len(set(kinds))
-    assert {lanes for mode, _, lanes, _ in kinds if mode == "forward"} == {1, 2, 8, 32}
+    forwards = [kind[2:] for kind in kinds if kind[0] == "forward"]
+    assert {lanes for lanes, *_ in forwards} == {1, 2, 8, 32}
+    assert {in_segments for *_, in_segments in forwards} == {False, True}
 
 
 # ---- compute-sanitizer ---------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def class_of(shape: Shape, mode):
         mapping = plan_backward.choose(problem, plan.Device())
         return mode, shape.layout, mapping.segments > 1, mapping.walk > 1
     mapping = plan.choose(problem, plan.element_of(problem, "bfloat16"), plan.Device())
-    return mode, shape.layout, mapping.lanes, problem.d_state == 1
+    return mode, shape.layout, mapping.lanes, problem.d_state == 1, mapping.segments > 1
 
 
 def telling_first(cells):

@@ -23,9 +23,10 @@ SHAPES = (
     {"b": 1, "d": 5, "g": 1, "n": 1, "l": 516, "dtype": "float16", "layout": "bld"},
     {"b": 1, "d": 3, "g": 1, "n": 4, "l": 70, "dtype": "complex64", "seq_idx": "many"},
     {"b": 1, "d": 4, "g": 1, "n": 20, "l": 33, "dtype": "float64", "reverse": True},
-    # A backward whose blocks walk over channels, and one in segments of time.
+    # A backward whose blocks walk over channels, one in segments of time, and such a forward.
     {"b": 1, "d": 1100, "g": 1, "n": 2, "l": 40, "dtype": "float32"},
     {"b": 1, "d": 8, "g": 1, "n": 4, "l": 520, "dtype": "float32"},
+    {"b": 1, "d": 2, "g": 1, "n": 1, "l": 5000, "dtype": "float32"},
 )
 # Maps: several tiles and chunks, padding, routes that are joined, channels beside one another.
 MAPS = (

@@ -73,6 +73,16 @@ def test_a_scan_is_right_wherever_its_arrays_begin(place, offset, layout):
     scans.assert_right(problem, on_host(results))
 
 
+def test_a_scan_of_few_rows_is_launched_twice(place):
+    problem = make_problem(b=1, d=2, n=1, l=5000, dtype="float32")
+
+    results = selscan.scan(**place(problem), return_last_state=True)
+
+    scans.assert_right(problem, on_host(results))
+    maps, scan = kernels.launches
+    assert maps.kernel == scan.kernel
+
+
 @pytest.mark.parametrize("offset", [0, 1])
 def test_gradients_are_right(place, offset):
     problem = with_gradients(make_problem(**LONG))

@@ -13,6 +13,8 @@ CASES = (
     "emulator.scan_cases.check_along_time",
     "emulator.scan_cases.check_whole_warps",
     "emulator.scan_cases.check_general",
+    "emulator.scan_cases.check_segments",
+    "emulator.scan_cases.check_segments_along_time",
     "emulator.scan_cases.check_step",
     "emulator.scan_cases.check_backward_walking",
     "emulator.scan_cases.check_backward_in_segments",

@@ -61,9 +61,9 @@ def function(file, name):
 built = []  # instances whose PTX was compiled
 
 
-def forward(lanes, n=3, dtypes=None, dtype="float32"):
+def forward(lanes, n=3, dtypes=None, dtype="float32", segments=1):
     """Ragged and from the end, packed; and far apart."""
-    mapping = Mapping(lanes, 2, 1, min(n, 2))
+    mapping = Mapping(lanes, 2, 1, min(n, 2), segments)
     problem = make_problem(b=1, d=6, g=2, n=n, l=70, reverse=lanes == 8, dtype=dtype)
     problem = scan_cases.with_dtypes(problem, dtypes or {})
     packed = scan_cases.with_sequences(problem, 3)
@@ -150,6 +150,8 @@ KINDS = {
     "backward": functools.partial(backward, 1),
     "backward in segments": functools.partial(backward, 3),
     "backward, bfloat16": functools.partial(backward, 3, HALF),
+    "forward in segments": functools.partial(forward, 1, segments=3),
+    "forward in segments, bfloat16": functools.partial(forward, 2, 3, HALF, segments=3),
     "forward, float64": functools.partial(forward, 8, dtype="float64"),
     "forward, complex64": functools.partial(forward, 8, dtype="complex64"),
     "backward, float64": functools.partial(backward, 3, dtype="float64"),
