@@ -37,6 +37,7 @@ _KNOWN = {
     "p.constant_b": "0",
     "p.constant_c": "0",
     "p.softplus": "1",
+    "p.D.data && part == 0": "true",
     "p.parts": "1",
     "p.y.dtype == FLOAT32": "false",
     "steps < S::STEPS": "false",

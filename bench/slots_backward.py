@@ -22,6 +22,7 @@ _KNOWN = {
     "i < steps": "true",
     "w < warps": "true",
     "p.z.data": "false",
+    "p.D.data": "true",
     "p.seq_idx.data": "false",
     "p.constant_b": "0",
     "p.constant_c": "0",

@@ -229,3 +229,20 @@ DEVICE void adjoint_states(Adjoint<S>& own, const AdjointStates<S>& at) {
     dA_at += at.dA_step;
   }
 }
+
+// du of a tile, in the place of s: delta' s, and D dy if there is D.
+template <class S, class Real>
+DEVICE void finish_du(Adjoint<S>& steps, bool with_skip, const Real (&skip)[S::CHANNELS]) {
+  if (with_skip) {
+#pragma unroll
+    for (int r = 0; r < S::CHANNELS; ++r)
+#pragma unroll
+      for (int t = 0; t < S::STEPS; ++t)
+        steps.s[r][t] = fused(steps.delta[r][t], steps.s[r][t], skip[r] * steps.dy[r][t]);
+    return;
+  }
+#pragma unroll
+  for (int r = 0; r < S::CHANNELS; ++r)
+#pragma unroll
+    for (int t = 0; t < S::STEPS; ++t) steps.s[r][t] *= steps.delta[r][t];
+}

@@ -65,12 +65,12 @@ DEVICE void finish(Adjoint<S>& steps, const Backward2dArguments& p, const OwnPix
     for (int t = 0; t < S::STEPS; ++t) {
       Real ddelta = fused(u[r][t], steps.s[r][t], Real(LN2) * steps.q[r][t]);
       if (p.softplus) ddelta *= softplus_slope(steps.delta[r][t]);
-      steps.s[r][t] = fused(steps.delta[r][t], steps.s[r][t], skip[r] * steps.dy[r][t]);
       steps.q[r][t] = ddelta;
       if (t < count) dbias += ddelta;
     }
     totals[(S::CHANNELS + r) * blockDim.x + threadIdx.x] += dbias;
   }
+  finish_du<S>(steps, p.D.data, skip);
 }
 
 // Element: of u, delta, B, C, dy and their gradients, or Any. Number: of the states.

@@ -123,7 +123,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
           __syncwarp();
           read_tile<S>(steps.x, buffer, tile, own);
           read_tile<S>(steps.delta, second, tile, own);
-          prepare<S>(steps, skip, bias, p.softplus, own.steps);
+          prepare<S>(steps, skip, bias, p.D.data, p.softplus, own.steps);
         }
         __syncthreads();
         if (tile.channels <= 0) continue;

@@ -58,7 +58,7 @@ DEVICE void finish(Adjoint<S>& steps, const BackwardArguments& p, const Tile& ti
                    const Real (&skip)[S::CHANNELS]) {
   Real u[S::CHANNELS][S::STEPS];
   read_own<S, Element>(u, p.u, tile, own);
-  if (p.z.data)
+  if (p.z.data && p.D.data)
 #pragma unroll
     for (int r = 0; r < S::CHANNELS; ++r)
 #pragma unroll
@@ -70,12 +70,12 @@ DEVICE void finish(Adjoint<S>& steps, const BackwardArguments& p, const Tile& ti
 #pragma unroll
     for (int t = 0; t < S::STEPS; ++t) {
       u[r][t] = fused(u[r][t], steps.s[r][t], Real(LN2) * steps.q[r][t]);
-      steps.s[r][t] = fused(steps.delta[r][t], steps.s[r][t], skip[r] * steps.dy[r][t]);
       if (p.softplus) u[r][t] *= softplus_slope(steps.delta[r][t]);
       if (t < own.steps) dbias += u[r][t];
     }
     totals[(S::CHANNELS + r) * blockDim.x + threadIdx.x] += dbias;
   }
+  finish_du<S>(steps, p.D.data, skip);
   write_own<S, Element>(steps.s, p.du, tile, own);
   write_own<S, Element>(u, p.ddelta, tile, own);
 }

@@ -14,7 +14,8 @@
 //
 // A tile of B and C is in shared memory (coefficients.cuh). So are A and, from tile to tile, the
 // states (states.cuh). Within a tile a state is in a register. A step past the end has delta' = 0,
-// which keeps the state. For a backward, the states after every CHUNK steps are saved.
+// which keeps the state. Where D or an initial state was not given, no zero is multiplied in their
+// place: of infinity that would be NaN. For a backward, states after every CHUNK steps are saved.
 #include "coefficients.cuh"
 #include "prepare.cuh"
 #include "rows.cuh"
@@ -136,7 +137,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
         __syncwarp();
         if (p.z.data) fetch<S, Element>(buffer, z, p.z, tile);
         steps.restarts = restarts_of<S>(p.seq_idx, tile, own);
-        prepare<S>(steps, skip, bias, p.softplus, own.steps);
+        prepare<S>(steps, skip, bias, p.D.data && part == 0, p.softplus, own.steps);
         if (p.maps) add_totals<S>(steps, totals_of<S>(rows, p, states), tile.first == begin);
       }
       __syncthreads();
@@ -144,7 +145,8 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
       const int from = min(part * per_part, count), to = min(from + per_part, count);
       Number* const row = rows + slot_of<S>(n + from, 0, slot + own.channel, slots, kinds);
       const States<S> at = {coefficients + from * S::COEFFICIENTS + threadIdx.x % LANES * 4, row,
-                            to - from, p.state_step, constant};
+                            to - from, p.state_step, constant,
+                            !p.initial_state.data && tile.first == (p.maps ? begin : 0)};
       Saved saved = {nullptr, 0};
       if (keeps) saved = saved_after<S>(p, tile, own, group, first + slot, n + from);
       if (tile.channels > 0) scan_tile<S>(steps, at, tile, general, keeps, saved);

@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(128) scan_step(const __grid_constant__ StepArg
   }
   for (int by = p.lanes / 2; by > 0; by /= 2) y += __shfl_xor_sync(0xffffffffu, y, by);
   if (Traits<Number>::IS_COMPLEX) y *= Real(2);
-  y = fused(real(p.D), u, y);
+  if (p.D.data) y = fused(real(p.D), u, y);
   if (p.z.data) y *= silu(real(p.z));
   if (exists && lane == 0) write_real(y, p.y.data + b * p.y.batch + d * p.y.channel, p.y.dtype);
 }

@@ -1,6 +1,6 @@
-// Segments of time, for blocks of their own. A first launch finds what each of them does to a state,
-// h behind it = factor * (h before it) + end, and a second one begins each segment with what those
-// before it have made of the initial state. The last segment has nobody behind it.
+// Segments of time, for blocks of their own. A first launch finds what each of them does to a
+// state, h behind it = factor * (h before it) + end, and a second one begins each segment with what
+// those before it have made of the initial state. The last segment has nobody behind it.
 #pragma once
 #include "states.cuh"
 
@@ -32,14 +32,16 @@ DEVICE void enter_segment(typename S::Number* rows, const ForwardArguments& p, c
     Number& h = rows[slot_of<S>(n, 1, c, stand.slots, stand.kinds)];
     for (int segment = 0; segment < stand.segment; ++segment) {
       const Number* const map = map_at<Number>(p.carries, stand, segment, n, c);
-      h = advance(map[1], h, map[0]);
+      const bool begins = segment == 0 && !p.initial_state.data;
+      h = begins ? map[0] : advance(map[1], h, map[0]);
     }
   }
 }
 
 // Behind the rows: two sums for each of a thread's channels.
 template <class S>
-DEVICE typename S::Real* totals_of(typename S::Number* rows, const ForwardArguments& p, int states) {
+DEVICE typename S::Real* totals_of(typename S::Number* rows, const ForwardArguments& p,
+                                   int states) {
   return reinterpret_cast<typename S::Real*>(rows + (long long)states * p.state_step);
 }
 

@@ -24,6 +24,7 @@ struct States {
   int count;                   // states
   int row_step;                // numbers from a state to the next
   bool constant;               // rows have B and C as well as A and h
+  bool begins;                 // no state comes to the first step: it has no decay
 };
 
 // Where states go after a thread's last step, from the first one on.
@@ -59,6 +60,7 @@ DEVICE void scan_states(Steps<S>& own, const States<S>& at, Saved saved) {
   using Number = typename S::Number;
   constexpr int LANES = S::LANES, CHANNELS = S::CHANNELS;
   int time_lane = threadIdx.x % LANES;
+  if (at.begins && time_lane == 0) time_lane = -1;
   pin(time_lane);
   const Number* coefficients = at.coefficients;
   Number* row = at.row;
