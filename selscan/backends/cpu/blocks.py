@@ -78,6 +78,16 @@ def prefetch_steps(args, slot, b, r, d, t, rows, m):
 
 
 @helper
+def prefetch_window(args, slot, b, r, d, rows, c):
+    """Ask for what a window of chunk c will be made of: a call of `load_rows` without a tile."""
+    if args[slot] and args[slot + at.IS_MAP] == at.WINDOW:
+        step_d, own = args[slot + at.STEP_D], args[at.OWN_ADDRESS]
+        source = args[slot] + b * args[slot + at.STEP_B] + r * args[slot + at.STEP_R] + d * step_d
+        operands = own, ZERO, slot, source, step_d, rows, b, r, c, ZERO, ZERO, ZERO
+        call(args[at.LOAD_ROWS], operands)
+
+
+@helper
 def prefetch_next(real, args, b, r, g, c, next_c, block, first, last):
     """Ask for u, delta and dy of the block that comes after this one, or in chunk `next_c`.
 
@@ -92,6 +102,9 @@ def prefetch_next(real, args, b, r, g, c, next_c, block, first, last):
         prefetch_steps(args, at.U, b, r, d, t, rows, m)
         prefetch_steps(args, at.DELTA, b, r, d, t, rows, m)
         prefetch_steps(args, at.DY, b, r, d, t, rows, m)
+        prefetch_window(args, at.U, b, r, d, rows, c)
+        prefetch_window(args, at.DELTA, b, r, d, rows, c)
+        prefetch_window(args, at.DY, b, r, d, rows, c)
 
 
 @inline

@@ -12,7 +12,9 @@ from . import layout as at
 from .blocks import arguments, chunk_start
 from .formats import INT32, read, read_integer, write
 from .jit import helper, inline, kernel
-from .simd import call, itemsize, load, peek, poke, splat, store, width
+from .simd import call, itemsize, load, load_first, peek, poke, splat, store, width
+from .tiles import is_native, prefetch_tile
+from .vector_math import transpose
 from .windows import AFTER, BEFORE, COLUMN, FLAGS, NOT_HERE, NOWHERE, PLACE, ROW, SQUARE_FIELDS
 
 _NUMBER = 4  # bytes of a pixel's number
@@ -46,21 +48,29 @@ def table_of(args, b):
 
 
 @inline
-def place_at(args, table, r, t):
-    """What a table says of step t of route r, below 0 at padding."""
-    return read_integer(INT32, table + (r * args[at.LENGTH] + t) * _NUMBER)
+def places_from(args, table, r, t):
+    """Where a table has the places of route r from step t on."""
+    return table + (r * args[at.LENGTH] + t) * _NUMBER
+
+
+@inline
+def place_at(places, i):
+    """The i-th of them, below 0 at padding."""
+    return read_integer(INT32, places + i * _NUMBER)
 
 
 @inline
 def pixel_at(args, b, r, t):
-    """Its pixel, in the order of sample b."""
-    return place_at(args, table_of(args, b), r, t)
+    """The pixel of step t of route r, in the order of sample b."""
+    return place_at(places_from(args, table_of(args, b), r, t), 0)
 
 
 @inline
 def row_offset(args, slot, i):
     """Bytes from the first row of a map to its i-th one."""
     rows = args[at.MAP_ROWS]
+    if i < rows:  # all of them, in maps without a depth
+        return i * args[slot + at.STEP_H]
     return i // rows * args[slot + at.STEP_P] + i % rows * args[slot + at.STEP_H]
 
 
@@ -116,17 +126,40 @@ def square_in_memory(real, args, slot, line, column):
     return offset, min(width(real), args[at.MAP_COLUMNS] - column)
 
 
+@inline
+def is_plain(real, args, slot, rows):
+    """Whether squares of w pixels are one transpose: a call of a tile takes longer than that."""
+    is_row = args[slot + at.STEP_T] == itemsize(real)
+    return rows == width(real) and is_row and is_native(real, args[slot + at.DTYPE])
+
+
 @helper
 def load_squares(real, args, slot, source, row_step, rows, r, c, window, row):
     """Squares that come with a chunk."""
     step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
+    plain = is_plain(real, args, slot, rows)
     first, last = squares_of(args, at.COME_STARTS, r, c)
     for i in range(first, last):
         line, column, place, flags = square_at(args, at.COME, i)
         if not flags & NOT_HERE:
             offset, n = square_in_memory(real, args, slot, line, column)
-            to = window + place * row
-            call(args[at.LOAD_TILE], (code, source + offset, row_step, step_t, rows, n, to, row))
+            start, to = source + offset, window + place * row
+            if plain and n == rows:
+                transpose(real, start, row_step, to, row)
+            else:
+                call(args[at.LOAD_TILE], (code, start, row_step, step_t, rows, n, to, row))
+
+
+@helper
+def prefetch_squares(real, args, slot, source, row_step, rows, r, c):
+    """Ask for the squares that come with a chunk: of a walk along columns, lines far apart."""
+    step_t = args[slot + at.STEP_T]
+    first, last = squares_of(args, at.COME_STARTS, r, c)
+    for i in range(first, last):
+        line, column, _, flags = square_at(args, at.COME, i)
+        if not flags & NOT_HERE:
+            offset, n = square_in_memory(real, args, slot, line, column)
+            prefetch_tile(source + offset, row_step, step_t, rows, n)
 
 
 @inline
@@ -156,19 +189,23 @@ def begin_squares(real, args, slot, target, row_step, rows, r, c, window, row):
 def store_squares(real, args, slot, target, row_step, rows, r, c, window, row):
     """Squares of results that go with a chunk."""
     step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
+    plain = is_plain(real, args, slot, rows)
     first, last = squares_of(args, at.GO_STARTS, r, c)
     for i in range(first, last):
         line, column, place, flags = square_at(args, at.GO, i)
         if is_written(args, slot, flags):
             offset, n = square_in_memory(real, args, slot, line, column)
             to, tile = target + offset, window + place * row
-            call(args[at.STORE_TILE], (code, tile, row, rows, n, to, row_step, step_t))
+            if plain and n == rows:
+                transpose(real, tile, row, to, row_step)
+            else:
+                call(args[at.STORE_TILE], (code, tile, row, rows, n, to, row_step, step_t))
 
 
 # Element by element: few rows, for which a row of lanes for each pixel would be nearly empty.
 
 
-@helper
+@inline
 def pixel_in_memory(args, slot, pixel):
     """Bytes from the first pixel of a map to this one."""
     columns = args[at.MAP_COLUMNS]
@@ -180,14 +217,18 @@ def pixel_in_memory(args, slot, pixel):
 @helper
 def load_pixels(real, args, slot, source, row_step, rows, b, r, t, m, tile, row):
     """Steps t .. t+m-1 of route r."""
+    places, code = places_from(args, table_of(args, b), r, t), args[slot + at.DTYPE]
+    is_one = rows == 1 and is_native(real, code)
     for i in range(m):
-        pixel, to = pixel_at(args, b, r, t + i), tile + i * row
+        pixel, to = place_at(places, i), tile + i * row
+        start = source + pixel_in_memory(args, slot, pixel)
+        if is_one and pixel >= 0:
+            store(to, load_first(real, start, 1))
+            continue
         store(to, splat(real, 0.0))
         if pixel >= 0:
-            start = source + pixel_in_memory(args, slot, pixel)
             for j in range(rows):
-                value = read(real, args[slot + at.DTYPE], start + j * row_step)
-                poke(to + j * itemsize(real), value)
+                poke(to + j * itemsize(real), read(real, code, start + j * row_step))
 
 
 @helper
@@ -200,8 +241,9 @@ def store_pixels(real, args, slot, target, row_step, rows, b, r, c, tile, row):
             to = target + pixel_in_memory(args, slot, pixel)
             for j in range(rows):
                 write(code, to + j * row_step, real)
+    places = places_from(args, table_of(args, b), r, t)
     for i in range(m):
-        pixel, start = pixel_at(args, b, r, t + i), tile + i * row
+        pixel, start = place_at(places, i), tile + i * row
         if pixel >= 0:
             to = target + pixel_in_memory(args, slot, pixel)
             for j in range(rows):
@@ -228,8 +270,9 @@ def store_sequence(args, slot, tile, row, rows, t, m, target, row_step):
 def clear_padding(real, args, b, r, t, m, tile, row):
     """Zeros in the rows that stand for steps without a pixel, w lanes."""
     if args[at.PADDED]:
+        places = places_from(args, table_of(args, b), r, t)
         for i in range(m):
-            if pixel_at(args, b, r, t + i) < 0:
+            if place_at(places, i) < 0:
                 store(tile + i * row, splat(real, 0.0))
 
 
@@ -245,14 +288,15 @@ def load_chunk(real, args, scratch, slot, source, row_step, rows, b, r, c, offse
         load_pixels(real, args, slot, source, row_step, rows, b, r, t, m, tile, row)
         return
     plane = scratch + args[slot + at.PLANE] + offset
-    places = table_of(args, b)
+    table = table_of(args, b)
     if args[slot + at.IS_MAP] == at.WINDOW:
-        places = args[at.WINDOWS]
+        table = args[at.WINDOWS]
         load_squares(real, args, slot, source, row_step, rows, r, c, plane, row)
     elif begins(args, slot, r, c):
         load_plane(real, args, slot, source, row_step, rows, plane, row)
+    places = places_from(args, table, r, t)
     for i in range(m):
-        place = place_at(args, places, r, t + i)
+        place = place_at(places, i)
         value = load(real, plane + place * row) if place >= 0 else splat(real, 0.0)
         store(tile + i * row, value)
 
@@ -269,15 +313,16 @@ def store_chunk(real, args, scratch, slot, target, row_step, rows, b, r, c, offs
         store_pixels(real, args, slot, target, row_step, rows, b, r, c, tile, row)
         return
     plane = scratch + args[slot + at.PLANE] + offset
-    places = table_of(args, b)
+    table = table_of(args, b)
     if args[slot + at.IS_MAP] == at.WINDOW:
-        places = args[at.WINDOWS]
+        table = args[at.WINDOWS]
         begin_squares(real, args, slot, target, row_step, rows, r, c, plane, row)
     elif begins(args, slot, r, c):
         for i in range(pixels_of(args)):
             store(plane + i * row, splat(real, 0.0))
+    places = places_from(args, table, r, t)
     for i in range(m):
-        place = place_at(args, places, r, t + i)
+        place = place_at(places, i)
         if place >= 0:
             to = plane + place * row
             store(to, load(real, to) + load(real, tile + i * row))
@@ -293,7 +338,12 @@ def compile_load_rows(real):
     @kernel
     def load_rows_entry(address, scratch, slot, source, row_step, rows, b, r, c, offset, tile, row):
         args = arguments(address)
-        load_chunk(real, args, scratch, slot, source, row_step, rows, b, r, c, offset, tile, row)
+        if tile == 0:  # what comes next (blocks.prefetch_window)
+            prefetch_squares(real, args, slot, source, row_step, rows, r, c)
+        else:
+            load_chunk(
+                real, args, scratch, slot, source, row_step, rows, b, r, c, offset, tile, row
+            )
 
     return load_rows_entry
 

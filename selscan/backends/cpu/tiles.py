@@ -42,6 +42,12 @@ from .vector_math import transpose, transpose_part
 LINE = 64  # bytes of a cache line
 
 
+@inline
+def is_native(real, code):
+    """Whether numbers of a format are those of the arithmetic."""
+    return code & 3 == (FLOAT32 if itemsize(real) == 4 else FLOAT64)
+
+
 @helper
 def load_tile(real, code, source, row_step, column_step, rows, columns, tile, tile_step):
     """tile[c, r] = array[r, c] for r < rows <= w, zero in the lanes behind.
@@ -49,7 +55,11 @@ def load_tile(real, code, source, row_step, column_step, rows, columns, tile, ti
     `source` is the address of array[0, 0], `tile_step` the bytes between rows of the tile.
     """
     w, size = width(real), itemsize(real)
-    if code & 3 == (FLOAT32 if size == 4 else FLOAT64):
+    if is_native(real, code):
+        if rows == 1:
+            for c in range(columns):
+                store(tile + c * tile_step, load_first(real, source + c * column_step, 1))
+            return
         if abs(column_step) == size and rows > 2:
             _load_transposed(real, source, row_step, column_step, rows, columns, tile, tile_step)
             return
@@ -70,7 +80,7 @@ def load_tile(real, code, source, row_step, column_step, rows, columns, tile, ti
 def store_tile(real, code, tile, tile_step, rows, columns, target, row_step, column_step):
     """array[r, c] = tile[c, r] for r < rows <= w."""
     w, size = width(real), itemsize(real)
-    if code & 3 == (FLOAT32 if size == 4 else FLOAT64):
+    if is_native(real, code):
         if column_step == size and rows > 2:
             _store_transposed(real, tile, tile_step, rows, columns, target, row_step)
             return
