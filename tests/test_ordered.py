@@ -35,7 +35,7 @@ def problem_of(path, in_order=False, dtype="float32", last=False, b=1, d=96, n=1
     ("path", "options", "forward", "backward"),
     [
         (cross(56, 56), {}, False, False),
-        (cross(312, 312), {}, False, True),
+        (cross(312, 312), {}, True, True),
         (cross(312, 312), {"in_order": True}, False, False),
         (atrous(14, 14), {}, True, True),
         (atrous(14, 14), {"in_order": True}, False, True),

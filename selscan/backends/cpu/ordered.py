@@ -23,7 +23,7 @@ from .simd import lanes_of
 _MAPS = ("u", "delta", "B", "C")
 _COEFFICIENTS = ("B", "C", "dB", "dC")
 _SUMS = ("dB", "dC")  # of tasks
-# Bytes of one block of channels of a map from which on it is too large for walking back over it.
+# Bytes of one block of channels of a map from which on it is too large for walking over it.
 LARGE_MAP = 1 << 20
 # Bytes of an operand in order, for as many channels as are scanned together, but for some blocks
 # at the least. A property of the machine, not of the threads in force.
@@ -44,7 +44,7 @@ def in_order_first(problem, kernel):
     backward, apart = kernel == "backward", problem.axes["delta"].is_map
     if _is_sparse(path):
         return backward or apart or _is_large(problem)
-    return backward and apart and _is_large(problem)
+    return apart and _is_large(problem)
 
 
 def kept_size(problem):
@@ -56,7 +56,7 @@ def kept_size(problem):
 
 
 def kept(problem):
-    """Names of it: nothing but where a path is sparse, and all of delta would be read again."""
+    """Names of it: nothing but where delta is a map, all of which would be read again."""
     if not in_order_first(problem, "forward") or not problem.axes["delta"].is_map:
         return ()
     return tuple(x for x in _MAPS if problem.axes[x].is_map)
@@ -102,8 +102,8 @@ class OrderedPlan:
     """Launches, one after the other.
 
     `make(problem, operands, part_steps, apart)` plans a scan of what is in order then; routes are
-    apart, each in tasks of its own, if that are all maps. `states` is how many elements the states
-    have that a forward keeps.
+    apart, each in tasks of its own, unless a map is rounded, which the kernel writes. `states` is
+    how many elements the states have that a forward keeps.
     """
 
     def __init__(self, problem, operands, make, states):
@@ -114,10 +114,7 @@ class OrderedPlan:
         self.is_backward = "dy" in operands
         self.kept, self.states = kept(problem), states
         maps = {x for x, (_, axes) in operands.items() if axes.is_map}
-        # What routes share, and come to again and again, is left to the kernel.
-        sparse = _is_sparse(path)
-        self.moved = {x for x in maps if sparse or operands[x][1].r is not None}
-        self.moved -= {x for x in maps if operands[x][0].dtype != real.name}  # is rounded
+        self.moved = {x for x in maps if operands[x][0].dtype == real.name}  # others are rounded
         self.apart = self.moved == maps
         self.row = lanes_of(from_dtype(real)) * real.itemsize
         self.lanes, self.d_state = self.row // real.itemsize, problem.d_state
