@@ -8,7 +8,7 @@ from sphinx.ext.autodoc.mock import MockFinder, _MockObject
 
 import selscan
 
-sys.path.insert(0, str(Path(__file__).parent))  # mathematics.py
+sys.path.insert(0, str(Path(__file__).parent))  # mathematics.py, notebook.py
 if importlib.util.find_spec("torch") is None:
     # The extra docs is enough for the site: what torch would bring is made up.
     sys.meta_path.insert(0, MockFinder(["torch"]))
@@ -24,6 +24,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "mathematics",
+    "notebook",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
