@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -18,6 +19,9 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_
 REUSE_HEAP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 # Where no time is taken: waiting threads give the CPU to others.
 YIELD = {"OMP_WAIT_POLICY": "PASSIVE"}
+SHOWN = "SELSCAN_BENCH_SHOWN"  # set for a child whose progress is shown
+MARK = "\0"  # in front of it
+current = None  # the bar, while there is one
 
 
 def call(function, argument, *, threads=None, variables=None):
@@ -28,19 +32,24 @@ def call(function, argument, *, threads=None, variables=None):
     RuntimeError : the child failed; the error in one line.
     """
     limits = {name: str(threads) for name in THREADS} if threads else {}
-    done = subprocess.run(
+    on_terminal = sys.stderr.isatty()
+    with subprocess.Popen(
         [sys.executable, "-m", "bench.child", function.__module__, function.__name__],
-        input=json.dumps({"argument": argument, "threads": threads}),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=None if sys.stderr.isatty() else subprocess.DEVNULL,
-        env=os.environ | limits | (variables or {}),
+        stderr=subprocess.PIPE if on_terminal else subprocess.DEVNULL,
+        env=os.environ | limits | (variables or {}) | ({SHOWN: "1"} if on_terminal else {}),
         cwd=ROOT,
         text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"exit status {done.returncode}")
-    reply = json.loads(done.stdout)
+    ) as process:
+        if on_terminal:
+            threading.Thread(target=relay, args=[process.stderr], daemon=True).start()
+        process.stdin.write(json.dumps({"argument": argument, "threads": threads}))
+        process.stdin.close()
+        output = process.stdout.read()
+    if process.returncode:
+        raise RuntimeError(f"exit status {process.returncode}")
+    reply = json.loads(output)
     if "error" in reply:
         raise RuntimeError(reply["error"])
     return reply["result"]
@@ -77,9 +86,38 @@ def limit_torch(threads):
 
 
 def progress(text):
-    """Overwrite one line on a terminal; nothing elsewhere."""
-    if sys.stderr.isatty():
+    """Say what is measured: beside the bar, or on a line of a terminal that is overwritten."""
+    if SHOWN in os.environ:  # a child, whose parent reads it
+        print(f"{MARK}{text}", file=sys.stderr, flush=True)
+    elif current is not None:
+        current.set_postfix_str(text[:60])
+    elif sys.stderr.isatty():
         print(f"\r\x1b[K{text[:78]}", end="", file=sys.stderr, flush=True)
+
+
+def relay(stream):
+    """Show what a child says to be at; the rest of its stderr goes by as it is."""
+    for line in stream:
+        if line.startswith(MARK):
+            progress(line.removeprefix(MARK).rstrip())
+        elif current is None:
+            sys.stderr.write(line)
+        else:
+            current.write(line.rstrip(), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def bar(names):
+    """The names, with a bar on a terminal, where tqdm is installed."""
+    global current
+    try:
+        from tqdm import tqdm
+    except ModuleNotFoundError:
+        yield names
+        return
+    with tqdm(names, file=sys.stderr, disable=not sys.stderr.isatty(), unit="part") as current:
+        yield current
+    current = None
 
 
 if __name__ == "__main__":

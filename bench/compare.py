@@ -1,7 +1,7 @@
 """The CPU table: selscan against other implementations of the same scan.
 
     python -m bench.compare                     # everything: an hour on two quiet cores
-    python -m bench.compare --quick             # a few minutes, rough
+    python -m bench.compare --quick             # minutes, rough: one shape, some parts
     python -m bench.compare --parts time --cases lm --peers selscan,stick,loop --csv lm.csv
 
 Prints Markdown tables. All numbers, with p20, p50 and p80, machine, versions, commit and date, go
@@ -13,11 +13,15 @@ its O(l^2) backward and its (b, d, l, n) arrays, `jax_remat` is jax_scan with ja
 import argparse
 import sys
 
-from bench.child import progress
+from bench.child import bar
 from bench.parts import PARTS
 from bench.peers import PEERS
 from bench.rows import environment, write_csv
 from selscan.cases import CASES
+
+SHAPES = ["vim", "lm", "short", "vmamba"]
+QUICK = ("time", "growth", "accuracy", "step", "overhead", "dropin")
+SLOW_TO_START = ("associative_compiled",)  # minutes of compiling for each shape
 
 
 def names(choices):
@@ -40,9 +44,9 @@ def arguments(argv):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--parts", type=names(PARTS), default=list(PARTS))
-    parser.add_argument("--cases", type=names(CASES), default=["vim", "short", "lm", "vmamba"])
-    parser.add_argument("--peers", type=names(PEERS), default=list(PEERS))
+    parser.add_argument("--parts", type=names(PARTS), help="default all; quick some")
+    parser.add_argument("--cases", type=names(CASES), help=f"default {','.join(SHAPES)}")
+    parser.add_argument("--peers", type=names(PEERS), help="default all")
     parser.add_argument(
         "--threads",
         type=lambda text: [int(x) for x in text.split(",")],
@@ -52,13 +56,18 @@ def arguments(argv):
     parser.add_argument(
         "--budget",
         type=float,
-        help="seconds of repeated calls for each cell (default 10; quick 1); a single call that "
+        help="seconds of repeated calls for each cell (default 10; quick 0.5); a single call that "
         "would take six times as long is left out",
     )
     parser.add_argument("--quick", action="store_true", help="fewer repeats and shapes")
     parser.add_argument("--csv", help="file for all numbers")
     options = parser.parse_args(argv)
-    options.budget = options.budget or (1.0 if options.quick else 10.0)
+    options.budget = options.budget or (0.5 if options.quick else 10.0)
+    options.parts = options.parts or list(QUICK if options.quick else PARTS)
+    options.cases = options.cases or SHAPES[: 1 if options.quick else None]
+    options.peers = options.peers or [
+        x for x in PEERS if not (options.quick and x in SLOW_TO_START)
+    ]
     return options
 
 
@@ -67,21 +76,20 @@ def main(argv=None):
     options = arguments(argv)
     print("; ".join(f"{name}: {value}" for name, value in environment().items()), flush=True)
     rows, failed = [], False
-    for name in options.parts:
-        print(f"\n## {name}", flush=True)
-        try:
-            found = PARTS[name].measure(options)
-        except RuntimeError as error:
-            print(f"\nfailed: {error}", flush=True)
-            failed = True
-            continue
-        progress("")
-        rows += found
-        print(
-            *(f"\n{text}" for text in filter(None, PARTS[name].tables(found))), sep="\n", flush=True
-        )
-        if options.csv:
-            write_csv(rows, options.csv)
+    with bar(options.parts) as parts:
+        for name in parts:
+            print(f"\n## {name}", flush=True)
+            try:
+                found = PARTS[name].measure(options)
+            except RuntimeError as error:
+                print(f"\nfailed: {error}", flush=True)
+                failed = True
+                continue
+            rows += found
+            texts = filter(None, PARTS[name].tables(found))
+            print(*(f"\n{text}" for text in texts), sep="\n", flush=True)
+            if options.csv:
+                write_csv(rows, options.csv)
     return int(failed)
 
 

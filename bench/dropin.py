@@ -68,7 +68,7 @@ def taken(function, clock):
 
 
 def measure(work, turns, clock):
-    """{what: (seconds without, seconds with, both results)}; the first turn is not counted."""
+    """{what: (all seconds without, with, both results)}; the first turn is not counted."""
     found = {}
     for name in ("prefill", "training", "decoding"):
         times, results = ([], []), [None, None]
@@ -78,7 +78,7 @@ def measure(work, turns, clock):
                     seconds, results[i] = taken(getattr(work, name), clock)
                 if turn:
                     times[i].append(seconds)
-        found[name] = *map(statistics.median, times), results
+        found[name] = *times, results
     return found
 
 
@@ -136,6 +136,7 @@ def main(argv=None):
     print(f"{form}, float32, batch 1; {kind}, median of {options.turns}", flush=True)
     for name, (plain, ours, results) in measure(work, options.turns, clock).items():
         error = compared(name, *results)
+        plain, ours = statistics.median(plain), statistics.median(ours)
         texts = f"without {shown(name, plain):>14s}, with {shown(name, ours):>14s}"
         print(f"{name:9s} {texts}: {plain / ours:.2f}x; error {error:.0e}", flush=True)
     scans, steps = count(work)

@@ -8,17 +8,14 @@ wall clock on more.
 
 import argparse
 import time
+from functools import partial
 
 import numpy as np
-import onnx_ir as ir
-import onnxruntime
 import torch
 
 import selscan
+from bench.peers.onnx import NODES, session
 from bench.rows import environment, markdown, short
-from selscan.onnx import translate
-from selscan.onnx.nodes import Nodes
-from selscan.torch import operators
 
 # b, d, g, n, l
 CASES = {
@@ -26,7 +23,6 @@ CASES = {
     "VMamba, stage 3": (1, 1536, 4, 1, 196),
     "VMamba, stage 1": (1, 384, 4, 1, 3136),
 }
-NODES = {18: "Scan", 27: "LinearAttention"}
 SAMPLES = 5
 
 
@@ -41,7 +37,7 @@ def main(arguments=None):
     for name, sizes in CASES.items():
         lines.append([name, str(sizes), *map(short, times(sizes, threads))])
         print(*lines[-1], flush=True)
-    print(markdown(("scan", "b, d, g, n, l", "selscan", *NODES.values()), lines))
+    print(markdown(("scan", "b, d, g, n, l", "selscan", *NODES), lines))
 
 
 def times(sizes, threads):
@@ -57,8 +53,10 @@ def times(sizes, threads):
     tensors = [torch.from_numpy(x) for x in arrays]
     want = selscan.scan(*tensors, delta_softplus=True).numpy()
     calls = [lambda: selscan.scan(*tensors, delta_softplus=True)]
-    for opset in NODES:
-        calls.append(file(arrays, opset, threads))
+    given = dict(zip(("u", "delta", "A", "B", "C"), arrays, strict=True))
+    for opset in NODES.values():
+        run = session(given, opset, threads).run
+        calls.append(partial(run, None, given))
         np.testing.assert_allclose(calls[-1]()[0], want, rtol=1e-3, atol=1e-3)
     taken, clock = [[] for _ in calls], time.process_time if threads == 1 else time.perf_counter
     for _ in range(SAMPLES):
@@ -67,29 +65,6 @@ def times(sizes, threads):
             call()
             of_call.append(1e3 * (clock() - start))
     return map(min, taken)
-
-
-def file(arrays, opset, threads):
-    """A call of onnxruntime for a file with one scan."""
-    op, kind = Nodes(), ir.TensorType(ir.DataType.FLOAT)
-    names = ("u", "delta", "A", "B", "C")
-    inputs = [
-        ir.Value(name=name, shape=ir.Shape(x.shape), type=kind)
-        for name, x in zip(names, arrays, strict=True)
-    ]
-    constants = True, False, "bdl", None, None, None, False
-    [y] = translate.functions(opset)[operators.SCAN](op, *inputs, *[None] * 5, *constants)
-    y.name = "y"
-    graph = ir.Graph(inputs, [y], nodes=op.made, opset_imports={"": opset}, name="scan")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(
-        ir.to_proto(ir.Model(graph, ir_version=10)).SerializeToString(),
-        options,
-        providers=["CPUExecutionProvider"],
-    )
-    given = dict(zip(names, arrays, strict=True))
-    return lambda: session.run(None, given)
 
 
 if __name__ == "__main__":

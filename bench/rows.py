@@ -3,6 +3,7 @@
 import csv
 import datetime
 import functools
+import os
 import shutil
 import subprocess
 from dataclasses import asdict, dataclass, fields
@@ -13,7 +14,7 @@ import numpy as np
 
 from selscan.machine import cpu
 
-LIBRARIES = ("numpy", "numba", "torch", "jax", "mambapy")
+LIBRARIES = ("numpy", "numba", "torch", "jax", "mambapy", "transformers", "onnxruntime")
 SPREAD = (20, 50, 80)
 
 
@@ -48,12 +49,22 @@ def nothing():
 @functools.cache
 def environment():
     """Machine, versions, commit and date, the same for every row of a run."""
+    versions = {name: version(name) for name in LIBRARIES} | built_by_the_user()
     return {
         "machine": cpu(),
-        "versions": " ".join(f"{name} {version(name)}" for name in LIBRARIES),
+        "versions": " ".join(map(" ".join, versions.items())),
         "commit": commit(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
+
+
+def built_by_the_user():
+    """Versions of libraries that an environment variable leads to."""
+    if "SELSCAN_BENCH_GGML" not in os.environ:
+        return {}
+    from bench.peers import ggml
+
+    return {"ggml": ggml.version()}
 
 
 def version(name):
@@ -114,3 +125,8 @@ def short(value):
         return "0"
     digits = max(0, 2 - int(np.floor(np.log10(abs(value)))))
     return f"{value:.{min(digits, 6)}f}"
+
+
+def scientific(value):
+    """Two digits and an exponent, or a dash."""
+    return "-" if value is None else f"{value:.1e}"

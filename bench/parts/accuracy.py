@@ -6,7 +6,7 @@ from bench.child import YIELD, call, progress
 from bench.parts.time import PATIENCE, expect, unusable
 from bench.peers import PEERS, check, make_dy
 from bench.peers.peer import NAMES, relative_error
-from bench.rows import Row, markdown, nothing
+from bench.rows import Row, markdown, nothing, scientific
 from selscan.cases import CASES, Case, make_inputs
 
 OUTPUTS = ("y", *NAMES)
@@ -38,8 +38,8 @@ def child(request):
         if reason := unusable(peer, case) or too_slow(peer, case, request["budget"]):
             rows.append(row(case, peer, "all", None, reason))
             continue
-        got = peer.run(peer.prepare(inputs, dy), True)
-        for name in OUTPUTS:
+        got = peer.run(peer.prepare(inputs, dy), peer.gradients)
+        for name in OUTPUTS if peer.gradients else OUTPUTS[:1]:
             rows.append(row(case, peer, name, relative_error(got[name], want[name])))
     return [asdict(x) for x in rows]
 
@@ -63,7 +63,7 @@ def tables(rows):
     cells = {(x.case, x.peer, x.mode): x.p50 for x in rows}
     keys = dict.fromkeys((x.case, x.peer) for x in rows if x.p50 is not None)
     lines = [
-        [f"{case}, {peer}", *(f"{cells[case, peer, mode]:.1e}" for mode in modes)]
+        [f"{case}, {peer}", *(scientific(cells.get((case, peer, mode))) for mode in modes)]
         for case, peer in keys
     ]
     title = "Largest error over largest value, float32 against float64"

@@ -9,14 +9,14 @@ from selscan.cases import Case
 
 LENGTHS = (1024, 4096, 16384, 65536, 262144)
 DIM, D_STATE = 64, 16
-QUICK_ENOUGH = ("selscan", "stick")  # for all lengths; the others take gigabytes and minutes
+QUICK_ENOUGH = ("selscan", "stick", "ggml")  # for all lengths; others take gigabytes
 LONGEST = 16384  # of the others
 
 
 def measure(options):
     """Rows in ns per step, channel and state; the shapes are named by their length."""
     rows = []
-    for length in LENGTHS[: 3 if options.quick else None]:
+    for length in LENGTHS[: 2 if options.quick else None]:
         case = Case(str(length), 1, DIM, length, D_STATE, 1, "growth")
         peers = [x for x in options.peers if length <= LONGEST or x in QUICK_ENOUGH]
         rows += in_child(case, peers, 1, options.budget)

@@ -81,7 +81,7 @@ def child(request):
     peer = OTHERS.get(request["peer"]) or PEERS[request["peer"]]
     if not CLEAR.exists():
         return {"reason": "needs Linux: /proc/self/clear_refs"}
-    if reason := peer.missing() or peer.refuses(case):
+    if reason := peer.missing() or peer.refuses(case) or peer.lacks(mode):
         return {"reason": reason}
     # Compiles and warms up on an eighth of the length.
     if (expected := expect(peer, case, mode)) > PATIENCE * request["budget"]:

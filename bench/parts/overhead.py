@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict
+from functools import partial
 
 from bench.child import call, progress
 from bench.peers import PEERS, make_dy
@@ -10,13 +11,15 @@ from selscan.cases import Case, make_inputs
 
 CASE = Case("tiny", 1, 16, 4, 16, 1, "call overhead")
 CALLS = 3000
+MODES = {"forward": "forward", "full": "forward + backward"}
 
 
 def measure(options):
     """Rows for each thread count."""
     rows = []
     for threads in options.threads:
-        request = {"threads": threads, "calls": CALLS // (10 if options.quick else 1)}
+        calls = CALLS // (10 if options.quick else 1)
+        request = {"threads": threads, "calls": calls, "peers": options.peers}
         rows += [Row(**row) for row in call(child, request, threads=threads)]
     return rows
 
@@ -67,17 +70,30 @@ def functions_of_jax(inputs):
     }
 
 
+def functions_of_peers(names):
+    """{(peer, mode): function} of all others that are here and take the shape."""
+    inputs, dy, found = make_inputs(CASE), make_dy(CASE), {}
+    for peer in (PEERS[name] for name in names if not name.startswith("selscan")):
+        if peer.missing() or peer.refuses(CASE):
+            continue
+        data = peer.prepare(inputs, dy)
+        for mode, title in MODES.items():
+            if not peer.lacks(mode):
+                found[peer.name, title] = partial(peer.run, data, mode == "full")
+    return found
+
+
 def child(request):
     """Times of single calls in us."""
-    threads = request["threads"]
+    threads, rows = request["threads"], []
     row = Row("tiny", "selscan", "all", "time", **nothing(), unit="us", threads=threads)
     if reason := PEERS["selscan"].missing():
         return [asdict(row) | {"note": reason}]
-    rows = []
-    for mode, function in functions().items():
-        progress(f"overhead: {mode}")
+    ours = {("selscan", mode): function for mode, function in functions().items()}
+    for (peer, mode), function in (ours | functions_of_peers(request["peers"])).items():
+        progress(f"overhead: {peer}, {mode}")
         times = call_times(function, request["calls"])
-        rows.append(asdict(row) | quantiles(times) | {"mode": mode})
+        rows.append(asdict(row) | quantiles(times) | {"peer": peer, "mode": mode})
     return rows
 
 
@@ -94,15 +110,15 @@ def call_times(function, calls):
 def tables(rows):
     """Modes down; p20, p50 and p80 for each thread count across."""
     threads = sorted({row.threads for row in rows})
-    cells = {(row.mode, row.threads): row for row in rows}
+    cells = {(row.peer, row.mode, row.threads): row for row in rows}
     lines = []
-    for mode in dict.fromkeys(row.mode for row in rows):
-        line = [mode]
+    for peer, mode in dict.fromkeys((row.peer, row.mode) for row in rows):
+        line = [mode if peer == "selscan" else f"{peer}, {mode}"]
         for count in threads:
-            row = cells[mode, count]
+            row = cells[peer, mode, count]
             line.append(" / ".join(short(x) for x in (row.p20, row.p50, row.p80)))
         lines.append(line)
     header = ["", *(f"{count} thread{'s' if count > 1 else ''}" for count in threads)]
-    title = "A call of selscan.scan with b = 1, d = 16, l = 4, n = 16: us, p20 / p50 / p80"
+    title = "A call with b = 1, d = 16, l = 4, n = 16: us, p20 / p50 / p80"
     yield f"{title}\n\n{markdown(header, lines)}"
     yield "\n".join(f"- not measured: {row.note}" for row in rows if row.note)

@@ -1,9 +1,13 @@
-"""Decoding: one token through selscan.scan_step and through the same equations in torch."""
+"""Decoding: one token through selscan.scan_step, and the same equations in torch and in jax."""
 
 import time
 from dataclasses import asdict
+from functools import partial
+
+import numpy as np
 
 from bench.child import call, progress
+from bench.peers.compiled import no_jax
 from bench.rows import Row, markdown, nothing, quantiles, short
 from selscan.cases import Case, make_inputs
 
@@ -41,7 +45,54 @@ def ours_step(state, u, delta, A, B, C, D, delta_bias):
     return y
 
 
-def take_turn(function, state, inputs, times):
+def jax_step(inputs):
+    """A call of the same equations, compiled, whose state is donated to the next."""
+    import jax
+    import jax.numpy as jnp
+
+    def step(state, u, delta, A, B, C, D, delta_bias):
+        delta = jax.nn.softplus(delta + delta_bias)
+        decay = jnp.exp(delta[..., None] * A)
+        state = decay * state + (delta * u)[..., None] * B[:, None]
+        return state, jnp.einsum("bdn,bn->bd", state, C) + D * u
+
+    compiled = jax.jit(step, donate_argnums=0)
+    inputs = {name: jax.device_put(x.numpy()) for name, x in inputs.items()}
+    state = jnp.zeros((1, CASE.dim, CASE.d_state))
+
+    def call():
+        nonlocal state
+        state, y = compiled(state, **inputs)
+        return jax.block_until_ready(y)
+
+    return call
+
+
+def calls():
+    """({name: function}, {name: why there is none}); each function has a state of its own."""
+    import torch
+
+    import selscan
+
+    inputs = {name: torch.from_numpy(x) for name, x in make_inputs(CASE).items()}
+    for name in PER_TOKEN:
+        inputs[name] = inputs[name][..., 0]
+    inputs["B"], inputs["C"] = inputs["B"][:, 0], inputs["C"][:, 0]
+    inputs = {name: x.contiguous() for name, x in inputs.items()}
+    states = [torch.zeros(1, CASE.dim, CASE.d_state) for _ in range(2)]
+    functions, reasons = {"torch": partial(torch_step, states[0], **inputs)}, {}
+    if hasattr(selscan, "scan_step"):
+        functions["selscan"] = partial(ours_step, states[1], **inputs)
+    else:
+        reasons["selscan"] = "selscan has no scan_step at this commit"
+    if reason := no_jax():
+        reasons["jax"] = reason
+    else:
+        functions["jax"] = jax_step(inputs)
+    return functions, reasons
+
+
+def take_turn(function, times):
     """The last output of CALLS calls; the times in us of all but the first UNTIMED.
 
     Turns, not single calls, alternate: after a parallel region torch's idle threads spin for a
@@ -49,46 +100,32 @@ def take_turn(function, state, inputs, times):
     """
     for i in range(CALLS):
         start = time.perf_counter()
-        y = function(state, **inputs)
+        y = function()
         if i >= UNTIMED:
             times.append(1e6 * (time.perf_counter() - start))
     return y
 
 
 def child(request):
-    """Times of single calls in us, the two taking turns."""
+    """Times of single calls in us, the implementations taking turns."""
     import torch
 
-    import selscan
-
     threads = request["threads"]
-    inputs = {name: torch.from_numpy(x) for name, x in make_inputs(CASE).items()}
-    for name in PER_TOKEN:
-        inputs[name] = inputs[name][..., 0]
-    inputs["B"], inputs["C"] = inputs["B"][:, 0], inputs["C"][:, 0]
-    inputs = {name: x.contiguous() for name, x in inputs.items()}
-    functions = {"torch": torch_step}
-    rows = []
-    if hasattr(selscan, "scan_step"):
-        functions["selscan"] = ours_step
-    else:
-        row = Row("decode", "selscan", "step", "time", **nothing(), unit="us", threads=threads)
-        rows.append(asdict(row) | {"note": "selscan has no scan_step at this commit"})
-    states = {name: torch.zeros(1, CASE.dim, CASE.d_state) for name in functions}
+    functions, reasons = calls()
+    row = Row("decode", "selscan", "step", "time", **nothing(), unit="us", threads=threads)
+    rows = [asdict(row) | {"peer": name, "note": text} for name, text in reasons.items()]
     times = {name: [] for name in functions}
     with torch.no_grad():
         for turn in range(request["turns"]):
             progress(f"step: turn {turn} of {request['turns']}, {threads} threads")
             outputs = {
-                name: take_turn(function, states[name], inputs, times[name])
+                name: torch.from_numpy(np.array(take_turn(function, times[name])))
                 for name, function in functions.items()
             }
             for y in outputs.values():
                 torch.testing.assert_close(y, outputs["torch"], rtol=1e-4, atol=1e-4)
     for name, values in times.items():
-        numbers = quantiles(values)
-        row = Row("decode", name, "step", "time", **numbers, unit="us", threads=threads)
-        rows.append(asdict(row))
+        rows.append(asdict(row) | quantiles(values) | {"peer": name})
     return rows
 
 

@@ -81,6 +81,9 @@ def child(request):
             continue
         data = peer.prepare(inputs, dy)
         for mode in MODES:
+            if reason := peer.lacks(mode):
+                rows.append(empty(case, peer.name, mode, threads, reason))
+                continue
             expected = expect(peer, case, mode)
             if expected > PATIENCE * budget:
                 reason = f"about {expected:.0f} s a call"

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 
 from bench import stick as library
-from bench.peers.eager import as_tensors, through_autograd
+from bench.peers.eager import as_tensors, scan_associative, through_autograd
 from bench.peers.peer import NAMES, Peer
 
 
@@ -30,6 +30,18 @@ def run_stick(data, backward):
     with torch.no_grad():
         y, states = library.forward(tensors)
         return {"y": y, **(library.backward(tensors, states, dy) if backward else {})}
+
+
+def prepare_compiled(inputs, dy):
+    """Leaves, dy, and torch's associative scan compiled for their shapes, at its first calls."""
+    torch.compiler.reset()  # a limit of shapes for each function, beyond which it stays eager
+    return as_tensors(inputs, dy), torch.compile(scan_associative, fullgraph=True, dynamic=False)
+
+
+def run_compiled(data, backward):
+    """Forward and backward are two programs."""
+    tensors, function = data
+    return through_autograd(function)(tensors, backward)
 
 
 def scan_jax(u, delta, A, B, C, D, delta_bias, *, remat):
@@ -115,6 +127,7 @@ def no_jax():
 
 
 ours = Peer("selscan", as_tensors, through_autograd(scan_ours), missing=no_scan)
+associative = Peer("associative_compiled", prepare_compiled, run_compiled)
 stick = Peer("stick", as_tensors, run_stick, library.missing, library.refuses)
 ours_jax, jax_scan, jax_remat, jax_associative = (
     Peer(name, partial(prepare_jax, function), run_jax, missing=no_jax)

@@ -58,6 +58,24 @@ def real(y):
     return 2 * y.real if y.is_complex() else y
 
 
+def scan_transformers(u, delta, A, B, C, D, delta_bias):
+    """What transformers' MambaMixer calls where mamba_ssm is not installed."""
+    from transformers.models.mamba.modeling_mamba import mamba_selective_scan
+
+    options = {"delta_bias": delta_bias, "delta_softplus": True}
+    return mamba_selective_scan(u, delta, A, B[:, 0], C[:, 0], D, **options)
+
+
+def no_transformers():
+    """Why its scan is not there, or None."""
+    return None if importlib.util.find_spec("transformers") else "pip install transformers"
+
+
+def one_group(case):
+    """Why a peer that has B and C for all channels alike cannot run a case, or None."""
+    return "it has no groups" if case.groups > 1 else None
+
+
 def scan_loop_step(u, delta, A, B, C, D, delta_bias):
     """The same loop, kinder: one step at a time from contiguous (l, b, d), by unbind, not slices.
 
@@ -131,6 +149,14 @@ def no_mambapy():
 
 
 loop = Peer("loop", as_tensors, through_autograd(scan_loop), quadratic=True)
+transformers = Peer(
+    "transformers",
+    as_tensors,
+    through_autograd(scan_transformers),
+    no_transformers,
+    one_group,
+    quadratic=True,
+)
 loop_step = Peer("loop_step", as_tensors, through_autograd(scan_loop_step))
 pscan = Peer("pscan", prepare_bld, run_pscan, missing=no_mambapy)
 associative = Peer("associative_scan", as_tensors, through_autograd(scan_associative))
