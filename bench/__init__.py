@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
-# asv imports this package by path: selscan and reference come from the same checkout.
+# asv imports this package by path: reference comes from its checkout, and so does selscan where it
+# is not installed. `asv continuous` installs other commits of it, which go first.
 if (ROOT := str(Path(__file__).parents[1])) not in sys.path:
-    sys.path.insert(0, ROOT)
+    sys.path.append(ROOT)

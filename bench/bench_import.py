@@ -3,7 +3,7 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PATH = f"import sys; sys.path.insert(0, {str(ROOT)!r})"
+PATH = f"import sys; sys.path.append({str(ROOT)!r})"
 FIRST = """
 import selscan
 y = selscan.scan(u, delta, A, u[:, :4], u[:, :4])
