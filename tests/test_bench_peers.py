@@ -53,10 +53,10 @@ def test_a_child_returns_what_the_function_does_or_its_error():
         call(math.sqrt, "text")
 
 
-def test_16_bits_of_selscan_err_by_their_rounding_and_a_state_in_16_bits_by_more(monkeypatch):
-    monkeypatch.setattr(numerics, "BASE", Case("numerics", 1, 4, 256, 4, 1, ""))
+def test_16_bits_of_selscan_err_by_their_rounding_and_a_state_in_16_bits_by_more():
+    base = Case("numerics", 1, 4, 256, 4, 1, "")
 
-    rows = numerics.place("delta", 0.01, "bfloat16", ["selscan", "loop_step"])
+    rows = numerics.place(base, "delta", 0.01, "bfloat16", ["selscan", "loop_step"])
 
     errors = {(row.peer, row.mode): row.p50 for row in rows}
     assert errors["selscan", "y"] < 2**-8

@@ -23,6 +23,7 @@ SWEEPS = {
     "d_state": (1, 4, 16, 64),
     "delta": (0.001, 0.01, 0.1, 1.0, 10.0),
 }
+SHORT = {"length": (512, 4096)}
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 EXACT = "loop_step"  # in float64; `check` compares it with reference/
 NARROW = ("selscan", "loop_step", "pscan", "associative_scan")  # of these also 16 bits
@@ -32,11 +33,11 @@ GRADIENTS = "gradients"
 
 
 def measure(options):
-    """Rows of all sweeps, dtypes and peers; the shortest lengths where `quick`."""
-    rows = []
-    for sweep, values in SWEEPS.items():
-        chosen = values[: 1 if options.quick and sweep == "length" else None]
-        request = {"sweep": sweep, "values": chosen, "peers": options.peers}
+    """Rows of all sweeps, dtypes and peers; shorter ones where `quick`."""
+    rows, short = [], options.quick
+    for sweep, values in (SWEEPS | (SHORT if short else {})).items():
+        length = SHORT["length"][0] if short else BASE.length
+        request = {"sweep": sweep, "values": values, "length": length, "peers": options.peers}
         rows += [Row(**row) for row in call(child, request, threads=1, variables=YIELD)]
     return rows
 
@@ -44,16 +45,17 @@ def measure(options):
 def child(request):
     """Rows of a sweep."""
     sweep, rows = request["sweep"], []
+    base = replace(BASE, length=request["length"])
     for value in request["values"]:
         for dtype in DTYPES:
             progress(f"numerics: {sweep} {value}, {dtype}")
-            rows += place(sweep, value, dtype, request["peers"])
+            rows += place(base, sweep, value, dtype, request["peers"])
     return [asdict(row) for row in rows]
 
 
-def place(sweep, value, dtype, peers):
+def place(base, sweep, value, dtype, peers):
     """The errors at one value of a sweep in one dtype, y's and the worst gradient's."""
-    case = BASE if sweep == "delta" else replace(BASE, **{sweep: value})
+    case = base if sweep == "delta" else replace(base, **{sweep: value})
     inputs, dy = rounded(case, value if sweep == "delta" else None, dtype)
     exact = PEERS[EXACT]
     want = exact.run(exact.prepare(*in_float64(inputs, dy)), True)
