@@ -10,73 +10,21 @@ so that the bits are the same every run. What has few numbers for a pixel is cop
 
 from . import layout as at
 from .blocks import arguments, chunk_start
-from .formats import INT32, read, read_integer, write
+from .formats import read, write
 from .jit import helper, inline, kernel
+from .places import (
+    begins,
+    ends,
+    pixel_in_memory,
+    pixels_of,
+    place_at,
+    places_from,
+    row_offset,
+    table_of,
+)
 from .simd import call, itemsize, load, load_first, peek, poke, splat, store, width
-from .tiles import is_native, prefetch_tile
-from .vector_math import transpose
-from .windows import AFTER, BEFORE, COLUMN, FLAGS, NOT_HERE, NOWHERE, PLACE, ROW, SQUARE_FIELDS
-
-_NUMBER = 4  # bytes of a pixel's number
-
-
-@inline
-def route_at(args, i):
-    """The i-th route of a walk: those of a joined path are walked from the last in a backward."""
-    return args[at.ROUTES] - 1 - i if args[at.DY] and args[at.JOINED] else i
-
-
-@helper
-def begins(args, slot, r, c):
-    """Whether a walk over the routes of a map comes to its first chunk; a backward has dy."""
-    first = args[at.CHUNKS] - 1 if args[at.DY] else 0
-    return c == first and (not args[slot + at.IS_SHARED] or r == route_at(args, 0))
-
-
-@helper
-def ends(args, slot, r, c):
-    """Whether it leaves its last chunk."""
-    last = 0 if args[at.DY] else args[at.CHUNKS] - 1
-    is_shared = args[slot + at.IS_SHARED]
-    return c == last and (not is_shared or r == route_at(args, args[at.ROUTES] - 1))
-
-
-@inline
-def table_of(args, b):
-    """Where the table of pixels is: one for each sample, or one for all."""
-    return args[at.TABLE] + b * args[at.TABLE_STEP_B]
-
-
-@inline
-def places_from(args, table, r, t):
-    """Where a table has the places of route r from step t on."""
-    return table + (r * args[at.LENGTH] + t) * _NUMBER
-
-
-@inline
-def place_at(places, i):
-    """The i-th of them, below 0 at padding."""
-    return read_integer(INT32, places + i * _NUMBER)
-
-
-@inline
-def pixel_at(args, b, r, t):
-    """The pixel of step t of route r, in the order of sample b."""
-    return place_at(places_from(args, table_of(args, b), r, t), 0)
-
-
-@inline
-def row_offset(args, slot, i):
-    """Bytes from the first row of a map to its i-th one."""
-    rows = args[at.MAP_ROWS]
-    if i < rows:  # all of them, in maps without a depth
-        return i * args[slot + at.STEP_H]
-    return i // rows * args[slot + at.STEP_P] + i % rows * args[slot + at.STEP_H]
-
-
-@inline
-def pixels_of(args):
-    return args[at.MAP_FRAMES] * args[at.MAP_ROWS] * args[at.MAP_COLUMNS]
+from .squares import begin_squares, load_squares, prefetch_squares, store_squares
+from .tiles import is_native
 
 
 @helper
@@ -99,119 +47,7 @@ def store_plane(real, args, slot, plane, row, rows, target, row_step):
         call(args[at.STORE_TILE], (code, source, row, rows, columns, start, row_step, step_t))
 
 
-# Windows (windows.py).
-
-
-@inline
-def squares_of(args, starts, r, c):
-    """From which square on, and up to which, those of a chunk are in the list of these starts."""
-    first = args[at.WINDOWS] + (args[starts] + r * args[at.CHUNKS] + c) * _NUMBER
-    return read_integer(INT32, first), read_integer(INT32, first + _NUMBER)
-
-
-@helper
-def square_at(args, squares, i):
-    """Row, column, first place and flags of the i-th square of a list."""
-    square = args[at.WINDOWS] + (args[squares] + i * SQUARE_FIELDS) * _NUMBER
-    line = read_integer(INT32, square + ROW * _NUMBER)
-    column = read_integer(INT32, square + COLUMN * _NUMBER)
-    place = read_integer(INT32, square + PLACE * _NUMBER)
-    return line, column, place, read_integer(INT32, square + FLAGS * _NUMBER)
-
-
-@helper
-def square_in_memory(real, args, slot, line, column):
-    """Bytes from the first pixel of a map to a square, and the pixels of that."""
-    offset = row_offset(args, slot, line) + column * args[slot + at.STEP_T]
-    return offset, min(width(real), args[at.MAP_COLUMNS] - column)
-
-
-@inline
-def is_plain(real, args, slot, rows):
-    """Whether squares of w pixels are one transpose: a call of a tile takes longer than that."""
-    is_row = args[slot + at.STEP_T] == itemsize(real)
-    return rows == width(real) and is_row and is_native(real, args[slot + at.DTYPE])
-
-
-@helper
-def load_squares(real, args, slot, source, row_step, rows, r, c, window, row):
-    """Squares that come with a chunk."""
-    step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
-    plain = is_plain(real, args, slot, rows)
-    first, last = squares_of(args, at.COME_STARTS, r, c)
-    for i in range(first, last):
-        line, column, place, flags = square_at(args, at.COME, i)
-        if not flags & NOT_HERE:
-            offset, n = square_in_memory(real, args, slot, line, column)
-            start, to = source + offset, window + place * row
-            if plain and n == rows:
-                transpose(real, start, row_step, to, row)
-            else:
-                call(args[at.LOAD_TILE], (code, start, row_step, step_t, rows, n, to, row))
-
-
-@helper
-def prefetch_squares(real, args, slot, source, row_step, rows, r, c):
-    """Ask for the squares that come with a chunk: of a walk along columns, lines far apart."""
-    step_t = args[slot + at.STEP_T]
-    first, last = squares_of(args, at.COME_STARTS, r, c)
-    for i in range(first, last):
-        line, column, _, flags = square_at(args, at.COME, i)
-        if not flags & NOT_HERE:
-            offset, n = square_in_memory(real, args, slot, line, column)
-            prefetch_tile(source + offset, row_step, step_t, rows, n)
-
-
-@inline
-def is_written(args, slot, flags):
-    """Whether a route writes a square: not where others come and this one does not."""
-    return not args[slot + at.IS_SHARED] or not flags & NOT_HERE or flags & NOWHERE
-
-
-@helper
-def begin_squares(real, args, slot, target, row_step, rows, r, c, window, row):
-    """Squares of results that come with a chunk: what earlier routes have left, or zeros."""
-    step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
-    earlier = AFTER if args[at.DY] and args[at.JOINED] else BEFORE
-    first, last = squares_of(args, at.COME_STARTS, r, c)
-    for i in range(first, last):
-        line, column, place, flags = square_at(args, at.COME, i)
-        offset, n = square_in_memory(real, args, slot, line, column)
-        to = window + place * row
-        if args[slot + at.IS_SHARED] and flags & earlier and not flags & NOT_HERE:
-            call(args[at.LOAD_TILE], (code, target + offset, row_step, step_t, rows, n, to, row))
-        else:
-            for j in range(n):
-                store(to + j * row, splat(real, 0.0))
-
-
-@helper
-def store_squares(real, args, slot, target, row_step, rows, r, c, window, row):
-    """Squares of results that go with a chunk."""
-    step_t, code = args[slot + at.STEP_T], args[slot + at.DTYPE]
-    plain = is_plain(real, args, slot, rows)
-    first, last = squares_of(args, at.GO_STARTS, r, c)
-    for i in range(first, last):
-        line, column, place, flags = square_at(args, at.GO, i)
-        if is_written(args, slot, flags):
-            offset, n = square_in_memory(real, args, slot, line, column)
-            to, tile = target + offset, window + place * row
-            if plain and n == rows:
-                transpose(real, tile, row, to, row_step)
-            else:
-                call(args[at.STORE_TILE], (code, tile, row, rows, n, to, row_step, step_t))
-
-
 # Element by element: few rows, for which a row of lanes for each pixel would be nearly empty.
-
-
-@inline
-def pixel_in_memory(args, slot, pixel):
-    """Bytes from the first pixel of a map to this one."""
-    columns = args[at.MAP_COLUMNS]
-    if pixel < columns:  # all of them, in most maps
-        return pixel * args[slot + at.STEP_T]
-    return row_offset(args, slot, pixel // columns) + pixel % columns * args[slot + at.STEP_T]
 
 
 @helper

@@ -13,7 +13,7 @@ from . import layout as at
 from .blocks import chunk_start
 from .formats import read_integer
 from .jit import helper, inline
-from .maps import pixel_at
+from .places import pixel_at
 from .simd import as_pointer
 
 (_BEGINS, _COUNT, _FIRST) = range(3)
