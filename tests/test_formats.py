@@ -9,6 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
+from rounding import (
+    all_of,
+    as_float64,
+    assert_same_numbers,
+    nearly_ties,
+    rounded,
+    sizes_of,
+    ties_of,
+)
 from vectors import REALS, address, lanes
 
 from selscan.backends.cpu import formats
@@ -96,69 +105,21 @@ def narrowed(name, way, x):
     return run(WRITES[form.half][way], name, x.dtype.type, padded, target)[: x.size]
 
 
-def rounded(x, dtype):
-    """x to the nearest number of `dtype`, ties to even: every step but rint is exact."""
-    info, x = ml_dtypes.finfo(dtype), as_float64(x)
-    _, exponent = np.frexp(x)  # |x| < 2**exponent
-    last = np.maximum(exponent - 1, info.minexp) - info.nmant  # exponent of the last bit
-    y = np.ldexp(np.rint(np.ldexp(x, -last)), last)
-    return np.where(np.abs(y) > np.float64(info.max), np.copysign(np.inf, y), y)
-
-
-def as_float64(x):
-    """Exactly; NumPy warns of a signaling NaN."""
-    with np.errstate(invalid="ignore"):
-        return x.astype(np.float64)
-
-
-def assert_same_numbers(found, expected):
-    """The same bits after an exact conversion; NaN where NaN is expected."""
-    found, expected = as_float64(found), as_float64(expected)
-    nan = np.isnan(expected)
-    assert np.array_equal(np.isnan(found), nan)
-    wrong = np.flatnonzero(found[~nan].view(np.uint64) != expected[~nan].view(np.uint64))
-    assert not wrong.size, (found[~nan][wrong[:3]], expected[~nan][wrong[:3]])
-
-
-def all_of(name):
-    """Every bit pattern of 16 bits as a number of the format."""
-    return np.arange(2**16).astype(np.uint16).view(FORMATS[name].dtype)
-
-
-def sizes_of(name):
-    """Every finite size of a 16-bit format, and the one that would come after the largest."""
-    sizes = as_float64(all_of(name)[: 2**15])
-    sizes = sizes[np.isfinite(sizes)]
-    return np.append(sizes, 2 * sizes[-1] - sizes[-2])
-
-
-def ties_of(name):
-    """The middle between every two neighbours."""
-    sizes = sizes_of(name)
-    return (sizes[1:] + sizes[:-1]) / 2
-
-
 def around_all(name, real):
     """Every number, every tie, and the neighbours of both, of both signs."""
+    dtype = FORMATS[name].dtype
     with np.errstate(over="ignore"):  # what would come after the largest bfloat16
-        points = np.concatenate([sizes_of(name), ties_of(name)]).astype(real)
+        points = np.concatenate([sizes_of(dtype), ties_of(dtype)]).astype(real)
     near = [np.nextafter(points, real(x)) for x in (-np.inf, np.inf)]
     x = np.concatenate([points, *near])
     return np.concatenate([x, -x])
-
-
-def nearly_ties(name):
-    """float64 numbers that a float32 rounds to a tie, which then goes the wrong way."""
-    ties = ties_of(name)
-    after_even = np.arange(ties.size) % 2 == 0
-    return ties * np.where(after_even, 1 + 2.0**-40, 1 - 2.0**-40)
 
 
 @real
 @way
 @sixteen
 def test_every_16_bit_number_is_read_exactly(name, way, real):
-    x = all_of(name)
+    x = all_of(FORMATS[name].dtype)
 
     assert_same_numbers(widened(name, way, real, x), x)
 
@@ -167,7 +128,7 @@ def test_every_16_bit_number_is_read_exactly(name, way, real):
 @way
 @sixteen
 def test_every_16_bit_number_is_written_as_it_was_read(name, way, real):
-    x = all_of(name)
+    x = all_of(FORMATS[name].dtype)
 
     assert_same_numbers(narrowed(name, way, widened(name, way, real, x)), x)
 
@@ -184,7 +145,8 @@ def test_numbers_and_ties_of_16_bits_and_their_neighbours_are_rounded(name, way,
 @way
 @sixteen
 def test_float64_is_rounded_to_16_bits_once(name, way):
-    x, dtype = nearly_ties(name), FORMATS[name].dtype
+    dtype = FORMATS[name].dtype
+    x = nearly_ties(dtype)
     expected = rounded(x, dtype)
 
     found = narrowed(name, way, x)

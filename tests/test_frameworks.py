@@ -11,6 +11,7 @@ from forms import ANY_FRAMEWORK, NUMPY_ONLY
 from harness import Backend, to_numpy
 from numpy.testing import assert_array_equal
 from producers import Shared
+from rounding import assert_same_numbers, nearly_ties, rounded
 from strategies import make_problem, timed, with_gradients
 
 import selscan
@@ -78,6 +79,27 @@ def test_a_step_has_the_bits_of_numpy(guest, dtype):
     problem = problem_in(dtype)
 
     assert_same(guest.scan_step(**step_of(problem)), NUMPY.scan_step(**step_of(problem)))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("framework", ["numpy", "torch", "jax"])
+def test_sums_in_float64_are_rounded_to_16_bits_once(framework, dtype):
+    """dC is the sum of u over channels here, which tasks sum up in parts."""
+    dtype = numpy_dtype(dtype)
+    ties = nearly_ties(dtype)
+    near = ties.astype(np.float32).astype(np.float64)
+    d, l = 64, ties.size
+    u = np.zeros((1, d, l))
+    u[0, 0], u[0, -1] = near, ties - near
+    problem = {
+        "dy": np.ones_like(u), "u": u, "delta": np.ones_like(u), "A": np.zeros((d, 1)),
+        "B": np.ones((1, 1, l)), "C": np.zeros((1, 1, l), dtype), "D": np.zeros(d, dtype),
+        "seq_idx": np.arange(l)[None],
+    }  # fmt: skip
+
+    grads = Backend("cpu", framework).scan_backward(**problem)
+
+    assert_same_numbers(grads.C[0, 0], rounded(ties, dtype))
 
 
 @pytest.mark.parametrize("layout", ["bdl", "bld"])

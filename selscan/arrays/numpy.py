@@ -3,6 +3,7 @@
 import numpy as np
 
 from .layouts import Layout, Output, dense_order, dense_steps
+from .rounding import narrowable
 
 DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
@@ -113,12 +114,14 @@ class NumPyArrays(Framework):
             if parts.dtype == array.dtype:
                 np.sum(parts, axis=0, out=array)
             else:
-                array[...] = np.sum(parts, axis=0)
+                array[...] = narrowable(np.sum(parts, axis=0), array.dtype)
 
     @staticmethod
     def fill(array, values):
         """array = values, an array or 0; of complex values for a real array the real part."""
-        array[...] = np.real(values) if array.dtype.kind != "c" else values
+        if array.dtype.kind != "c" and not isinstance(values, int):
+            values = narrowable(values.real, array.dtype)
+        array[...] = values
 
     @staticmethod
     def begin_update(function, name, array):

@@ -4,6 +4,7 @@ import numpy as np
 
 from .layouts import Layout, Output, dense_steps
 from .numpy import DTYPES, INTEGERS, Framework
+from .rounding import narrowable
 
 # Ends of messages about tensors that a kernel cannot read.
 _NESTED = "a dense tensor; got a nested one. Scan what .unbind() gives one by one."
@@ -104,15 +105,19 @@ class TorchArrays(Framework):
             if parts.dtype == array.dtype:
                 np.sum(parts.numpy(), axis=0, out=array.numpy())
             else:
-                array.copy_(self._from_numpy(np.sum(parts.numpy(), axis=0)))
+                total = narrowable(np.sum(parts.numpy(), axis=0), array.dtype)
+                array.copy_(self._from_numpy(total))
 
-    @staticmethod
-    def fill(array, values):
+    def fill(self, array, values):
         if isinstance(values, int):
             array.fill_(values)
-        else:
-            values = values.detach()
-            array.copy_(values if array.is_complex() or not values.is_complex() else values.real)
+            return
+        values = values.detach()
+        if values.is_complex() and not array.is_complex():
+            values = values.real
+        if array.itemsize == 2 and values.dtype in self._wide:
+            values = self._from_numpy(narrowable(values.cpu().numpy(), array.dtype))
+        array.copy_(values)
 
     def begin_update(self, function, name, array):
         """Every tensor can be written, but a graph that saved it must not be used any more."""

@@ -2,6 +2,7 @@
 
 import jax
 
+from ..arrays.rounding import narrowable
 from ..paths.keeping import keeping
 from .guards import reverse_only
 from .manual import alike
@@ -55,6 +56,7 @@ def gradients(call, arrays, states, *incoming):
     inputs, results = dict(zip(call.names, arrays, strict=True)), {}
     for name, gradient in zip(call.differentiable(), found, strict=True):
         if gradient.ndim > inputs[name].ndim:  # one for each batch element
-            gradient = gradient.sum(0).astype(inputs[name].dtype)
+            dtype = inputs[name].dtype
+            gradient = narrowable(gradient.sum(0), dtype).astype(dtype)
         results[name] = gradient
     return results

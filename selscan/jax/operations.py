@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from ..arrays.rounding import narrowable
 from ..backends.cpu import xla
 from ..ops import scan as ops
 from ..ops.contract import ARGUMENTS, STATE_AXES, STATES_AT_AXES
@@ -192,10 +193,10 @@ def _wide(problem, dtype):
 
 def _by_element(problem, sink, result):
     """A gradient of `backward` from what the kernel wrote."""
-    dtype = sink.output.layout.dtype
+    dtype = jnp.dtype(sink.output.layout.dtype)
     if problem.axes[sink.name.removeprefix("d")].b is not None:
-        return result if sink.parts is None else result.sum(0).astype(dtype)
-    return (result[None] if sink.parts is None else result).astype(_wide(problem, dtype))
+        return result if sink.parts is None else narrowable(result.sum(0), dtype).astype(dtype)
+    return (result[None] if sink.parts is None else result).astype(_wide(problem, dtype.name))
 
 
 def _no_gradient(problem, name, dlast_state):
@@ -203,7 +204,8 @@ def _no_gradient(problem, name, dlast_state):
     shape, _, dtype = problem.layouts[name]
     if name == "initial_state" and dlast_state and dlast_state[0] is not None:
         last = dlast_state[0]
-        return (last if dtype.startswith("complex") else last.real).astype(dtype)
+        last = last if dtype.startswith("complex") else last.real
+        return narrowable(last, jnp.dtype(dtype)).astype(dtype)
     if problem.axes[name].b is not None:
         return jnp.zeros(shape, dtype)
     return jnp.zeros((problem.batch, *shape), _wide(problem, dtype))
