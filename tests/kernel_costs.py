@@ -65,15 +65,15 @@ def costs_of(nvrtc, target, wanted):
     return {name: cost for costs in found for name, cost in costs.items()}
 
 
-def made_from(nvrtc, file, names, folder):
-    """A hash of all that the machine code of a file depends on."""
-    parts = [*nvrtc.identity], OPTIONS, names, paste.paste(file, folder)
+def made_from(compiler, file, names, folder):
+    """A hash of all that the code of a file depends on; `compiler` is the identity of one."""
+    parts = [*compiler], OPTIONS, names, paste.paste(file, folder)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def sources(nvrtc):
     """{line of the snapshot: hash} of all files."""
-    return {f"source {one[0]}": made_from(nvrtc, *one) for one in files()}
+    return {f"source {one[0]}": made_from(nvrtc.identity, *one) for one in files()}
 
 
 @functools.cache
@@ -181,11 +181,21 @@ def write(lines, file=None):
     (file or SNAPSHOT).write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
 
 
+def files_of_pinned():
+    """`files` of PINNED."""
+    return [(file, names, paste.SOURCES) for file, names in PINNED.items()]
+
+
+def sources_of_pinned():
+    """{line: hash} of them, whatever compiles them."""
+    return {f"source {one[0]}": made_from((), *one) for one in files_of_pinned()}
+
+
 def snapshot_of_pinned(nvrtc):
-    """The same of PINNED, for ALWAYS alone."""
-    files = [(file, names, paste.SOURCES) for file, names in PINNED.items()]
-    costs = costs_of(nvrtc, ALWAYS, files)
-    return {"compiler": str(nvrtc)} | {f"{name} {ALWAYS}": cost for name, cost in costs.items()}
+    """The same as `snapshot` of PINNED, for ALWAYS alone."""
+    costs = costs_of(nvrtc, ALWAYS, files_of_pinned())
+    kept = {f"{name} {ALWAYS}": cost for name, cost in costs.items()}
+    return {"compiler": str(nvrtc)} | sources_of_pinned() | kept
 
 
 if __name__ == "__main__":
