@@ -149,8 +149,8 @@ FAULTS = {
     ),
     "bits: a sum of a scan that is rounded once more": Fault(
         "backends/cpu/forward.py",
-        "s = fma(h3, coefficient(kind_c, real, pc + 3 * cn), s)",
-        "s = h3 * coefficient(kind_c, real, pc + 3 * cn) + s",
+        "s = fma(hn, coefficient(kind_c, real, ct), s)",
+        "s = hn * coefficient(kind_c, real, ct) + s",
         (BITS, "-k", "neighbouring and cpu-numpy and float32"),
     ),
     "bits: states handed on in another precision": Fault(
@@ -161,8 +161,8 @@ FAULTS = {
     ),
     "bits: a backward that finds other states": Fault(
         "backends/cpu/sweep.py",
-        "h1 = fma(e1, h1, xt * coefficient(kind, real, b + bn))",
-        "h1 = e1 * h1 + xt * coefficient(kind, real, b + bn)",
+        "h = fma(e, load(real, past + o), xt * coefficient(kind, real, bt))",
+        "h = e * load(real, past + o) + xt * coefficient(kind, real, bt)",
         (BITS, "-k", "cut_within and cpu-numpy"),
     ),
     "bits: a state that is stored a step early": Fault(

@@ -10,6 +10,8 @@ from vectors import (
     REALS,
     address,
     exp2,
+    exp2_inside,
+    exp2_of_negative,
     lanes,
     sample,
     sigmoid,
@@ -19,7 +21,7 @@ from vectors import (
     wide,
 )
 
-from selscan.backends.cpu import simd, vector_math
+from selscan.backends.cpu import exponential, simd, vector_math
 from selscan.backends.cpu.trigonometry import cos_sin
 
 # Errors of exp2 in units in the last place: 0.93 and 1.14 where this was written.
@@ -38,6 +40,12 @@ select = together(njit(lambda real, x, y, z: vector_math.where_less(x, y, z, y))
 absolute = together(njit(lambda real, x, y, z: vector_math.absolute(x)))
 
 real = pytest.mark.parametrize("real", REALS)
+
+
+@njit
+def inside(real, rows, count):
+    """Whether exp2_inside is right for all numbers of some vectors."""
+    return exponential.all_inside(exponential.largest(real, rows, count))
 
 
 def relative(found, exact):
@@ -102,8 +110,9 @@ def test_absolute_clears_the_sign(real):
 @pytest.mark.parametrize("around", ["zero", "everything"])
 def test_exp2_is_right_to_an_ulp(real, around):
     info = np.finfo(real)
-    # Up to 2**127.5 (float32): above that the portable form may give infinity.
-    low, high = (-2, 2) if around == "zero" else (info.minexp, info.maxexp - 0.5)
+    # Below 2**127.5 (float32): from there on the portable form may give infinity.
+    below = np.nextafter(real(info.maxexp - 0.5), real(0))
+    low, high = (-2, 2) if around == "zero" else (info.minexp, below)
     x = sample(real, low, high)
 
     y, exact = exp2(x), np.exp2(wide(x))
@@ -119,6 +128,33 @@ def test_exp2_of_an_integer_is_exact(real):
     y = exp2(n.astype(real))
 
     assert np.array_equal(y, np.ldexp(real(1), n))
+
+
+@real
+def test_exp2_has_the_same_bits_where_it_is_known_not_to_overflow(real):
+    info = np.finfo(real)
+    x = sample(real, info.minexp, -info.minexp)
+
+    assert np.array_equal(exp2_inside(x), exp2(x))
+
+    special = np.array([0, -0.0, -info.smallest_subnormal, -info.max, -np.inf, np.nan], real)
+    x = np.concatenate([sample(real, 4 * info.minexp, 0), special])
+    assert np.array_equal(exp2_of_negative(x), exp2(x), equal_nan=True)
+
+
+@real
+@pytest.mark.parametrize("lane", ["first", "last"])
+def test_what_is_large_is_noticed_in_any_lane(real, lane):
+    limit = real(-np.finfo(real).minexp)
+    x = np.zeros((5, lanes(real)), real)
+    for row, value, wanted in (
+        (0, limit, True), (4, -limit, True), (2, np.nextafter(limit, real(np.inf)), False),
+        (1, np.inf, False), (3, -np.inf, False), (0, np.nan, False), (2, -np.nan, False),
+    ):  # fmt: skip
+        rows = x.copy()
+        rows[row, 0 if lane == "first" else -1] = value
+
+        assert inside(real(0), address(rows), len(rows)) == (wanted or DENORMALS)
 
 
 @real
@@ -253,7 +289,7 @@ def everything(real, address):
     x = simd.load(real, address)
     y = vector_math.softplus(real, x) + vector_math.softplus_slope(real, x)
     cos, sin = cos_sin(x)
-    simd.store(address, simd.fma(x, y, vector_math.exp2(x)) + simd.fma(x, cos, sin))
+    simd.store(address, simd.fma(x, y, exponential.exp2(x)) + simd.fma(x, cos, sin))
 
 
 @real

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 from numba import njit
 
-from selscan.backends.cpu import simd, trigonometry, vector_math
+from selscan.backends.cpu import exponential, simd, trigonometry, vector_math
 from selscan.backends.cpu.simd import itemsize, load, store, width
 
 REALS = (np.float32, np.float64)
@@ -54,7 +54,17 @@ def together(function):
 
 @njit
 def _exp2(real, x):
-    return vector_math.exp2(x)
+    return exponential.exp2(x)
+
+
+@njit
+def _exp2_inside(real, x):
+    return exponential.exp2_inside(x)
+
+
+@njit
+def _exp2_of_negative(real, x):
+    return exponential.exp2_of_negative(x)
 
 
 @njit
@@ -68,6 +78,8 @@ def _sin(real, x):
 
 
 exp2 = elementwise(_exp2)
+exp2_inside = elementwise(_exp2_inside)
+exp2_of_negative = elementwise(_exp2_of_negative)
 cos = elementwise(_cos)
 sin = elementwise(_sin)
 softplus = elementwise(vector_math.softplus)

@@ -26,13 +26,14 @@ from .coefficients import (
     state_step,
     time_step,
 )
+from .exponential import exp2
 from .jit import INLINE, helper, inline
 from .planes import COMPLEX_STATES
 from .segments import segment, segments_of
 from .simd import fma, itemsize, keep_first, load, peek, poke, splat, store, width
 from .stops import add_tile, stop_row, stops_of, swept_to
 from .trigonometry import cos_sin
-from .vector_math import LOG2_E, add_pair, exp2, unless_zero
+from .vector_math import LOG2_E, add_pair, unless_zero
 
 
 @inline

@@ -7,8 +7,8 @@ state begins (segments.py): zero times infinity is NaN.
 
 Lanes are channels. A task is one batch entry and a run of channel blocks, w channels each, of one
 group; it walks time in chunks. A chunk of u and delta is copied into tiles (tiles.py), B and C into
-coefficient tiles that all blocks of the task share; then four states at a time run over the chunk
-in registers. No array with both a time and a state axis exists.
+coefficient tiles that all blocks of the task share; then all states of a block run over the chunk.
+No array with both a time and a state axis exists.
 """
 
 from numba.extending import overload
@@ -36,64 +36,85 @@ from .coefficients import (
     time_step,
 )
 from .complex_states import begin_complex, complex_chunk
+from .exponential import all_inside, exp2, exp2_inside, largest
 from .jit import INLINE, helper, inline, kernel
 from .maps import clear_padding, load_steps, store_steps
 from .planes import REAL_TYPE, load_planes, load_rates, parts, store_planes
 from .segments import find_segments, segment, segment_table, segments_of
 from .simd import fma, itemsize, load, splat, store, width
 from .stops import stop_index, stop_row, stops_of
-from .vector_math import exp2, sigmoid, softplus
+from .vector_math import sigmoid, softplus
+
+
+def state_loop(exp2):
+    """m steps of all states of a block, with one way to take the exponential.
+
+    delta, x, y, b and c are those of the first step in scan order.
+    """
+
+    @helper
+    def loop(real, kind_b, kind_c, delta, x, y, h, a, b, c, step, b_step, c_step, d_state, m):
+        row = width(real) * itemsize(real)
+        bn, cn = state_step(kind_b, real), state_step(kind_c, real)
+        for _ in range(m):
+            dt, xt, s = load(real, delta), load(real, x), load(real, y)
+            o, bt, ct = 0, b, c
+            for _ in range(d_state):
+                xb = xt * coefficient(kind_b, real, bt)
+                hn = fma(exp2(dt * load(real, a + o)), load(real, h + o), xb)
+                store(h + o, hn)
+                s = fma(hn, coefficient(kind_c, real, ct), s)
+                o += row
+                bt += bn
+                ct += cn
+            store(y, s)
+            delta += step
+            x += step
+            y += step
+            b += b_step
+            c += c_step
+
+    return loop
+
+
+states_inside, states_anywhere = state_loop(exp2_inside), state_loop(exp2)
+
+
+@helper
+def one_state(real, kind_b, kind_c, delta, x, y, h, a, b, c, step, b_step, c_step, m):
+    """The same of one state, which stays in a register."""
+    h0, a0 = load(real, h), load(real, a)
+    for _ in range(m):
+        xb = load(real, x) * coefficient(kind_b, real, b)
+        h0 = fma(exp2(load(real, delta) * a0), h0, xb)
+        store(y, fma(h0, coefficient(kind_c, real, c), load(real, y)))
+        delta += step
+        x += step
+        y += step
+        b += b_step
+        c += c_step
+    store(h, h0)
 
 
 @helper
 def scan_chunk(real, kind_b, kind_c, delta, x, y, h, a, b, c, b_step, c_step, d_state, m, reverse):
     """m steps of one block: y += C . h. x is delta * u, a is A log2(e), (d_state, w) like h."""
-    row = width(real) * itemsize(real)
-    bn, cn = state_step(kind_b, real), state_step(kind_c, real)
-    first, step, b_first, c_first = 0, row, 0, 0
+    step = width(real) * itemsize(real)
+    rows, last = delta, m - 1
     if reverse:
-        first, step = (m - 1) * row, -row
-        b_first, c_first = (m - 1) * b_step, (m - 1) * c_step
-        b_step, c_step = -b_step, -c_step
-    n = 0
-    while n + 4 <= d_state:
-        hn, an = h + n * row, a + n * row
-        h0, h1 = load(real, hn), load(real, hn + row)
-        h2, h3 = load(real, hn + 2 * row), load(real, hn + 3 * row)
-        a0, a1 = load(real, an), load(real, an + row)
-        a2, a3 = load(real, an + 2 * row), load(real, an + 3 * row)
-        p, pb, pc = first, b + n * bn + b_first, c + n * cn + c_first
-        for _ in range(m):
-            dt, xt, s = load(real, delta + p), load(real, x + p), load(real, y + p)
-            h0 = fma(exp2(dt * a0), h0, xt * coefficient(kind_b, real, pb))
-            h1 = fma(exp2(dt * a1), h1, xt * coefficient(kind_b, real, pb + bn))
-            h2 = fma(exp2(dt * a2), h2, xt * coefficient(kind_b, real, pb + 2 * bn))
-            h3 = fma(exp2(dt * a3), h3, xt * coefficient(kind_b, real, pb + 3 * bn))
-            s = fma(h0, coefficient(kind_c, real, pc), s)
-            s = fma(h1, coefficient(kind_c, real, pc + cn), s)
-            s = fma(h2, coefficient(kind_c, real, pc + 2 * cn), s)
-            s = fma(h3, coefficient(kind_c, real, pc + 3 * cn), s)
-            store(y + p, s)
-            p += step
-            pb += b_step
-            pc += c_step
-        store(hn, h0)
-        store(hn + row, h1)
-        store(hn + 2 * row, h2)
-        store(hn + 3 * row, h3)
-        n += 4
-    while n < d_state:
-        h0, a0 = load(real, h + n * row), load(real, a + n * row)
-        p, pb, pc = first, b + n * bn + b_first, c + n * cn + c_first
-        for _ in range(m):
-            dt, xt = load(real, delta + p), load(real, x + p)
-            h0 = fma(exp2(dt * a0), h0, xt * coefficient(kind_b, real, pb))
-            store(y + p, fma(h0, coefficient(kind_c, real, pc), load(real, y + p)))
-            p += step
-            pb += b_step
-            pc += c_step
-        store(h + n * row, h0)
-        n += 1
+        delta, x, y = delta + last * step, x + last * step, y + last * step
+        b, c = b + last * b_step, c + last * c_step
+        step, b_step, c_step = -step, -b_step, -c_step
+    if d_state == 1:
+        one_state(real, kind_b, kind_c, delta, x, y, h, a, b, c, step, b_step, c_step, m)
+    elif all_inside(largest(real, rows, m) * largest(real, a, d_state)):
+        states_inside(
+            real, kind_b, kind_c, delta, x, y, h, a, b, c, step, b_step, c_step, d_state, m
+        )
+    else:
+        states_anywhere(
+            real, kind_b, kind_c, delta, x, y, h, a, b, c, step, b_step, c_step, d_state, m
+        )
 
 
 def run_states(

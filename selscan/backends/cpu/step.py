@@ -14,6 +14,7 @@ from numba.extending import intrinsic
 
 from . import layout as at
 from .blocks import ONE, ZERO, arguments
+from .exponential import exp2
 from .forward import gate_chunk
 from .jit import helper, kernel
 from .simd import (
@@ -34,7 +35,7 @@ from .simd import (
     store_first,
     width,
 )
-from .vector_math import LOG2_E, emit_transpose, exp2, softplus
+from .vector_math import LOG2_E, emit_transpose, softplus
 
 # Bytes of a row that are updated before y is added up from them, while they are in the first-level
 # cache. Few long rows are what the CPU's own prefetching follows.

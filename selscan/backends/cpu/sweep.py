@@ -23,62 +23,58 @@ from .coefficients import (
     time_step,
 )
 from .complex_states import complex_sweep, finish_pairs, pair_rows
+from .exponential import all_inside, exp2, exp2_inside, largest
 from .jit import INLINE, helper
 from .planes import REAL_STATES, REAL_TYPE
 from .segments import segment, segments_of
 from .simd import fma, itemsize, keep_first, load, splat, store, width
 from .stops import add_tile, stop_row, stops_of, swept_to
-from .vector_math import exp2
 
 
-@helper
-def replay(real, kind, delta, x, past, decay, a, b, b_step, count, m, first, step):
-    """Run `count` (1 or 4) states over a chunk; past[i], decay[i] hold h[t-1], exp(delta[t] A).
+def replay_loop(exp2):
+    """Run `count` states over m steps, with one way to take the exponential.
 
-    The i-th step in scan order has row i of `past` and `decay`, `count` vectors each; row m of
-    `past` is the last state. `first` and `step` say which row of delta and x comes first.
+    past[i] and decay[i] hold h[t-1] and exp(delta[t] A). The i-th step in scan order has row i of
+    both, `count` vectors each; row m of `past` is the last state. delta and x are those of the
+    first step, `step` leads to the next one.
     """
-    row = width(real) * itemsize(real)
-    bn = state_step(kind, real)
-    wide = count * row
-    if count == 4:
-        h0, h1 = load(real, past), load(real, past + row)
-        h2, h3 = load(real, past + 2 * row), load(real, past + 3 * row)
-        a0, a1 = load(real, a), load(real, a + row)
-        a2, a3 = load(real, a + 2 * row), load(real, a + 3 * row)
-        p = first
+
+    @helper
+    def replay(real, kind, delta, x, past, decay, a, b, b_step, count, m, step):
+        row = width(real) * itemsize(real)
+        bn, wide = state_step(kind, real), count * row
+        if count == 1:  # stays in a register
+            h0, a0 = load(real, past), load(real, a)
+            for _ in range(m):
+                e = exp2(load(real, delta) * a0)
+                h0 = fma(e, h0, load(real, x) * coefficient(kind, real, b))
+                past += row
+                store(decay, e)
+                store(past, h0)
+                decay += row
+                delta += step
+                x += step
+                b += b_step
+            return
         for _ in range(m):
-            dt, xt = load(real, delta + p), load(real, x + p)
-            e0, e1, e2, e3 = exp2(dt * a0), exp2(dt * a1), exp2(dt * a2), exp2(dt * a3)
-            h0 = fma(e0, h0, xt * coefficient(kind, real, b))
-            h1 = fma(e1, h1, xt * coefficient(kind, real, b + bn))
-            h2 = fma(e2, h2, xt * coefficient(kind, real, b + 2 * bn))
-            h3 = fma(e3, h3, xt * coefficient(kind, real, b + 3 * bn))
+            dt, xt = load(real, delta), load(real, x)
+            bt = b
+            for o in range(0, wide, row):
+                e = exp2(dt * load(real, a + o))
+                store(decay + o, e)
+                h = fma(e, load(real, past + o), xt * coefficient(kind, real, bt))
+                store(past + wide + o, h)
+                bt += bn
             past += wide
-            store(decay, e0)
-            store(decay + row, e1)
-            store(decay + 2 * row, e2)
-            store(decay + 3 * row, e3)
-            store(past, h0)
-            store(past + row, h1)
-            store(past + 2 * row, h2)
-            store(past + 3 * row, h3)
             decay += wide
-            p += step
+            delta += step
+            x += step
             b += b_step
-        return
-    h0, a0 = load(real, past), load(real, a)
-    p = first
-    for _ in range(m):
-        dt, xt = load(real, delta + p), load(real, x + p)
-        e0 = exp2(dt * a0)
-        h0 = fma(e0, h0, xt * coefficient(kind, real, b))
-        past += row
-        store(decay, e0)
-        store(past, h0)
-        decay += row
-        p += step
-        b += b_step
+
+    return replay
+
+
+replay_inside, replay = replay_loop(exp2_inside), replay_loop(exp2)
 
 
 @helper
@@ -221,6 +217,7 @@ def sweep_states(real, kind_b, kind_c, args, scratch, table, states, own, db, dc
     d_state, chunk = args[at.D_STATE], args[at.CHUNK]
     past = scratch + args[at.TILE_PAST]
     dh, da = scratch + args[at.TILE_DH] + own, scratch + args[at.TILE_DA] + own
+    largest_step = largest(real, scratch + args[at.TILE_DELTA], m)
     n = ZERO
     while n < d_state:
         count = 4 if n + 4 <= d_state else 1
@@ -235,7 +232,7 @@ def sweep_states(real, kind_b, kind_c, args, scratch, table, states, own, db, dc
                 copy_tile(real, states + n * row, past, count)
             stop = sweep_segment(
                 real, kind_b, kind_c, args, scratch, own, n, count, start, end, begins,
-                dh + n * row, da + n * row, db_n, dc_n, m, rows, first, stop,
+                dh + n * row, da + n * row, db_n, dc_n, m, rows, first, stop, largest_step,
             )  # fmt: skip
             if begins:
                 clear(real, dh + n * row, count)
@@ -245,7 +242,7 @@ def sweep_states(real, kind_b, kind_c, args, scratch, table, states, own, db, dc
 @helper
 def sweep_segment(
     real, kind_b, kind_c, args, scratch, own, n, count, start, stop_at, begins, dh, da, db, dc, m,
-    rows, first_stop, stop,
+    rows, first_stop, stop, largest_step,
 ):  # fmt: skip
     """`count` states from n on, forward and back over a segment of the chunk.
 
@@ -276,10 +273,14 @@ def sweep_segment(
     second, skipped = begin + sign * alone, alone * count * row
     if begins:
         begin_state(real, kind_b, x + begin * row, past, b + begin * bt, count)
-    replay(
-        real, kind_b, delta, x, past + skipped, decay + skipped, a, b + second * bt, sign * bt,
-        count, steps - alone, second * row, sign * row,
+    operands = (
+        delta + second * row, x + second * row, past + skipped, decay + skipped, a,
+        b + second * bt, sign * bt, count, steps - alone, sign * row,
     )  # fmt: skip
+    if all_inside(largest_step * largest(real, a, count)):
+        replay_inside(real, kind_b, *operands)
+    else:
+        replay(real, kind_b, *operands)
     if args[at.Z]:
         y = scratch + args[at.TILE_Y] + o
         outputs(

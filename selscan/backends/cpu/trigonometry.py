@@ -4,15 +4,15 @@ The angle is taken to quarter turns (1 = pi / 2) in twice the precision, so that
 absolute, about 2**-24 (2**-53), up to 2**20 (2**49) radians. Without fma the rounding of the
 product counts as well, which is at most that of the angle itself. Above 2**22 (2**51) quarter
 turns, where the next angle is a third of a quarter further, results are just some numbers from -1
-to 1. The polynomials interpolate at Chebyshev nodes, as those of vector_math.py; infinity gives
+to 1. The polynomials interpolate at Chebyshev nodes, as that of exponential.py; infinity gives
 NaN.
 """
 
 from numba import types
 from numba.extending import intrinsic
 
+from .exponential import horner
 from .simd import Vector, constant, emit_fma
-from .vector_math import horner
 
 # sin(pi/2 g) = g P(g**2), cos(pi/2 g) = 1 + g**2 Q(g**2) for g in [-1/2, 1/2], highest power first.
 _SIN = {

@@ -1,43 +1,17 @@
-"""Elementary functions, sums across lanes and transposes of the SIMD vectors.
+"""Softplus, sigmoid, sums across lanes and transposes of the SIMD vectors.
 
-exp2 and log1p are polynomials without tables or branches. Their coefficients interpolate the
-function at Chebyshev nodes of the reduced range (computed with 60 digits); the error of each is
-below a tenth of the rounding error of its type. NaN and infinity come out as IEEE has them.
+log1p is a polynomial like exp2 (exponential.py). NaN and infinity come out as IEEE has them.
 """
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from . import simd
+from .exponential import exp2_of_negative, horner
 from .jit import inline
 from .simd import Vector, constant, emit_call, emit_fma, shuffle, splat
 
-# 2**f = 1 + f P(f) for f in [-1/2, 1/2], highest power first.
-_EXP2 = {
-    types.float32: (
-        1.54531629451206902e-4,
-        1.33908633646712344e-3,
-        9.61808255727785149e-3,
-        5.55035711421907782e-2,
-        2.40226507605681269e-1,
-        6.93147188026228781e-1,
-    ),
-    types.float64: (
-        4.45496059818651839e-10,
-        7.0725859492692237e-9,
-        1.01780624458457735e-7,
-        1.32154425879216897e-6,
-        1.52527338298361184e-5,
-        1.54035304417360502e-4,
-        1.33335581464169353e-3,
-        9.61812910760688853e-3,
-        5.55041086648215943e-2,
-        2.40226506959100982e-1,
-        6.93147180559945309e-1,
-    ),
-}
 # log(1 + e) = s (2 + v P(v)), s = e / (2 + e), v = s**2, for e in [0, 1], highest power first.
 _LOG1P = {
     types.float32: (0.280258283, 0.279988841, 0.400217133, 0.666664129),
@@ -54,71 +28,9 @@ _LOG1P = {
         0.666666666666666586,
     ),
 }
-# Adding it rounds to an integer, which then stands in the low bits, biased like an exponent.
-_ROUND = {types.float32: 1.5 * 2**23 + 127, types.float64: 1.5 * 2**52 + 1023}
-_MANTISSA_BITS = {types.float32: 23, types.float64: 52}
-_MIN_EXPONENT = {types.float32: -127.0, types.float64: -1023.0}
 
 LOG2_E = 1.4426950408889634
 LN_2 = 0.6931471805599453
-
-
-def horner(builder, x, coefficients):
-    value = constant(x.type, coefficients[0])
-    for c in coefficients[1:]:
-        value = emit_fma(builder, value, x, constant(x.type, c))
-    return value
-
-
-def _select_less(builder, x, limit, value, other):
-    """`value` where x < limit, else `other` (also for NaN)."""
-    return builder.select(builder.fcmp_ordered("<", x, constant(x.type, limit)), value, other)
-
-
-def _emit_exp2_polynomial(builder, f, element):
-    inner = horner(builder, f, _EXP2[element])
-    return emit_fma(builder, inner, f, constant(f.type, 1.0))
-
-
-def _emit_exp2_scalef(builder, x, element):
-    """AVX-512: one instruction scales by 2**n with all of IEEE's special cases."""
-    n = emit_call(builder, "llvm.rint", x)
-    p = _emit_exp2_polynomial(builder, builder.fsub(x, n), element)
-    kind = "ps" if element == types.float32 else "pd"
-    mask_type = ir.IntType(x.type.count)
-    argument_types = [x.type, x.type, x.type, mask_type, ir.IntType(32)]
-    function_type = ir.FunctionType(x.type, argument_types)
-    name = f"llvm.x86.avx512.mask.scalef.{kind}.512"
-    function = cgutils.get_or_insert_function(builder.module, function_type, name)
-    all_lanes, current_rounding = ir.Constant(mask_type, -1), ir.Constant(ir.IntType(32), 4)
-    return builder.call(function, [p, n, constant(x.type, 0.0), all_lanes, current_rounding])
-
-
-def _emit_exp2_bits(builder, x, element):
-    """Any CPU: 2**n is written into the exponent bits; results below the normal range are 0."""
-    low, bits = _MIN_EXPONENT[element], Vector(element).llvm_bits
-    x = _select_less(builder, x, low, constant(x.type, low), x)
-    above = builder.fcmp_ordered(">", x, constant(x.type, 1.0 - low))
-    x = builder.select(above, constant(x.type, 1.0 - low), x)
-    shifted = builder.fadd(x, constant(x.type, _ROUND[element]))
-    n = builder.fsub(shifted, constant(x.type, _ROUND[element]))
-    p = _emit_exp2_polynomial(builder, builder.fsub(x, n), element)
-    shift = constant(bits, _MANTISSA_BITS[element])
-    scale = builder.shl(builder.bitcast(shifted, bits), shift)
-    return builder.fmul(p, builder.bitcast(scale, x.type))
-
-
-emit_exp2 = _emit_exp2_scalef if simd.HAS_SCALEF and simd.BITS == 512 else _emit_exp2_bits
-
-
-@intrinsic
-def exp2(typingctx, x):
-    """2**x; without AVX-512 flushed to 0 below 2**-126.5 and inf from 2**127.5 (float32)."""
-
-    def codegen(context, builder, sig, args):
-        return emit_exp2(builder, args[0], x.element)
-
-    return x(x), codegen
 
 
 @intrinsic
@@ -169,7 +81,7 @@ def _log1p_series(typingctx, s):
 def softplus(real, x):
     """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)); x itself above 20, as mamba has it."""
     zero = splat(real, 0.0)
-    e = exp2(absolute(x) * splat(real, -LOG2_E))
+    e = exp2_of_negative(absolute(x) * splat(real, -LOG2_E))
     value = where_less(x, zero, zero, x) + _log1p_series(e / (e + splat(real, 2.0)))
     return where_less(splat(real, 20.0), x, x, value)
 
@@ -178,7 +90,7 @@ def softplus(real, x):
 def sigmoid(real, x):
     """1 / (1 + exp(-x)), from exp(-|x|), which cannot overflow."""
     one = splat(real, 1.0)
-    e = exp2(absolute(x) * splat(real, -LOG2_E))
+    e = exp2_of_negative(absolute(x) * splat(real, -LOG2_E))
     inverse = one / (one + e)
     return where_less(x, splat(real, 0.0), e * inverse, inverse)
 
