@@ -37,6 +37,8 @@ COLOURS = {
     "loop": "#b07d2b",
 }
 STYLES = {"light": ("#ffffff", "#1f2328", "#d0d7de"), "dark": ("#131416", "#e6e8ea", "#454b52")}
+SWEEPS = ("length", "d_state", "delta")
+MARKS = {"float64": "o-", "float32": "s-", "bfloat16": "^--", "float16": "v:"}
 CASES = {"vim": "Vim", "short": "Mamba 2.8B,\nshort prompt", "lm": "Mamba 130M", "vmamba": "VMamba"}
 
 
@@ -97,6 +99,17 @@ def errors():
     return Data("cpu-accuracy.csv", table(rows("cpu-accuracy.csv", case="long"), "mode"), "")
 
 
+def numerics():
+    """Largest error over largest value of y by length, for each peer in each of its dtypes."""
+    numbers = {}
+    for row in rows("cpu-numerics.csv", mode="y"):
+        shown = row["case"].startswith("length_") and row["peer"] in NAMES
+        if shown and float(row["p50"]):  # 0: the one that the others are compared with
+            series = f"{row['peer']}, {row['metric'].removeprefix('error, ')}"
+            numbers.setdefault(series, {})[row["case"]] = float(row["p50"])
+    return Data("cpu-numerics.csv", numbers, "")
+
+
 def label(value, digits=2):
     """Two significant digits without an exponent."""
     places = max(0, digits - 1 - math.floor(math.log10(value)))
@@ -115,6 +128,25 @@ def summary():
             missing = f", too slow to measure at {lost} of {len(CASES)}" if lost else ""
             cells.append(f"{label(min(found))} to {label(max(found))}{missing}")
         lines.append(f"| {NAMES[peer]} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines)
+
+
+def error_table(sweep):
+    """A table of docs/numerics.md: errors of y and of gradients along a sweep, peers in rows."""
+    found = [
+        row
+        for row in rows("cpu-numerics.csv")
+        if row["case"].startswith(f"{sweep}_") and row["peer"] in NAMES and float(row["p50"])
+    ]
+    cells = {(row["metric"], row["peer"], row["case"], row["mode"]): row["p50"] for row in found}
+    places = list(dict.fromkeys(row["case"] for row in found))
+    columns = [(mode, place) for mode in ("y", "gradients") for place in places]
+    names = [f"{mode}, {place.removeprefix(f'{sweep}_')}" for mode, place in columns]
+    lines = [f"| | {' | '.join(names)} |", f"|---|{'---:|' * len(columns)}"]
+    for metric, peer in dict.fromkeys((metric, peer) for metric, peer, _, _ in cells):
+        values = (cells.get((metric, peer, place, mode)) for mode, place in columns)
+        shown = " | ".join("-" if x is None else f"{float(x):.1e}" for x in values)
+        lines.append(f"| {NAMES[peer]}, {metric.removeprefix('error, ')} | {shown} |")
     return "\n".join(lines)
 
 
@@ -208,11 +240,32 @@ def draw_errors(axes, data, style):
     axes.figure.subplots_adjust(left=0.16, right=0.96, top=0.97, bottom=0.36)
 
 
+def draw_numerics(axes, data, style):
+    for series, found in data.numbers.items():
+        peer, dtype = series.split(", ")
+        at = [int(x.removeprefix("length_")) for x in found]
+        axes.plot(
+            at, list(found.values()), MARKS[dtype], color=COLOURS[peer],
+            label=f"{NAMES[peer]}, {dtype}", linewidth=2.6 if peer == "selscan" else 1.5,
+            markersize=5,
+        )  # fmt: skip
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    ticks = sorted({int(x.removeprefix("length_")) for x in data.numbers["selscan, float32"]})
+    axes.set_xticks(ticks, [f"{x // 1024}k" for x in ticks])
+    axes.set_xlabel("steps")
+    axes.set_ylabel("largest error of y / largest value")
+    axes.grid(which="major")
+    axes.figure.legend(loc="lower center", ncols=2, frameon=False, fontsize=8)
+    axes.figure.subplots_adjust(left=0.16, right=0.96, top=0.97, bottom=0.42)
+
+
 FIGURES = {
     "speed": (speedups, draw_speedups, (5.4, 7.0)),
     "length": (lengths, draw_lengths, (5.4, 4.8)),
     "memory": (memory, draw_memory, (5.4, 5.2)),
     "error": (errors, draw_errors, (5.4, 4.6)),
+    "numerics": (numerics, draw_numerics, (5.4, 5.6)),
 }
 
 
@@ -259,4 +312,4 @@ if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for figure in FIGURES:
         write(figure)
-    print(summary())
+    print(summary(), *map(error_table, SWEEPS), sep="\n\n")

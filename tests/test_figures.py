@@ -15,6 +15,7 @@ FIGURES = sorted((ROOT / "docs/performance").glob("*.svg"))
 DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
 TEXT = "{http://www.w3.org/2000/svg}text"
 PAGE = (ROOT / "docs/speed.md").read_text(encoding="utf-8")
+NUMERICS = (ROOT / "docs/numerics.md").read_text(encoding="utf-8")
 
 
 def medians(file, **wanted):
@@ -98,11 +99,33 @@ def test_marks_are_the_errors(path):
     assert ("selscan", "y") in drawn
 
 
+@figures("numerics")
+def test_lines_are_the_errors_of_y(path):
+    data, _ = shown(path)
+    with (ROOT / "bench/results/cpu-numerics.csv").open(newline="") as stream:
+        found = [row for row in csv.DictReader(stream) if row["p50"] and row["mode"] == "y"]
+    want = {
+        (f"{row['peer']}, {row['metric'].split()[1]}", row["case"]): float(row["p50"])
+        for row in found
+        if row["case"].startswith("length_") and row["peer"] in plot.NAMES and float(row["p50"])
+    }
+
+    assert data["file"] == "cpu-numerics.csv"
+    assert places(data["numbers"]) == want
+    assert {dtype.split(", ")[1] for dtype in data["numbers"]} == set(plot.MARKS)
+
+
 def test_a_page_shows_each_figure_in_light_and_dark():
-    on_page = re.findall(r"\{image\} performance/([\w-]+)\.svg\n:class: only-(\w+)\n", PAGE)
+    text = PAGE + NUMERICS
+    on_page = re.findall(r"\{image\} performance/([\w-]+)\.svg\n:class: only-(\w+)\n", text)
 
     assert sorted(name for name, _ in on_page) == [path.stem for path in FIGURES]
     assert all(name.endswith(f"-{mode}") for name, mode in on_page)
+
+
+@pytest.mark.parametrize("sweep", plot.SWEEPS)
+def test_the_tables_of_errors_are_those_of_the_results(sweep):
+    assert plot.error_table(sweep) in NUMERICS
 
 
 def test_the_summary_is_that_of_the_results():
