@@ -1,11 +1,14 @@
 """Maps that are put in order first: when that is, and that y, du and ddelta have the same bits."""
 
+import math
+
 import numpy as np
 import pytest
 from harness import Backend
 from map_strategies import PATHS, make_map_problem, with_dy
 from test_bits import assert_bits
 from test_scan2d import assert_matches_reference
+from vectors import lanes
 
 from selscan.arrays.layouts import Layout, dense_steps
 from selscan.backends.cpu import ordered
@@ -14,6 +17,7 @@ from selscan.ops import scan2d as ops
 from selscan.paths import Path, atrous, cross
 
 BACKEND = Backend("cpu", "numpy")
+SIDE = math.isqrt(ordered.LARGE_MAP * lanes(np.float32)) + 1  # of a large map
 DENSE = [x for x, path in PATHS.items() if path.routes > 1 and not path.joined][::4]
 
 
@@ -35,14 +39,15 @@ def problem_of(path, in_order=False, dtype="float32", last=False, b=1, d=96, n=1
     ("path", "options", "forward", "backward"),
     [
         (cross(56, 56), {}, False, False),
-        (cross(312, 312), {}, True, True),
-        (cross(312, 312), {"in_order": True}, False, False),
+        (cross(SIDE, SIDE), {}, True, True),
+        (cross(SIDE - 1, SIDE - 1), {}, False, False),
+        (cross(SIDE, SIDE), {"in_order": True}, False, False),
         (atrous(14, 14), {}, True, True),
         (atrous(14, 14), {"in_order": True}, False, True),
-        (atrous(312, 312), {"in_order": True}, True, True),
+        (atrous(SIDE, SIDE), {"in_order": True}, True, True),
         (atrous(14, 14), {"last": True}, False, False),
-        (Path.of(312, 312, "h", "v", joined=True), {}, False, False),
-        (Path.of(312, 312, "v"), {}, False, False),
+        (Path.of(SIDE, SIDE, "h", "v", joined=True), {}, False, False),
+        (Path.of(SIDE, SIDE, "v"), {}, False, False),
     ],
 )
 def test_what_is_put_in_order_follows_from_sizes_and_the_path(path, options, forward, backward):

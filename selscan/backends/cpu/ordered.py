@@ -23,8 +23,9 @@ from .simd import lanes_of
 _MAPS = ("u", "delta", "B", "C")
 _COEFFICIENTS = ("B", "C", "dB", "dC")
 _SUMS = ("dB", "dC")  # of tasks
-# Bytes of one block of channels of a map from which on it is too large for walking over it.
-LARGE_MAP = 1 << 20
+# Pixels from which on a map is too large for walking over it, for each lane of a vector: squares of
+# as many rows and columns as lanes are read, so that wide vectors waste less of a cache line.
+LARGE_MAP = 1 << 13
 # Bytes of an operand in order, for as many channels as are scanned together, but for some blocks
 # at the least. A property of the machine, not of the threads in force.
 MOST_BYTES = 1 << 25
@@ -63,8 +64,7 @@ def kept(problem):
 
 
 def _is_large(problem):
-    row = lanes_of(from_dtype(np.dtype(problem.real))) * np.dtype(problem.real).itemsize
-    return problem.path.pixels * row > LARGE_MAP
+    return problem.path.pixels > LARGE_MAP * lanes_of(from_dtype(np.dtype(problem.real)))
 
 
 def _is_c_order(layout):
