@@ -32,7 +32,7 @@ from selscan.ops import scan2d as ops2d
 # `ci` draws the same examples every time; HYPOTHESIS_PROFILE chooses.
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=20)
 hypothesis.settings.register_profile(
-    "ci", deadline=None, max_examples=40, derandomize=True, print_blob=True
+    "ci", deadline=None, max_examples=20, derandomize=True, print_blob=True
 )
 # For plant.py: that a fault is noticed is enough.
 hypothesis.settings.register_profile(
