@@ -51,3 +51,19 @@ def nearly_ties(dtype):
     ties = ties_of(dtype)
     after_even = np.arange(ties.size) % 2 == 0
     return ties * np.where(after_even, 1 + 2.0**-40, 1 - 2.0**-40)
+
+
+def problem_of_ties(dtype):
+    """dC, in order of time, and a problem: dC is the sum of u, which tasks add up in parts.
+
+    The sums are numbers that are rounded to a tie first where they are rounded twice.
+    """
+    ties = nearly_ties(dtype)
+    near, d = ties.astype(np.float32).astype(np.float64), 64
+    u = np.zeros((1, d, ties.size))
+    u[0, 0], u[0, -1] = near, ties - near
+    ones, times = np.ones_like(u), (1, 1, ties.size)
+    return ties, {
+        "dy": ones, "u": u, "delta": ones, "A": np.zeros((d, 1)), "B": np.ones(times),
+        "C": np.zeros(times, dtype), "D": np.zeros(d, dtype), "seq_idx": np.arange(ties.size)[None],
+    }  # fmt: skip

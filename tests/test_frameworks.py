@@ -11,7 +11,7 @@ from forms import ANY_FRAMEWORK, NUMPY_ONLY
 from harness import Backend, to_numpy
 from numpy.testing import assert_array_equal
 from producers import Shared
-from rounding import assert_same_numbers, nearly_ties, rounded
+from rounding import assert_same_numbers, nearly_ties, problem_of_ties, rounded
 from strategies import make_problem, timed, with_gradients
 
 import selscan
@@ -84,22 +84,28 @@ def test_a_step_has_the_bits_of_numpy(guest, dtype):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("framework", ["numpy", "torch", "jax"])
 def test_sums_in_float64_are_rounded_to_16_bits_once(framework, dtype):
-    """dC is the sum of u over channels here, which tasks sum up in parts."""
+    ties, problem = problem_of_ties(numpy_dtype(dtype))
+
+    grads = Backend("cpu", framework).scan_backward(**problem)
+
+    assert_same_numbers(grads.C[0, 0], rounded(ties, grads.C.dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("framework", ["numpy", "torch", "jax"])
+def test_without_steps_a_gradient_is_passed_on_and_rounded_once(framework, dtype):
     dtype = numpy_dtype(dtype)
     ties = nearly_ties(dtype)
-    near = ties.astype(np.float32).astype(np.float64)
-    d, l = 64, ties.size
-    u = np.zeros((1, d, l))
-    u[0, 0], u[0, -1] = near, ties - near
+    none, n = np.zeros((1, 1, 0)), ties.size
     problem = {
-        "dy": np.ones_like(u), "u": u, "delta": np.ones_like(u), "A": np.zeros((d, 1)),
-        "B": np.ones((1, 1, l)), "C": np.zeros((1, 1, l), dtype), "D": np.zeros(d, dtype),
-        "seq_idx": np.arange(l)[None],
+        "dy": none, "u": none, "delta": none, "A": np.zeros((1, n)), "B": np.zeros((1, n, 0)),
+        "C": np.zeros((1, n, 0)), "initial_state": np.zeros((1, 1, n), dtype),
+        "dlast_state": ties[None, None],
     }  # fmt: skip
 
     grads = Backend("cpu", framework).scan_backward(**problem)
 
-    assert_same_numbers(grads.C[0, 0], rounded(ties, dtype))
+    assert_same_numbers(grads.initial_state[0, 0], rounded(ties, dtype))
 
 
 @pytest.mark.parametrize("layout", ["bdl", "bld"])

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+from rounding import assert_same_numbers, problem_of_ties, rounded
 from strategies import make_problem
 
 import selscan
@@ -149,6 +150,18 @@ def forward_modes():
     yield "jacfwd", lambda f, x: jax.jacfwd(f)(x)
     yield "linearize", lambda f, x: jax.linearize(f, x)[1](x)
     yield "vmap of jvp", lambda f, x: jax.vmap(lambda x: jax.jvp(f, (x,), (x,)))(x[None])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_traced_sums_in_float64_are_rounded_to_16_bits_once(dtype):
+    dtype = jnp.dtype(dtype)
+    ties, problem = problem_of_ties(dtype)
+
+    with jax.enable_x64(True):
+        found = np.asarray(jax.jit(selscan.scan_backward)(**problem).C[0, 0])
+
+    normal = np.abs(ties) >= float(jnp.finfo(dtype).tiny)  # XLA flushes others
+    assert_same_numbers(found[normal], rounded(ties, dtype)[normal])
 
 
 @pytest.mark.parametrize("mode", [*forward_modes()], ids=lambda x: x[0])

@@ -17,7 +17,7 @@ from selscan.ops import scan2d as ops
 from selscan.paths import Path, atrous, cross
 
 BACKEND = Backend("cpu", "numpy")
-SIDE = math.isqrt(ordered.LARGE_MAP * lanes(np.float32)) + 1  # of a large map
+SIDE = math.isqrt(ordered.PIXELS_PER_LANE * lanes(np.float32)) + 1  # of a large map
 DENSE = [x for x, path in PATHS.items() if path.routes > 1 and not path.joined][::4]
 
 
@@ -68,7 +68,7 @@ def ways(request, monkeypatch):
         found = []
         for least in (1 << 60, 0):
             with monkeypatch.context() as patch:
-                patch.setattr(ordered, "LARGE_MAP", least)
+                patch.setattr(ordered, "PIXELS_PER_LANE", least)
                 patch.setattr(ordered, "MOST_BYTES", 1)
                 patch.setattr(ordered, "_FEWEST_BLOCKS", 1)
                 yes = request.param == "sparse" and not least

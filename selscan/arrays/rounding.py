@@ -12,7 +12,8 @@ def narrowable(values, dtype):
     """`values` in a form that every library converts to `dtype` with one rounding.
 
     They are an array of NumPy, CuPy or JAX, and come back as they are unless they are float64 and
-    `dtype` has 16 bits.
+    `dtype` has 16 bits. (XLA makes zeros of what lies below the normal numbers of bfloat16 all the
+    same.)
     """
     if dtype.itemsize > 2 or values.dtype != "float64":
         return values

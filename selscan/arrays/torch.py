@@ -115,9 +115,15 @@ class TorchArrays(Framework):
         values = values.detach()
         if values.is_complex() and not array.is_complex():
             values = values.real
-        if array.itemsize == 2 and values.dtype in self._wide:
-            values = self._from_numpy(narrowable(values.cpu().numpy(), array.dtype))
+        if array.itemsize == 2 and values.dtype == self._torch.float64:
+            values = self._narrowable(values)
         array.copy_(values)
+
+    def _narrowable(self, values):
+        """The function of that name, on any device."""
+        near = values.float()
+        away, inexact = near.double().abs() > values.abs(), near.double() != values
+        return (near.view(self._torch.int32) - away.int() | inexact.int()).view(self._torch.float32)
 
     def begin_update(self, function, name, array):
         """Every tensor can be written, but a graph that saved it must not be used any more."""

@@ -43,6 +43,7 @@ _EXP2 = {
 _ROUND = {types.float32: 1.5 * 2**23, types.float64: 1.5 * 2**52}
 _MANTISSA_BITS = {types.float32: 23, types.float64: 52}
 _MIN_EXPONENT = {types.float32: -127.0, types.float64: -1023.0}
+_INSIDE = {types.float32: 126.0, types.float64: 1022.0}  # |x| up to there: 2**x is normal
 
 
 def horner(builder, x, coefficients):
@@ -50,11 +51,6 @@ def horner(builder, x, coefficients):
     for c in coefficients[1:]:
         value = emit_fma(builder, value, x, constant(x.type, c))
     return value
-
-
-def _select_less(builder, x, limit, value, other):
-    """`value` where x < limit, else `other` (also for NaN)."""
-    return builder.select(builder.fcmp_ordered("<", x, constant(x.type, limit)), value, other)
 
 
 def _emit_exp2_polynomial(builder, f, element):
@@ -78,23 +74,23 @@ def _emit_exp2_scalef(builder, x, element):
 
 def _emit_exp2_bits(builder, x, element):
     """Any CPU: 2**n is written into the exponent bits; results below the normal range are 0."""
-    high = 1.0 - _MIN_EXPONENT[element]
-    above = builder.fcmp_ordered(">", x, constant(x.type, high))
-    x = builder.select(above, constant(x.type, high), x)
+    high = constant(x.type, 1.0 - _MIN_EXPONENT[element])
+    x = builder.select(builder.fcmp_ordered(">", x, high), high, x)
     return _emit_exp2_of_negative(builder, x, element)
 
 
 def _emit_exp2_of_negative(builder, x, element):
-    """The same where x is no more than 0."""
-    low = _MIN_EXPONENT[element]
-    x = _select_less(builder, x, low, constant(x.type, low), x)
+    """_emit_exp2_bits where x is no more than 0."""
+    least = _MIN_EXPONENT[element]
+    low = constant(x.type, least)
+    x = builder.select(builder.fcmp_ordered("<", x, low), low, x)
     p, n = _emit_exp2_parts(builder, x, element)
-    scale = _emit_as_exponent(builder, builder.add(n, constant(n.type, -int(low))), element)
+    scale = _emit_as_exponent(builder, builder.add(n, constant(n.type, -int(least))), element)
     return builder.fmul(p, builder.bitcast(scale, x.type))
 
 
 def _emit_exp2_inside(builder, x, element):
-    """The same bits where |x| <= _INSIDE: n is added to the exponent of the polynomial."""
+    """_emit_exp2_bits where |x| <= _INSIDE: n is added to the exponent of the polynomial."""
     p, n = _emit_exp2_parts(builder, x, element)
     more = _emit_as_exponent(builder, n, element)
     return builder.bitcast(builder.add(builder.bitcast(p, n.type), more), x.type)
@@ -113,7 +109,7 @@ def _emit_as_exponent(builder, n, element):
 
 
 _SCALES = simd.HAS_SCALEF and simd.BITS == 512
-emit_exp2 = _emit_exp2_scalef if _SCALES else _emit_exp2_bits
+_emit_exp2 = _emit_exp2_scalef if _SCALES else _emit_exp2_bits
 
 
 @intrinsic
@@ -121,7 +117,7 @@ def exp2(typingctx, x):
     """2**x; without AVX-512 flushed to 0 below 2**-126.5 and inf from 2**127.5 (float32)."""
 
     def codegen(context, builder, sig, args):
-        return emit_exp2(builder, args[0], x.element)
+        return _emit_exp2(builder, args[0], x.element)
 
     return x(x), codegen
 
@@ -155,7 +151,7 @@ def all_inside(typingctx, x):
     def codegen(context, builder, sig, args):
         if _SCALES:
             return ir.Constant(ir.IntType(1), 1)
-        limit = constant(args[0].type, -1.0 - _MIN_EXPONENT[x.element])
+        limit = constant(args[0].type, _INSIDE[x.element])
         size = emit_call(builder, "llvm.fabs", args[0])
         lanes = ir.IntType(x.width)
         inside = builder.bitcast(builder.fcmp_ordered("<=", size, limit), lanes)

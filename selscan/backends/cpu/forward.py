@@ -46,7 +46,7 @@ from .stops import stop_index, stop_row, stops_of
 from .vector_math import sigmoid, softplus
 
 
-def state_loop(exp2):
+def state_loop(power):
     """m steps of all states of a block, with one way to take the exponential.
 
     delta, x, y, b and c are those of the first step in scan order.
@@ -61,7 +61,7 @@ def state_loop(exp2):
             o, bt, ct = 0, b, c
             for _ in range(d_state):
                 xb = xt * coefficient(kind_b, real, bt)
-                hn = fma(exp2(dt * load(real, a + o)), load(real, h + o), xb)
+                hn = fma(power(dt * load(real, a + o)), load(real, h + o), xb)
                 store(h + o, hn)
                 s = fma(hn, coefficient(kind_c, real, ct), s)
                 o += row
@@ -82,7 +82,7 @@ states_inside, states_anywhere = state_loop(exp2_inside), state_loop(exp2)
 
 @helper
 def one_state(real, kind_b, kind_c, delta, x, y, h, a, b, c, step, b_step, c_step, m):
-    """The same of one state, which stays in a register."""
+    """The same of one state, in a register. To look at all steps first takes what it would save."""
     h0, a0 = load(real, h), load(real, a)
     for _ in range(m):
         xb = load(real, x) * coefficient(kind_b, real, b)
@@ -100,21 +100,19 @@ def one_state(real, kind_b, kind_c, delta, x, y, h, a, b, c, step, b_step, c_ste
 def scan_chunk(real, kind_b, kind_c, delta, x, y, h, a, b, c, b_step, c_step, d_state, m, reverse):
     """m steps of one block: y += C . h. x is delta * u, a is A log2(e), (d_state, w) like h."""
     step = width(real) * itemsize(real)
-    rows, last = delta, m - 1
+    last = m - 1
+    inside = d_state > 1 and all_inside(largest(real, delta, m) * largest(real, a, d_state))
     if reverse:
         delta, x, y = delta + last * step, x + last * step, y + last * step
         b, c = b + last * b_step, c + last * c_step
         step, b_step, c_step = -step, -b_step, -c_step
+    operands = delta, x, y, h, a, b, c, step, b_step, c_step
     if d_state == 1:
-        one_state(real, kind_b, kind_c, delta, x, y, h, a, b, c, step, b_step, c_step, m)
-    elif all_inside(largest(real, rows, m) * largest(real, a, d_state)):
-        states_inside(
-            real, kind_b, kind_c, delta, x, y, h, a, b, c, step, b_step, c_step, d_state, m
-        )
+        one_state(real, kind_b, kind_c, *operands, m)
+    elif inside:
+        states_inside(real, kind_b, kind_c, *operands, d_state, m)
     else:
-        states_anywhere(
-            real, kind_b, kind_c, delta, x, y, h, a, b, c, step, b_step, c_step, d_state, m
-        )
+        states_anywhere(real, kind_b, kind_c, *operands, d_state, m)
 
 
 def run_states(

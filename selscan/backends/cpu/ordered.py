@@ -23,9 +23,9 @@ from .simd import lanes_of
 _MAPS = ("u", "delta", "B", "C")
 _COEFFICIENTS = ("B", "C", "dB", "dC")
 _SUMS = ("dB", "dC")  # of tasks
-# Pixels from which on a map is too large for walking over it, for each lane of a vector: squares of
-# as many rows and columns as lanes are read, so that wide vectors waste less of a cache line.
-LARGE_MAP = 1 << 13
+# Maps of more pixels than that for each lane of a vector are too large for walking over them: what
+# is read are squares of as many rows and columns as lanes, of which large ones use whole lines.
+PIXELS_PER_LANE = 1 << 13
 # Bytes of an operand in order, for as many channels as are scanned together, but for some blocks
 # at the least. A property of the machine, not of the threads in force.
 MOST_BYTES = 1 << 25
@@ -33,7 +33,7 @@ _FEWEST_BLOCKS = max(4, os.cpu_count() or 1)
 
 
 def in_order_first(problem, kernel):
-    """Whether that is done: it follows from sizes, dtypes, the order of axes and the path alone."""
+    """Whether that is done: by sizes, dtypes, axes, the path and the width of vectors alone."""
     path = problem.path
     if path is None or path.table is None or path.routes == 1 or path.joined:
         return False
@@ -64,7 +64,7 @@ def kept(problem):
 
 
 def _is_large(problem):
-    return problem.path.pixels > LARGE_MAP * lanes_of(from_dtype(np.dtype(problem.real)))
+    return problem.path.pixels > PIXELS_PER_LANE * lanes_of(from_dtype(np.dtype(problem.real)))
 
 
 def _is_c_order(layout):

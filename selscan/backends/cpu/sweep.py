@@ -31,7 +31,7 @@ from .simd import fma, itemsize, keep_first, load, splat, store, width
 from .stops import add_tile, stop_row, stops_of, swept_to
 
 
-def replay_loop(exp2):
+def replay_loop(power):
     """Run `count` states over m steps, with one way to take the exponential.
 
     past[i] and decay[i] hold h[t-1] and exp(delta[t] A). The i-th step in scan order has row i of
@@ -46,7 +46,7 @@ def replay_loop(exp2):
         if count == 1:  # stays in a register
             h0, a0 = load(real, past), load(real, a)
             for _ in range(m):
-                e = exp2(load(real, delta) * a0)
+                e = power(load(real, delta) * a0)
                 h0 = fma(e, h0, load(real, x) * coefficient(kind, real, b))
                 past += row
                 store(decay, e)
@@ -60,7 +60,7 @@ def replay_loop(exp2):
             dt, xt = load(real, delta), load(real, x)
             bt = b
             for o in range(0, wide, row):
-                e = exp2(dt * load(real, a + o))
+                e = power(dt * load(real, a + o))
                 store(decay + o, e)
                 h = fma(e, load(real, past + o), xt * coefficient(kind, real, bt))
                 store(past + wide + o, h)
@@ -74,7 +74,7 @@ def replay_loop(exp2):
     return replay
 
 
-replay_inside, replay = replay_loop(exp2_inside), replay_loop(exp2)
+replay_inside, replay_anywhere = replay_loop(exp2_inside), replay_loop(exp2)
 
 
 @helper
@@ -280,7 +280,7 @@ def sweep_segment(
     if all_inside(largest_step * largest(real, a, count)):
         replay_inside(real, kind_b, *operands)
     else:
-        replay(real, kind_b, *operands)
+        replay_anywhere(real, kind_b, *operands)
     if args[at.Z]:
         y = scratch + args[at.TILE_Y] + o
         outputs(
