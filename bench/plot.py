@@ -37,7 +37,8 @@ COLOURS = {
     "loop": "#b07d2b",
 }
 STYLES = {"light": ("#ffffff", "#1f2328", "#d0d7de"), "dark": ("#131416", "#e6e8ea", "#454b52")}
-SWEEPS = ("length", "d_state", "delta")
+SWEEPS = {"length": "steps", "d_state": "states", "delta": "step size"}
+EXACT = "loop_step", "error, float64"  # with which the others are compared
 MARKS = {"float64": "o-", "float32": "s-", "bfloat16": "^--", "float16": "v:"}
 CASES = {"vim": "Vim", "short": "Mamba 2.8B,\nshort prompt", "lm": "Mamba 130M", "vmamba": "VMamba"}
 
@@ -99,14 +100,23 @@ def errors():
     return Data("cpu-accuracy.csv", table(rows("cpu-accuracy.csv", case="long"), "mode"), "")
 
 
+def rows_of_sweep(sweep, **wanted):
+    """Rows of errors of the peers that have names."""
+    return [
+        row
+        for row in rows("cpu-numerics.csv", **wanted)
+        if row["case"].startswith(f"{sweep}_")
+        and row["peer"] in NAMES
+        and (row["peer"], row["metric"]) != EXACT
+    ]
+
+
 def numerics():
     """Largest error over largest value of y by length, for each peer in each of its dtypes."""
     numbers = {}
-    for row in rows("cpu-numerics.csv", mode="y"):
-        shown = row["case"].startswith("length_") and row["peer"] in NAMES
-        if shown and float(row["p50"]):  # 0: the one that the others are compared with
-            series = f"{row['peer']}, {row['metric'].removeprefix('error, ')}"
-            numbers.setdefault(series, {})[row["case"]] = float(row["p50"])
+    for row in rows_of_sweep("length", mode="y"):
+        series = f"{row['peer']}, {row['metric'].removeprefix('error, ')}"
+        numbers.setdefault(series, {})[row["case"]] = float(row["p50"])
     return Data("cpu-numerics.csv", numbers, "")
 
 
@@ -133,16 +143,12 @@ def summary():
 
 def error_table(sweep):
     """A table of docs/numerics.md: errors of y and of gradients along a sweep, peers in rows."""
-    found = [
-        row
-        for row in rows("cpu-numerics.csv")
-        if row["case"].startswith(f"{sweep}_") and row["peer"] in NAMES and float(row["p50"])
-    ]
+    found = rows_of_sweep(sweep)
     cells = {(row["metric"], row["peer"], row["case"], row["mode"]): row["p50"] for row in found}
     places = list(dict.fromkeys(row["case"] for row in found))
     columns = [(mode, place) for mode in ("y", "gradients") for place in places]
     names = [f"{mode}, {place.removeprefix(f'{sweep}_')}" for mode, place in columns]
-    lines = [f"| | {' | '.join(names)} |", f"|---|{'---:|' * len(columns)}"]
+    lines = [f"| {SWEEPS[sweep]} | {' | '.join(names)} |", f"|---|{'---:|' * len(columns)}"]
     for metric, peer in dict.fromkeys((metric, peer) for metric, peer, _, _ in cells):
         values = (cells.get((metric, peer, place, mode)) for mode, place in columns)
         shown = " | ".join("-" if x is None else f"{float(x):.1e}" for x in values)

@@ -10,6 +10,7 @@ from bench.machine_code import disassembled
 from selscan.backends.cupy import instances, paste
 from selscan.backends.cupy.toolkit import disassembler
 
+WRITES_OTHER = "python tests/kernel_costs.py, with NVRTC 13.0, writes the file: see its docstring"
 WRITES = "python tests/kernel_costs.py writes the file; look at what changes"
 KEPT = json.loads(kernel_costs.SNAPSHOT.read_text(encoding="utf-8"))
 
@@ -64,7 +65,7 @@ def test_spills_of_the_compiler_that_torch_pins_are_kept(nvrtc):
 
     sources = kernel_costs.sources_of_pinned()
 
-    assert {line: kept.get(line) for line in sources} == sources, "take them again with that one"
+    assert {line: kept.get(line) for line in sources} == sources, WRITES_OTHER
     assert set(kept) == names | set(sources) | {"compiler"}
     assert names <= set(KEPT)
     if str(nvrtc) == kept["compiler"]:
