@@ -103,10 +103,22 @@ def update_states(real, h, h_step, a, a_step, b, delta, x, rows, length):
     """h = exp(delta a) h + x b in place, for `length` bytes of states of some channels.
 
     Two vectors at a time: the CPU works on one while the other waits. The last of an odd number is
-    both, the same numbers written twice.
+    both, the same numbers written twice. Of channels with one vector each two are taken.
     """
     size, log2_e = itemsize(real), splat(real, LOG2_E)
     row = width(real) * size
+    if length == row:
+        bt = load(real, b)
+        for r in range(0, rows, 2):
+            s = min(r + 1, rows - 1)
+            h0, h1, a0, a1 = h + r * h_step, h + s * h_step, a + r * a_step, a + s * a_step
+            decay0 = exp2(broadcast(real, delta + r * size) * (load(real, a0) * log2_e))
+            decay1 = exp2(broadcast(real, delta + s * size) * (load(real, a1) * log2_e))
+            new0 = fma(decay0, load(real, h0), broadcast(real, x + r * size) * bt)
+            new1 = fma(decay1, load(real, h1), broadcast(real, x + s * size) * bt)
+            store(h0, new0)
+            store(h1, new1)
+        return
     for r in range(rows):
         dt, xt = broadcast(real, delta + r * size), broadcast(real, x + r * size)
         for o in range(0, length, 2 * row):
