@@ -2,9 +2,12 @@
 
 In the simulator a thread of the host asks again and again whether all threads of a block have come
 to a barrier, which takes milliseconds each time. Here they wait for one another. A thread that does
-not come to the barrier of the others, which the simulator lets pass, is an error.
+not come to the barrier of the others, which the simulator lets pass, is an error. And two threads
+that ask for an array in shared memory at once get the same one; in the simulator each may get its
+own.
 """
 
+import sys
 import threading
 
 import numpy as np
@@ -12,17 +15,29 @@ import numpy as np
 from selscan.backends.numba_cuda import launches, shapes
 
 PATIENCE = 30  # seconds at a barrier
+_shared = threading.Lock()
 
 
 def install(patch):
     """For all kernels from here on."""
-    from numba.cuda.simulator import kernel
+    from numba.cuda.simulator import kernel, kernelapi
 
     patch.setattr(kernel.BlockManager, "run", run_block)
+    patch.setattr(kernelapi.FakeCUDAShared, "array", shared_array)
     patch.setattr(kernel.BlockThread, "syncthreads", lambda thread: thread.barrier.wait(PATIENCE))
     patch.setattr(shapes, "CHANNELS", 3)
     patch.setattr(launches, "MOVERS", 3)
     patch.setattr(launches, "MOST_MOVING", 2)
+
+
+def shared_array(shared, shape, dtype):
+    """FakeCUDAShared.array: one array for each line of a kernel that asks for it."""
+    asking = sys._getframe(1)
+    line = asking.f_code.co_filename, asking.f_lineno
+    with _shared:
+        if line not in shared._allocations:
+            shared._allocations[line] = np.empty(shape, dtype)
+        return shared._allocations[line]
 
 
 def run_block(manager, grid_point, *arguments):

@@ -3,6 +3,10 @@
 The tests of every backend run there too: .ci/run simulator. Elsewhere the whole file is skipped.
 """
 
+import concurrent.futures
+import threading
+import time
+
 import numpy as np
 import pytest
 from harness import simulated_array, to_numpy
@@ -252,3 +256,23 @@ def test_tensors_are_scanned_along_paths_and_have_gradients(launches, tensors, p
     want = reference.scan2d_backward(np.ones(y.shape), **problem)
     for name, x in given.items():
         np.testing.assert_allclose(x.grad, getattr(want, name), rtol=1e-3, atol=1e-3)
+
+
+def test_threads_that_ask_at_once_have_shared_memory_in_common(monkeypatch):
+    from numba.cuda.simulator.kernelapi import FakeCUDAShared
+
+    together, shared, empty = threading.Barrier(8), FakeCUDAShared(0), np.empty
+
+    def slowly(*what):
+        time.sleep(0.01)
+        return empty(*what)
+
+    def ask(_):
+        together.wait(10)
+        return shared.array((2,), np.float32)
+
+    monkeypatch.setattr(np, "empty", slowly)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(ask, range(8)))
+
+    assert len(set(map(id, found))) == 1
