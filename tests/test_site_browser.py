@@ -115,15 +115,15 @@ def test_search_finds_nothing_for_no_word(browser, address):
 
 
 def test_the_sidebar_and_the_next_page_lead_on_and_back(browser):
-    click(browser, shown(browser, '.sidebar-tree a[href="paths.html"]'))
-    wait(browser, lambda x: page(x) == "paths")
+    click(browser, shown(browser, '.sidebar-tree a[href="models.html"]'))
+    wait(browser, lambda x: page(x) == "models")
 
     click(browser, shown(browser, "a.next-page"))
-    wait(browser, lambda x: page(x) == "models")
-    assert browser.find_element(By.CSS_SELECTOR, ".sidebar-tree a.current").text == "Models"
+    wait(browser, lambda x: page(x) == "model-cards")
+    assert browser.find_element(By.CSS_SELECTOR, ".sidebar-tree a.current").text == "Model cards"
 
     click(browser, shown(browser, "a.prev-page"))
-    wait(browser, lambda x: page(x) == "paths")
+    wait(browser, lambda x: page(x) == "models")
 
 
 def test_on_a_phone_a_button_opens_the_sidebar(browser):
