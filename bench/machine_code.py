@@ -11,6 +11,11 @@ from selscan.backends.cupy.toolkit import disassembler
 _INSTRUCTION = re.compile(r"\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)\s*([^;]*);")
 # How rows are reached, in the kernels' words, and elements that are loaded at once.
 PATHS = {"aligned": ("VECTORS_ALONG_TIME", 4), "unaligned": ("ELEMENTS_ALONG_TIME", 1)}
+# What a block knows that meets finite numbers only (run.cuh).
+ONCE = {
+    "block(in_order != 0)": "block(false)",
+    "__all_sync(0xffffffffu, finite || in_order != 0)": "true",
+}
 _LABEL = re.compile(r"\s*(\.L_x_\d+):")
 
 

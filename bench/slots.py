@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 
 from bench import slots_backward
-from bench.machine_code import PATHS, count, innermost, instructions, replaced
+from bench.machine_code import ONCE, PATHS, count, innermost, instructions, replaced
 from selscan.backends.cupy import instances
 from selscan.backends.cupy.compiler import find_nvrtc
 from selscan.backends.cupy.paste import paste
@@ -24,7 +24,7 @@ from selscan.backends.cupy.plan import MOST_STAGED, WARPS, Shape
 ELEMENTS = 32  # of a thread: (channel, step)
 _ACCESS = ("x.access", "y.access", "min(x.B.access, x.C.access)")
 # What both know, as expressions of the source and their values.
-_KNOWN = {
+_KNOWN = ONCE | {
     "p.reverse != 0": "false",
     "row_step == x.channel": "true",
     "tile.channels >= S::ROWS": "true",

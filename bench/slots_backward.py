@@ -6,7 +6,7 @@ four warps whose part of dB and dC is float32 and empty so far.
 
 from collections import Counter
 
-from bench.machine_code import PATHS, count, innermost, instructions, replaced
+from bench.machine_code import ONCE, PATHS, count, innermost, instructions, replaced
 from selscan.backends.cupy import instances
 from selscan.backends.cupy.paste import paste
 from selscan.backends.cupy.plan import WARPS
@@ -14,7 +14,7 @@ from selscan.backends.cupy.plan_backward import CHUNK, MOST_STAGED, shape_of
 
 ELEMENTS = 16  # of a thread: (channel, step)
 _ACCESS = ("x.access", "min(x.B.access, x.C.access)")
-_KNOWN = {
+_KNOWN = ONCE | {
     "p.reverse != 0": "false",
     "tile.all_steps<S>()": "true",
     "own.steps == S::STEPS && own.channels == S::CHANNELS": "true",

@@ -7,7 +7,7 @@ what a block does once is shared by its channels, as planning has them for a bat
 
 from typing import NamedTuple
 
-from bench.machine_code import count, instructions, replaced
+from bench.machine_code import ONCE, count, instructions, replaced
 from selscan.arrays.layouts import Layout, dense_steps
 from selscan.backends.cupy import instances, plan_cross
 from selscan.backends.cupy.paste import paste
@@ -18,7 +18,7 @@ from selscan.paths import cross
 BATCH, STAGES = 128, {56: 96, 28: 192, 14: 384, 7: 768}  # channels by side: those of VMamba-T
 _VECTORS = {7: 1, 14: 2, 28: 4, 56: 8}  # pixels of a load
 # What the kernels know here, as expressions of the source and their values.
-_KNOWN = {"p.softplus != 0": "true", "p.D.data": "true"}
+_KNOWN = ONCE | {"p.softplus != 0": "true", "p.D.data": "true"}
 _IN_VECTORS = {"mine.size > 1": "true"}
 _FORWARD = {"p.y.dtype == CODE<typename S::Element>": "true"}
 _BACKWARD = {

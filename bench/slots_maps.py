@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 
 from bench import slots, slots_backward, slots_cross
-from bench.machine_code import count, innermost, instructions, replaced
+from bench.machine_code import ONCE, count, innermost, instructions, replaced
 from selscan.backends.cupy import instances, plan_cross
 from selscan.backends.cupy.compiler import find_nvrtc
 from selscan.backends.cupy.paste import paste
@@ -22,7 +22,7 @@ from selscan.backends.cupy.plan_backward import shape_of
 
 _LANES, _AT_ONCE = 8, 4  # rows of a tile in a turn of a copy
 # What both know, as expressions of the source and their values.
-_KNOWN = {
+_KNOWN = ONCE | {
     "p.softplus": "1",
     "p.joined": "false",
     "along_channels(x)": "false",

@@ -29,6 +29,10 @@ CASES = (
     "emulator.map_cases.check_joined_backward",
     "emulator.sample_orders.check_moved",
     "emulator.sample_orders.check_scanned",
+    "emulator.in_order.check_forward",
+    "emulator.in_order.check_backward",
+    "emulator.in_order.check_maps",
+    "emulator.in_order.check_small_maps",
     "emulator.crosses.check_small",
     "emulator.crosses.check_large",
 )

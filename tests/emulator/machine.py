@@ -26,7 +26,7 @@ from selscan.backends.cupy.plan2d_backward import Mapping as Backward2d
 from selscan.backends.cupy.plan_backward import Mapping as Backward
 from selscan.paths import cross, window
 
-from . import KernelError, crosses, moves, ptx, sample_orders, scan_cases, scans, sparse
+from . import KernelError, crosses, in_order, moves, ptx, sample_orders, scan_cases, scans, sparse
 from . import maps as scans2d
 from .demos import once
 
@@ -159,6 +159,7 @@ KINDS = {
     "scan2d": functools.partial(scan2d, plan2d.Mapping(8, 2, 2, plan2d.SCRATCH)),
     "scan2d, backward": scan2d_backward,
     "orders": orders_of_samples,
+    **{f"infinities, {name[6:]}": check for name, check in in_order.ORDERED.items()},
     **{
         f"small maps, {name}": functools.partial(crosses.check_case, case, once)
         for name, case in crosses.SAMPLE.items()

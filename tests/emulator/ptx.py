@@ -164,8 +164,13 @@ def instruction(operation, operands, number):
         return f"goto {name_of(operands[0])};"
     if root in ("ret", "exit"):
         return "return;"
+    if root == "bar" and flags[0] == "red":
+        return put(operands[0], f"__syncthreads_{flags[1]}({name_of(operands[2])})")
     if root == "bar":
         return "__syncwarp();" if flags[0] == "warp" else "__syncthreads();"
+    if root == "vote":
+        mask, wanted = typed("u32", operands[2]), name_of(operands[1])
+        return put(operands[0], f"__{flags[1]}_sync({mask}, {wanted})")
     if root == "call" and operands[0] == "__assertfail":
         return f'emulator::fail({{"ptx", {number}}}, "assert(%s)", (const char*)param0);'
     if root == "atom":

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from infinities import VALUES, assert_like, spoiled
-from map_strategies import make_map_problem
-from strategies import make_problem, with_gradients
+from map_strategies import PATHS, make_map_problem, with_dy
+from strategies import SEGMENTS, make_problem, with_gradients
 from tolerances import expected, expected_gradients
 
 import reference
@@ -14,19 +14,18 @@ from selscan.backends.cupy.instances import GENERAL_LANES, LANES
 from selscan.backends.cupy.plan import Mapping
 from selscan.paths import cross
 
-from . import maps, scans
+from . import crosses, maps, scans, test_backward, test_maps
 from .scan_cases import with_complex
 from .test_scans import mappings
 
-# Not A: steps past the end have a decay of one unless it is NaN.
-INPUTS = ("u", "delta", "B", "C", "D", "z", "delta_bias", "initial_state")
+INPUTS = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state", "dy", "dlast_state")
 
 
 @st.composite
 def problems(draw, *dtypes):
-    """Moderate decays: what underflows over a tile of steps is no infinity times zero."""
+    """Moderate decays: what underflows in float32 and not in float64 is no infinity times zero."""
     d, g = draw(st.sampled_from([(1, 1), (3, 1), (6, 2), (33, 1)]))
-    forms = st.sampled_from(("shared", "grouped"))
+    forms = st.sampled_from(("shared", "grouped", "constant"))
     return make_problem(
         b=draw(st.integers(1, 2)),
         d=d,
@@ -39,6 +38,7 @@ def problems(draw, *dtypes):
         given=draw(st.sets(st.sampled_from(("D", "z", "delta_bias", "initial_state")))),
         delta_softplus=draw(st.booleans()),
         reverse=draw(st.booleans()),
+        seq_idx=draw(st.sampled_from(SEGMENTS)),
         decay=0.3,
         step=draw(st.sampled_from((1, 0.1))),
         seed=draw(st.integers(0, 99)),
@@ -50,14 +50,7 @@ def problems(draw, *dtypes):
 def test_infinities_are_where_the_reference_has_them(problem, data):
     problem = data.draw(spoiled(problem, INPUTS))
     mapping = data.draw(mappings(LANES, problem["A"].shape[1]))
-    if has_infinite_decays(problem):
-        mapping = mapping._replace(lanes=1, segments=1)
     assert_like(scans.forward(**problem, mapping=mapping), *expected(problem), problem)
-
-
-def has_infinite_decays(problem):
-    """These do not pass from stretch to stretch of time: an infinity may be NaN there."""
-    return np.isneginf(problem["delta"]).any() or np.isneginf(problem.get("delta_bias", 0)).any()
 
 
 @settings(max_examples=10)
@@ -66,19 +59,29 @@ def test_infinities_of_complex_numbers_are_where_the_reference_has_them(problem,
     problem = with_complex(problem, ("B", "C", "initial_state"))
     problem = data.draw(spoiled(problem, INPUTS))
     mapping = data.draw(mappings(GENERAL_LANES, problem["A"].shape[1]))
-    if has_infinite_decays(problem):
-        mapping = mapping._replace(lanes=min(GENERAL_LANES), segments=1)
     assert_like(scans.forward(**problem, mapping=mapping), *expected(problem), problem)
 
 
-@pytest.mark.parametrize("value", [np.inf, -np.inf])
-@pytest.mark.parametrize("lanes", LANES)
-@pytest.mark.parametrize("l", [1, 2, 40])
-def test_the_first_step_has_no_decay_without_a_state_before_it(lanes, l, value):
-    problem = make_problem(b=1, d=3, n=2, l=l, given=(), dtype="float32")
-    problem["A"][1, 0] = value
-    mapping = Mapping(1 if value > 0 and l > 16 else lanes, 1, 1, 2)
-    assert_like(scans.forward(**problem, mapping=mapping), *expected(problem), problem)
+@settings(max_examples=40)
+@given(problem=problems("float32"), last=st.booleans(), data=st.data())
+def test_gradients_are_infinite_where_the_reference_has_them(problem, last, data):
+    problem = data.draw(spoiled(with_gradients(problem, last=last), INPUTS))
+    d_state = problem["A"].shape[1]
+    options = {
+        "mapping": data.draw(test_backward.mappings(d_state)),
+        "forward": data.draw(mappings(LANES, d_state)),
+    }
+    want, bounds = expected_gradients(problem)
+    found = type(want)(*scans.backward(**problem, **options))
+    assert_like(found, want, bounds, problem)
+
+
+@settings(max_examples=10)
+@given(problem=problems("float64", "complex64"), data=st.data())
+def test_gradients_of_other_numbers_are_infinite_where_the_reference_has_them(problem, data):
+    problem = data.draw(spoiled(with_gradients(problem), INPUTS))
+    want, bounds = expected_gradients(problem)
+    assert_like(type(want)(*scans.backward(**problem)), want, bounds, problem)
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -92,19 +95,59 @@ def test_a_step_has_infinities_where_the_reference_has_them(name, value):
     assert_like((y[..., None], state), *expected(problem), problem)
 
 
-@pytest.mark.parametrize(("name", "value"), [("dy", np.inf), ("u", -np.inf)])
-def test_gradients_have_no_part_of_a_skip_that_is_not_given(name, value):
-    problem = with_gradients(make_problem(b=1, d=3, n=1, l=9, given=("z",), dtype="float32"))
-    problem[name][0, 1, 4] = value
-    want, bounds = expected_gradients(problem)
-    found = type(want)(*scans.backward(**problem))
-    for x in ("u", "z"):
-        assert_like(*(getattr(each, x) for each in (found, want, bounds)), problem)
+MAP_INPUTS = ("u", "delta", "A", "B", "C", "D", "delta_bias", "dy")
+OPTIONS = st.fixed_dictionaries(
+    {
+        "b": st.integers(1, 2),
+        "d": st.sampled_from((1, 3, 9)),
+        "dtype": st.sampled_from(("float32", "complex64")),
+        "given": st.sets(st.sampled_from(("D", "delta_bias"))),
+        "delta_softplus": st.booleans(),
+        "step": st.sampled_from((1, 0.1)),
+        "seed": st.integers(0, 99),
+    }
+)
 
 
-@pytest.mark.parametrize("value", VALUES)
-def test_maps_have_no_part_of_a_skip_that_is_not_given(value):
-    problem = make_map_problem(cross(5, 7), d=3, n=1, dtype="float32", given=())
-    problem["u"][0, 1, 2, 3] = value
-    y, bound = maps.forward(**problem), reference.scan2d_error_bound(**problem)
-    assert_like(y, reference.scan2d(**problem), bound, problem)
+def check_maps(problem, **mapping):
+    bounds = reference.scan2d_error_bound(**problem)
+    y = maps.forward(**problem, **mapping)
+    assert_like(y, reference.scan2d(**problem), bounds, problem)
+
+
+def check_gradients_of_maps(problem, **mappings):
+    got = reference.Scan2dGrads(*maps.backward(**problem, **mappings))
+    bounds = reference.scan2d_backward_error_bound(**problem)
+    assert_like(got, reference.scan2d_backward(**problem), bounds, problem)
+
+
+paths = st.sampled_from(list(PATHS.values()))
+
+
+@settings(max_examples=30)
+@given(path=paths, n=st.sampled_from((1, 3)), options=OPTIONS, merge=st.booleans(), data=st.data())
+def test_maps_have_infinities_where_the_reference_has_them(path, n, options, merge, data):
+    problem = data.draw(spoiled(make_map_problem(path, n=n, merge=merge, **options), MAP_INPUTS))
+    forward, _ = data.draw(test_maps.mappings())
+    check_maps(problem, mapping=forward)
+
+
+@settings(max_examples=30)
+@given(path=paths, n=st.sampled_from((1, 3)), options=OPTIONS, merge=st.booleans(), data=st.data())
+def test_gradients_of_maps_are_infinite_where_the_reference_has_them(path, n, options, merge, data):
+    problem = with_dy(make_map_problem(path, n=n, merge=merge, **options))
+    problem = data.draw(spoiled(problem, MAP_INPUTS))
+    forward, backward = data.draw(test_maps.mappings())
+    check_gradients_of_maps(problem, mapping=backward, forward=forward)
+
+
+@pytest.mark.parametrize("size", [(7, 7), (5, 6), (9, 13), (9, 20), (9, 30)], ids=str)
+@settings(max_examples=6)
+@given(options=OPTIONS, data=st.data())
+def test_small_maps_have_infinities_where_the_reference_has_them(size, options, data):
+    problem = make_map_problem(cross(*size), n=1, **options | {"dtype": "float32"})
+    turns = data.draw(st.integers(1, 3))
+    spoiled_maps = data.draw(spoiled(problem, MAP_INPUTS))
+    check_maps(spoiled_maps, mapping=crosses.mapping_of(problem, False, turns=turns))
+    gradients = data.draw(spoiled(with_dy(problem), MAP_INPUTS))
+    check_gradients_of_maps(gradients, mapping=crosses.mapping_of(problem, True, turns=turns))

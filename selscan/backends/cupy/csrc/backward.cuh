@@ -33,6 +33,14 @@ struct Memory {
   }
 };
 
+// What threads sum up over a stretch of time begins at zero.
+template <class S>
+DEVICE void clear_totals(const Memory<S>& memory, int states) {
+  for (int i = 0; i < states * S::CHANNELS; ++i)
+    memory.dA[i * blockDim.x + threadIdx.x] = typename S::Number{};
+  for (int i = 0; i < 2 * S::CHANNELS; ++i) memory.totals[i * blockDim.x + threadIdx.x] = 0;
+}
+
 // A number of a row of the block.
 template <class Number>
 DEVICE Number& row_at(Number* rows, const Place& place, int n, int kind, int channel) {

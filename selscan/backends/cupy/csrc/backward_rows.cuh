@@ -2,15 +2,20 @@
 #pragma once
 #include "backward.cuh"
 
-// A, the gradient behind the segment, constant B and C; sums begin at zero.
+// A, the gradient behind the segment, in order the one behind all, constant B and C. Whether every
+// A that the thread has read is finite.
 template <class S>
-DEVICE void load_rows(const Memory<S>& memory, const BackwardArguments& p, const Place& place) {
+DEVICE bool load_rows(const Memory<S>& memory, const BackwardArguments& p, const Place& place,
+                      bool in_order) {
   using Number = typename S::Number;
+  bool finite = true;
   over_rows(place, p.states, [&](int n, int c) {
     const auto at = [&](int kind) -> Number& { return row_at(memory.rows, place, n, kind, c); };
-    at(RATE) = rate_of(row_of_memory(p.A, place, n, c, Number{}));
+    const Number A = row_of_memory(p.A, place, n, c, Number{});
+    finite = finite && is_finite(A);
+    at(RATE) = rate_of(A);
     Number k = row_of_memory(p.dlast_state, place, n, c, Number{});
-    if (c < place.channels)
+    if (c < place.channels && !in_order)
       for (int s = p.segments - 2; s >= place.segment; --s) {
         const Number* map = kept_at<Number>(p.carries, place, s, n, c, 2);
         k = advance(map[1], k, map[0]);
@@ -20,11 +25,20 @@ DEVICE void load_rows(const Memory<S>& memory, const BackwardArguments& p, const
     const Number none = one(memory.rows);
     at(ROW_B) = p.constant_b ? row_of_memory(p.B, place, n, c, none) : none;
     at(ROW_C) = p.constant_c ? row_of_memory(p.C, place, n, c, none) : none;
-    at(ROW_DB) = at(ROW_DC) = Number{};
   });
-  for (int i = 0; i < p.states * S::CHANNELS; ++i)
-    memory.dA[i * blockDim.x + threadIdx.x] = Number{};
-  for (int i = 0; i < 2 * S::CHANNELS; ++i) memory.totals[i * blockDim.x + threadIdx.x] = 0;
+  return finite;
+}
+
+// What is summed over the segment begins at zero.
+template <class S>
+DEVICE void clear_sums(const Memory<S>& memory, const BackwardArguments& p, const Place& place) {
+  using Number = typename S::Number;
+  clear_totals(memory, p.states);
+  if (place.kinds > ROW_B)
+    over_rows(place, p.states, [&](int n, int c) {
+      row_at(memory.rows, place, n, ROW_DB, c) = Number{};
+      row_at(memory.rows, place, n, ROW_DC, c) = Number{};
+    });
 }
 
 // The states before a tile. Each warp loads those of its channels, lanes along the channels.
@@ -49,18 +63,21 @@ DEVICE void load_states_before(const Memory<S>& memory, const BackwardArguments&
     *to = exists ? *reinterpret_cast<const Number*>(from) : Number{};
 }
 
-// What was summed over the segment, and the gradient of the initial state.
+// What was summed over the segment, and the gradient of the initial state. Whether all that the
+// thread has written is finite.
 template <class S>
-DEVICE void store_rows(const Memory<S>& memory, const BackwardArguments& p, const Place& place,
+DEVICE bool store_rows(const Memory<S>& memory, const BackwardArguments& p, const Place& place,
                        const Own& own, int slot) {
   using Number = typename S::Number;
   const long long part = place.batch * p.segments + place.segment;
+  bool finite = true;
   const auto write = [&](const Operand& x, long long batch, int n, int c, Number value) {
-    if (x.data && c < place.channels)
-      write_result(value,
-                   x.data + batch * x.batch + (long long)(place.channel + c) * x.channel +
-                       n * x.state,
-                   x.dtype);
+    if (!x.data || c >= place.channels) return;
+    finite = finite && is_finite(value);
+    write_result(value,
+                 x.data + batch * x.batch + (long long)(place.channel + c) * x.channel +
+                     n * x.state,
+                 x.dtype);
   };
   for (int r = 0; r < S::CHANNELS; ++r) {
     const int c = slot + own.channel + r;
@@ -82,4 +99,5 @@ DEVICE void store_rows(const Memory<S>& memory, const BackwardArguments& p, cons
     if (p.constant_b) write(p.dB, part, n, c, at(ROW_DB));
     if (p.constant_c) write(p.dC, part, n, c, conjugate(at(ROW_DC)));
   });
+  return finite;
 }

@@ -7,6 +7,7 @@
 #include "arguments.cuh"
 #include "elements.cuh"
 #include "lanes.cuh"
+#include "run.cuh"
 
 enum { CROSS_ROUTES = 4 };
 
@@ -26,6 +27,7 @@ struct CrossShape {
   static constexpr int TEAM_WARPS = (TEAM + 31) / 32;
   // Warps of a block, at most: the more registers a thread has, the fewer.
   static constexpr int WARPS = sizeof(Element) == 2 && WHOLE ? 16 : 8;
+  static constexpr int TEAMS = TEAM < 32 ? WARPS * 32 / TEAM : WARPS;  // of a block, at most
   // Numbers of `size` bytes from a row to the next, and after the rows of a map: threads beside one
   // another meet few banks twice.
   static constexpr int pitch(int size) {
@@ -66,6 +68,12 @@ struct Stretch {
     if (steps == 0) line = first = 0;
   }
   DEVICE bool has(int t) const { return S::WHOLE ? steps > 0 : t < steps; }
+  // Whether a route begins here, at the first pixel or, BACK, at the last one.
+  template <bool BACK>
+  DEVICE bool begins(int lines, int length) const {
+    if (steps == 0) return false;
+    return BACK ? line == lines - 1 && first + steps == length : line == 0 && first == 0;
+  }
   // Where step t is in rows of a pitch.
   template <int PITCH>
   DEVICE int at(int t) const {
@@ -221,6 +229,17 @@ DEVICE float entering(float end, float factor, WarpMap* maps, int warp, int warp
   }
 }
 
+// Threads of a team, one after the other: each calls step(carry) in its turn, and `carry` is what
+// the one before has left there. DOWN: from the last one on.
+template <class S, bool DOWN, class Step>
+DEVICE void one_by_one(float& carry, int thread, int team_size, Step step) {
+#pragma unroll 1
+  for (int i = 0; i < team_size; ++i) {
+    if (thread == (DOWN ? team_size - 1 - i : i)) step(carry);
+    S::wait();
+  }
+}
+
 // Elements that are only moved, so many bytes of them.
 template <int BYTES>
 struct AnyBits {
@@ -362,8 +381,10 @@ struct CrossRow {
   float A[CROSS_ROUTES], bias[CROSS_ROUTES], skip[CROSS_ROUTES];
 };
 
+// Whether every A that the thread has read is finite.
 template <class Arguments>
-DEVICE void load_rows(CrossRow* rows, const Arguments& p, int first, int channels) {
+DEVICE bool load_rows(CrossRow* rows, const Arguments& p, int first, int channels) {
+  bool finite = true;
   for (int i = threadIdx.x; i < CROSS_ROUTES * channels; i += blockDim.x) {
     const int route = i % CROSS_ROUTES, row = i / CROSS_ROUTES;
     const int channel = min(first + row, p.channels - 1);
@@ -373,5 +394,7 @@ DEVICE void load_rows(CrossRow* rows, const Arguments& p, int first, int channel
     rows[row].A[route] = float(LN2) * rate_of(number(p.A));
     rows[row].bias[route] = float(LOG2E) * number(p.delta_bias);
     rows[row].skip[route] = number(p.D);
+    finite = finite && is_finite(rows[row].A[route]);
   }
+  return finite;
 }

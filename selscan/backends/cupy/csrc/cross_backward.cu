@@ -9,7 +9,7 @@
 //
 // dB and dC are sums over channels in the block's own part of memory; sum_parts.cu adds the parts.
 // Steps g are those of base 2, delta' = ln(2) g, and states lack the factor ln(2), which is put to
-// the results instead.
+// the results instead. Where something is not finite, a block works in order (run.cuh).
 #include "cross.cuh"
 
 // Of a warp: in the order of lanes, and against it.
@@ -58,18 +58,13 @@ DEVICE void enter_both(float& h, float& k, float factor, TwoMaps* maps, int warp
   }
 }
 
-// Adds to du, to the sums of dB and dC, to dA and to dbias; delta is replaced by its gradient.
-template <class S, bool BACK, bool COLUMNS>
-DEVICE void add_route(float (&du)[S::STEPS], float (&dB)[S::STEPS], float (&dC)[S::STEPS],
-                      float& dA, float& dbias, const float (&u)[S::STEPS],
-                      const float (&dy)[S::STEPS], const Stretch<S, COLUMNS>& own,
-                      typename S::Element* delta, const typename S::Pair* pairs, float A,
-                      float bias, bool with_softplus, TwoMaps* maps, int warp, int warps) {
+// Steps g of base 2 and their slopes, from delta; zeros where there is no step.
+template <class S, bool COLUMNS>
+DEVICE void read_steps(float (&g)[S::STEPS], float (&slope)[S::STEPS],
+                       const Stretch<S, COLUMNS>& own, const typename S::Element* delta,
+                       float bias, bool with_softplus) {
   constexpr int STEPS = S::STEPS;
-  float g[STEPS], a[STEPS], x[STEPS], slope[STEPS];
-  typename S::Pair both[STEPS];
   read_own_pixels<S, S::PITCH>(g, delta, own);
-  read_own_pairs<S>(both, pairs, own);
 #pragma unroll
   for (int t = 0; t < STEPS; ++t) {
     g[t] = fused(g[t], float(LOG2E), bias);
@@ -82,10 +77,26 @@ DEVICE void add_route(float (&du)[S::STEPS], float (&dB)[S::STEPS], float (&dC)[
       slope[t] = g[t] < 0.0f ? e * r : r;
       g[t] = softplus_log2(g[t], e);
     }
+#pragma unroll
+  for (int t = 0; t < STEPS; ++t)
+    if (!S::WHOLE && !own.has(t)) g[t] = slope[t] = 0.0f;
+}
+
+// Adds to du, to the sums of dB and dC, to dA and to dbias; delta is replaced by its gradient.
+template <class S, bool BACK, bool COLUMNS>
+DEVICE void add_route(float (&du)[S::STEPS], float (&dB)[S::STEPS], float (&dC)[S::STEPS],
+                      float& dA, float& dbias, const float (&u)[S::STEPS],
+                      const float (&dy)[S::STEPS], const Stretch<S, COLUMNS>& own,
+                      typename S::Element* delta, const typename S::Pair* pairs, float A,
+                      float bias, bool with_softplus, TwoMaps* maps, int warp, int warps) {
+  constexpr int STEPS = S::STEPS;
+  float g[STEPS], a[STEPS], x[STEPS], slope[STEPS];
+  typename S::Pair both[STEPS];
+  read_steps<S>(g, slope, own, delta, bias, with_softplus);
+  read_own_pairs<S>(both, pairs, own);
   float total = 0.0f, h = 0.0f, k = 0.0f;
 #pragma unroll
   for (int t = 0; t < STEPS; ++t) {
-    if (!S::WHOLE && !own.has(t)) g[t] = slope[t] = 0.0f;
     x[t] = g[t] * u[t] * both[t].items[0];
     total += g[t];
     a[t] = decay(g[t], A);
@@ -119,6 +130,56 @@ DEVICE void add_route(float (&du)[S::STEPS], float (&dB)[S::STEPS], float (&dC)[
     g[t] = fused(float(LN2) * A, z, with_B * u[t]) * slope[t];
     dbias += g[t];
   }
+  write_pixels<S, S::PITCH>(delta, g, own);
+}
+
+// The same in order: one thread of the team after the other, and back.
+template <class S, bool BACK, bool COLUMNS>
+DEVICE void add_route_in_order(float (&du)[S::STEPS], float (&dB)[S::STEPS], float (&dC)[S::STEPS],
+                               float& dA, float& dbias, const float (&u)[S::STEPS],
+                               const float (&dy)[S::STEPS], const Stretch<S, COLUMNS>& own,
+                               typename S::Element* delta, const typename S::Pair* pairs, float A,
+                               float bias, bool with_softplus, bool begins, float& carry,
+                               int thread, int team_size) {
+  constexpr int STEPS = S::STEPS;
+  const int first = !begins ? -1 : BACK ? STEPS - own.steps : 0;  // no state comes to it
+  float g[STEPS], before[STEPS], slope[STEPS];
+  typename S::Pair both[STEPS];
+  read_steps<S>(g, slope, own, delta, bias, with_softplus);
+  read_own_pairs<S>(both, pairs, own);
+  one_by_one<S, BACK>(carry, thread, team_size, [&](float& h) {
+#pragma unroll
+    for (int i = 0; i < STEPS; ++i) {
+      const int t = BACK ? STEPS - 1 - i : i;
+      if (!own.has(t)) continue;
+      const float x = g[t] * u[t] * both[t].items[0];
+      before[t] = h;
+      h = i == first ? x : advance(decay(g[t], A), h, x);
+      dC[t] = fused(dy[t], h, dC[t]);
+    }
+  });
+  if (thread == 0) carry = 0.0f;
+  S::wait();
+  one_by_one<S, !BACK>(carry, thread, team_size, [&](float& k) {
+#pragma unroll
+    for (int i = STEPS - 1; i >= 0; --i) {
+      const int t = BACK ? STEPS - 1 - i : i;
+      if (!own.has(t)) continue;
+      const float grad = fused(dy[t], both[t].items[1], k);
+      const float with_B = grad * both[t].items[0], with_g = grad * g[t];
+      float ddelta = with_B * u[t];
+      k = 0.0f;
+      if (i != first) {
+        k = decay(g[t], A) * grad;
+        dA = fused(g[t], k * before[t], dA);
+        ddelta = fused(float(LN2) * A, k * before[t], ddelta);
+      }
+      dB[t] = fused(with_g, u[t], dB[t]);
+      du[t] = fused(with_g, both[t].items[0], du[t]);
+      g[t] = ddelta * slope[t];
+      dbias += g[t];
+    }
+  });
   write_pixels<S, S::PITCH>(delta, g, own);
 }
 
@@ -195,9 +256,10 @@ DEVICE void write_total(const CrossBackwardArguments& p, long long batch, int ro
     for (int of = 0; of < CROSS_ROUTES && route == 0; ++of) write(p.dD, of, sum);
 }
 
-// dB and dC of a route, from the threads' sums: those of the teams, one after the other.
+// dB and dC of a route, from the threads' sums: those of the teams, one after the other. Whether
+// all are finite.
 template <class S, bool COLUMNS>
-DEVICE void flush_pairs(const CrossBackwardArguments& p, const BackwardMaps<S>& maps,
+DEVICE bool flush_pairs(const CrossBackwardArguments& p, const BackwardMaps<S>& maps,
                         long long batch, int route, int team, int teams,
                         const float (&dB)[S::STEPS], const float (&dC)[S::STEPS],
                         const Stretch<S, COLUMNS>& own) {
@@ -211,6 +273,7 @@ DEVICE void flush_pairs(const CrossBackwardArguments& p, const BackwardMaps<S>& 
   char* const B = map_of(p.dB, batch, route, 0) + part * p.part_b;
   char* const C = map_of(p.dC, batch, route, 0) + part * p.part_c;
   const Pieces all(threadIdx.x, blockDim.x, p.width, 1);
+  float zero = 0.0f;
   over_pieces<1>(all, p.height, [&](int pixel, int row, int column) {
     Pair sum = {0.0f, 0.0f};
 #pragma unroll 1
@@ -219,6 +282,7 @@ DEVICE void flush_pairs(const CrossBackwardArguments& p, const BackwardMaps<S>& 
       const Pair more = from[row * S::PAIRS + column];
       sum = {sum.items[0] + more.items[0], sum.items[1] + more.items[1]};
     }
+    add_zeros(zero, sum.items);
     sum = {float(LN2) * sum.items[0], float(LN2) * sum.items[1]};
     if (p.parts_in_order) {
       reinterpret_cast<float*>(B)[pixel] = sum.items[0];
@@ -229,13 +293,15 @@ DEVICE void flush_pairs(const CrossBackwardArguments& p, const BackwardMaps<S>& 
     }
   });
   __syncthreads();
+  return is_finite(zero);
 }
 
-// Both routes of an axis, for all channels of the block.
+// Both routes of an axis, for all channels of the block. Whether all is finite.
 template <class S, bool COLUMNS>
-DEVICE void scan_axis(const CrossBackwardArguments& p, const BackwardMaps<S>& maps,
+DEVICE bool scan_axis(const CrossBackwardArguments& p, const BackwardMaps<S>& maps,
                       long long batch, int first, int size, TwoMaps* first_maps,
-                      TwoMaps* second_maps, float (*totals)[TOTALS]) {
+                      TwoMaps* second_maps, float (*totals)[TOTALS], float& carry,
+                      bool in_order) {
   using Element = typename S::Element;
   constexpr int STEPS = S::STEPS, ROUTE = COLUMNS ? 1 : 0;  // and two routes later
   const int team_size = S::team_size(p), teams = blockDim.x / team_size;
@@ -255,7 +321,7 @@ DEVICE void scan_axis(const CrossBackwardArguments& p, const BackwardMaps<S>& ma
   Element* const u_map = reinterpret_cast<Element*>(dy_map + maps.sum_step);
   Element* const delta_map = u_map + maps.step;
   const bool dy_in_vectors = p.dy_in_order && (size == 1 || is_aligned<S>(p.dy));
-  float dB[2][STEPS] = {}, dC[2][STEPS] = {};
+  float dB[2][STEPS] = {}, dC[2][STEPS] = {}, zero = 0.0f;
 #pragma unroll 1
   for (int turn = 0; turn < p.turns && first + turn * teams < p.channels; ++turn) {
     // A team without a channel is one without pixels.
@@ -280,6 +346,14 @@ DEVICE void scan_axis(const CrossBackwardArguments& p, const BackwardMaps<S>& ma
     if (COLUMNS) read_own_pixels<S, S::SUMS>(du, du_map, own);
     const auto add = [&](auto back) {
       constexpr int I = decltype(back)::value;
+      if (in_order) {
+        const int lines = COLUMNS ? p.width : p.height, length = COLUMNS ? p.height : p.width;
+        return add_route_in_order<S, I != 0>(
+            du, dB[I], dC[I], sums[I], sums[2 + I], u, dy, own, delta_map + I * maps.step,
+            maps.pairs + I * maps.pair_step, numbers.A[ROUTE + 2 * I],
+            numbers.bias[ROUTE + 2 * I], p.softplus != 0,
+            own.template begins<I != 0>(lines, length), carry, thread, team_size);
+      }
       add_route<S, I != 0>(du, dB[I], dC[I], sums[I], sums[2 + I], u, dy, own,
                            delta_map + I * maps.step, maps.pairs + I * maps.pair_step,
                            numbers.A[ROUTE + 2 * I], numbers.bias[ROUTE + 2 * I], p.softplus != 0,
@@ -287,6 +361,8 @@ DEVICE void scan_axis(const CrossBackwardArguments& p, const BackwardMaps<S>& ma
     };
     add(Constant<0>{});
     add(Constant<1>{});
+    add_zeros(zero, du);
+    add_zeros(zero, sums);
     if (!COLUMNS)
 #pragma unroll
       for (int t = 0; t < STEPS; ++t) dD = fused(dy[t], u[t], dD);
@@ -322,8 +398,9 @@ DEVICE void scan_axis(const CrossBackwardArguments& p, const BackwardMaps<S>& ma
     }
     S::wait();  // nobody is at the maps of this channel
   }
-  flush_pairs<S>(p, maps, batch, ROUTE, team, teams, dB[0], dC[0], all);
-  flush_pairs<S>(p, maps, batch, ROUTE + 2, team, teams, dB[1], dC[1], all);
+  const bool one = flush_pairs<S>(p, maps, batch, ROUTE, team, teams, dB[0], dC[0], all);
+  const bool two = flush_pairs<S>(p, maps, batch, ROUTE + 2, team, teams, dB[1], dC[1], all);
+  return is_finite(zero) && one && two;
 }
 
 // Steps of a thread, and threads of a block: no instance spills registers.
@@ -345,6 +422,7 @@ __global__ void __launch_bounds__(BACKWARD_THREADS<Element, SIDE, WHOLE>, 1)
   extern __shared__ __align__(64) char memory[];
   __shared__ TwoMaps warp_maps[THREADS / 16];
   __shared__ float totals[ROWS][TOTALS];
+  __shared__ float carries[ROWS];
   const int team_size = S::team_size(p);
   const int teams = blockDim.x / team_size, team = threadIdx.x / team_size;
   const int channels = p.turns * teams, first = blockIdx.x % p.channel_blocks * channels;
@@ -361,11 +439,18 @@ __global__ void __launch_bounds__(BACKWARD_THREADS<Element, SIDE, WHOLE>, 1)
   char* const area = reinterpret_cast<char*>(du + (channels * sum_step + 3) / 4 * 4);
   const BackwardMaps<S> maps = {rows, pairs, du + team * sum_step, area,
                                 pair_step, sum_step, step, team_step};
-  load_rows(rows, p, first, channels);
+  const bool finite_rows = load_rows(rows, p, first, channels);
   const bool aligned = is_aligned<S>(p.u) && is_aligned<S>(p.delta) && is_aligned<S>(p.B) &&
                        is_aligned<S>(p.C) && is_aligned<S>(p.du) && is_aligned<S>(p.ddelta);
   const int size = aligned && p.width % S::VECTOR == 0 ? S::VECTOR : 1;
   TwoMaps* const own_maps = warp_maps + team * (team_size / 32);
-  scan_axis<S, false>(p, maps, batch, first, size, own_maps, own_maps + THREADS / 32, totals);
-  scan_axis<S, true>(p, maps, batch, first, size, own_maps, own_maps + THREADS / 32, totals);
+  run([&](bool in_order) {
+    const bool rows_finite =
+        scan_axis<S, false>(p, maps, batch, first, size, own_maps, own_maps + THREADS / 32,
+                            totals, carries[team], in_order);
+    const bool columns_finite =
+        scan_axis<S, true>(p, maps, batch, first, size, own_maps, own_maps + THREADS / 32,
+                           totals, carries[team], in_order);
+    return finite_rows && rows_finite && columns_finite;
+  });
 }

@@ -12,6 +12,16 @@ DEVICE Complex<Real> from_before(Complex<Real> x, int by) {
   return {from_before<WIDTH>(x.re, by), from_before<WIDTH>(x.im, by)};
 }
 
+// The value of a lane, within segments of WIDTH lanes.
+template <int WIDTH, class Real>
+DEVICE Real from_lane(Real x, int lane) {
+  return __shfl_sync(0xffffffffu, x, lane, WIDTH);
+}
+template <int WIDTH, class Real>
+DEVICE Complex<Real> from_lane(Complex<Real> x, int lane) {
+  return {from_lane<WIDTH>(x.re, lane), from_lane<WIDTH>(x.im, lane)};
+}
+
 // Puts the map of the lane BY before in front of one's own, if there is that lane within segments
 // of WIDTH lanes. LAST: the factor will not be needed again.
 template <int WIDTH, int BY, bool LAST, class Number>

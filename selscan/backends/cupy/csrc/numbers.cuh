@@ -115,10 +115,7 @@ DEVICE Complex<Real> rotation(Real x) {
 // Some A, prepared: decay(delta, rate) = exp(delta A) has one exponential, of base 2.
 template <class Real>
 DEVICE Real rate_of(Real A) {
-  // A step of delta 0, such as padding, keeps a state even where A is infinite: no 0 * infinity.
-  constexpr Real most = Real(3e38);
-  const Real rate = A * Real(LOG2E);
-  return rate < -most ? -most : rate > most ? most : rate;
+  return A * Real(LOG2E);
 }
 template <class Real>
 DEVICE Complex<Real> rate_of(Complex<Real> A) {
@@ -170,6 +167,16 @@ DEVICE Real add_output(Complex<Real> C, Complex<Real> h, Real y) {
   return fused(C.re, h.re, fused(-C.im, h.im, y));
 }
 
+// sum + x g, of a real x.
+template <class Real>
+DEVICE Real add_scaled(Real x, Real g, Real sum) {
+  return fused(x, g, sum);
+}
+template <class Real>
+DEVICE Complex<Real> add_scaled(Real x, Complex<Real> g, Complex<Real> sum) {
+  return {fused(x, g.re, sum.re), fused(x, g.im, sum.im)};
+}
+
 // The real part and, if i is 1, the imaginary one.
 template <class Real>
 DEVICE Real part_of(Real x, int) {
@@ -197,6 +204,15 @@ DEVICE Real add(Real x, Real y) {
 template <class Real>
 DEVICE Complex<Real> add(Complex<Real> x, Complex<Real> y) {
   return {x.re + y.re, x.im + y.im};
+}
+
+template <class Real>
+DEVICE bool is_finite(Real x) {
+  return x * Real(0) == Real(0);
+}
+template <class Real>
+DEVICE bool is_finite(Complex<Real> x) {
+  return is_finite(x.re) && is_finite(x.im);
 }
 
 // 1, of the type that is pointed at.

@@ -1,6 +1,7 @@
 // Parts of dB and dC: what a block adds to them, in memory of its own.
 #pragma once
 #include "backward.cuh"
+#include "run.cuh"
 
 // The block's parts of dB and dC, which are null where B or C is constant.
 struct Parts {
@@ -42,9 +43,10 @@ DEVICE void add_to_part(Number (&sums)[4], const Operand& x, char* at, long long
 }
 
 // Sums of a tile over the warps that have channels, into the block's parts. Threads beside one
-// another take steps, four each, or states if those are neighbours in memory.
+// another take steps, four each, or states if those are neighbours in memory. Whether all are
+// finite.
 template <class S>
-DEVICE void flush_sums(const Memory<S>& memory, const Parts& parts, const Tile& tile, int states,
+DEVICE bool flush_sums(const Memory<S>& memory, const Parts& parts, const Tile& tile, int states,
                        int warps) {
   using Number = typename S::Number;
   constexpr int FOURS = S::LENGTH / 4, BOTH = 2 * S::LENGTH;
@@ -53,6 +55,7 @@ DEVICE void flush_sums(const Memory<S>& memory, const Parts& parts, const Tile& 
   int shift = 0;
   while (along_states && 1 << shift < states) ++shift;
   const int items = along_states ? FOURS << shift : FOURS * states;
+  Number zero = {};
   for (int i = threadIdx.x; i < items; i += blockDim.x) {
     const int n = along_states ? i & ((1 << shift) - 1) : i / FOURS;
     const int l = (along_states ? i >> shift : i % FOURS) * 4;
@@ -71,6 +74,8 @@ DEVICE void flush_sums(const Memory<S>& memory, const Parts& parts, const Tile& 
           C[k] = add(C[k], conjugate(more_c.items[k]));
         }
       }
+    add_zeros(zero, B);
+    add_zeros(zero, C);
     const unsigned position = tile.position(l), state = n;
     if (parts.B_data)
       add_to_part(B, parts.B, parts.B_data + state * parts.B.state + position * parts.B.time,
@@ -79,4 +84,5 @@ DEVICE void flush_sums(const Memory<S>& memory, const Parts& parts, const Tile& 
       add_to_part(C, parts.C, parts.C_data + state * parts.C.state + position * parts.C.time,
                   tile.reverse ? -parts.C.time : parts.C.time, steps, parts.adds);
   }
+  return is_finite(zero);
 }

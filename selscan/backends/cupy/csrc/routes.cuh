@@ -17,6 +17,26 @@ DEVICE void load_pixels(int* pixels, const char* table, int route, const Tile& t
   }
 }
 
+// The first step of a route that is no padding. Routes that are joined are one.
+template <class Arguments>
+DEVICE int first_pixel(const Arguments& p, const char* table, int route) {
+  const int skipped = p.joined ? 0 : route, routes = p.joined ? p.routes : 1;
+  const int* const from = reinterpret_cast<const int*>(table) + (long long)skipped * p.length;
+  int step = 0;
+  while (step < routes * p.length && from[step] == PADDING) ++step;
+  return step - (route - skipped) * p.length;
+}
+
+// Bit t: own step t is padding. `pixels`: those of the thread.
+template <class S>
+DEVICE unsigned padding_of(const int* pixels) {
+  unsigned bits = 0;
+#pragma unroll
+  for (int t = 0; t < S::STEPS; ++t)
+    bits |= unsigned(pixels[t / 4 * (4 * S::LANES) + t % 4] == PADDING) << t;
+  return bits;
+}
+
 // A step of a route.
 struct At {
   int pixel, step;

@@ -63,22 +63,22 @@ DEVICE void put_own(const Real (&values)[S::CHANNELS][S::STEPS], const Target<Re
 }
 
 // A of a route. What is summed over it begins at zero, unless it is the continuation of another
-// route, from which k comes then.
+// route, from which k comes then. Whether every A that the thread has read is finite.
 template <class S>
-DEVICE void begin_route(const Memory<S>& memory, const Backward2dArguments& p, const Place& place,
+DEVICE bool begin_route(const Memory<S>& memory, const Backward2dArguments& p, const Place& place,
                         int route, bool goes_on) {
   using Number = typename S::Number;
   const char* const A = rows_of(p.A, 0, route, place.channel);
+  bool finite = true;
   over_rows(place, p.states, [&](int n, int c) {
     Number a = {};
     if (c < place.channels) a = read<Number>(A + c * p.A.channel + n * p.A.state, p.A.dtype);
+    finite = finite && is_finite(a);
     row_at(memory.rows, place, n, RATE, c) = rate_of(a);
     if (!goes_on) row_at(memory.rows, place, n, CARRY, c) = Number{};
   });
-  if (goes_on) return;
-  for (int i = 0; i < p.states * S::CHANNELS; ++i)
-    memory.dA[i * blockDim.x + threadIdx.x] = Number{};
-  for (int i = 0; i < 2 * S::CHANNELS; ++i) memory.totals[i * blockDim.x + threadIdx.x] = 0;
+  if (!goes_on) clear_totals(memory, p.states);
+  return finite;
 }
 
 // The states before a tile. Each warp loads those of its channels, lanes along the channels.
@@ -167,13 +167,15 @@ DEVICE void clear_parts(const MapOperand& x, long long part, const Backward2dArg
 }
 
 // Sums of a tile over the warps that have channels, into the block's parts. Threads beside one
-// another take steps, four each, or states if those are neighbours in memory.
+// another take steps, four each, or states if those are neighbours in memory. Whether all are
+// finite.
 template <class S>
-DEVICE void flush_sums(const Memory<S>& memory, const Backward2dArguments& p, char* dB, char* dC,
+DEVICE bool flush_sums(const Memory<S>& memory, const Backward2dArguments& p, char* dB, char* dC,
                        const int* pixels, const Tile& tile, int states, int warps, bool adds) {
   using Number = typename S::Number;
   constexpr int FOURS = S::LENGTH / 4, BOTH = 2 * S::LENGTH;
   const bool along_states = states > 1 && abs(p.dB.state) < abs(p.dB.step);
+  Number zero = {};
   for (int i = threadIdx.x; i < FOURS * states; i += blockDim.x) {
     const int n = along_states ? i % states : i / FOURS;
     const int l = (along_states ? i / states : i % FOURS) * 4;
@@ -190,7 +192,10 @@ DEVICE void flush_sums(const Memory<S>& memory, const Backward2dArguments& p, ch
           C[k] = add(C[k], conjugate(more_c.items[k]));
         }
       }
+    add_zeros(zero, B);
+    add_zeros(zero, C);
     put_four<S>(B, p.dB, dB + n * p.dB.state, pixels + place_of<S>(l), tile.first + l, adds);
     put_four<S>(C, p.dC, dC + n * p.dC.state, pixels + place_of<S>(l), tile.first + l, adds);
   }
+  return is_finite(zero);
 }

@@ -8,6 +8,7 @@
 // its end: the last route first, as the routes of a joined path are one sequence. du of a pixel is
 // a sum over routes, which the block makes as the forward makes y. dB and dC are sums over channels
 // in the block's own part of memory, as in scan_backward.cu; sum_parts.cu adds the parts.
+#include "adjoint_in_order.cuh"
 #include "routes_backward.cuh"
 
 // What the state loop needs of a tile.
@@ -73,13 +74,11 @@ DEVICE void finish(Adjoint<S>& steps, const Backward2dArguments& p, const OwnPix
   finish_du<S>(steps, p.D.data, skip);
 }
 
-// Element: of u, delta, B, C, dy and their gradients, or Any. Number: of the states.
+// All that a block does; whether it has met finite numbers only.
 template <class Element, class Number>
-__global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
-    scan2d_backward(const __grid_constant__ Backward2dArguments p) {
+DEVICE bool scan_block(const Backward2dArguments& p, char* memory_of_block, bool in_order) {
   using S = BackwardShape<Number>;
   using Real = typename S::Real;
-  extern __shared__ __align__(64) char memory_of_block[];
   const int warp = threadIdx.x / 32, warps = blockDim.x / 32, slot = warp * S::ROWS;
   const int slice = blockIdx.x % p.slices, time_lane = threadIdx.x % S::LANES;
   Place place = {blockIdx.x / p.slices, 0, 0, 0, 0, 0, warps * S::ROWS, 3};
@@ -94,6 +93,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
     clear_parts<Number>(p.dC, p.part_c, p, dC);
   }
 
+  bool finite = true;
   for (int block = 0; block < p.walk; ++block) {
     place.first = place.channel = (slice * p.walk + block) * place.slots;
     if (place.first >= p.channels) break;
@@ -111,7 +111,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
 
     for (int route = p.routes - 1; route >= 0; --route) {
       __syncthreads();  // nobody is at the rows of before
-      begin_route<S>(memory, p, place, route, p.joined && route < p.routes - 1);
+      finite = begin_route<S>(memory, p, place, route, p.joined && route < p.routes - 1) && finite;
       Own own = Own::of<S>(tile);
       const int channel = tile.channel + own.channel;
       Real skip[S::CHANNELS], bias[S::CHANNELS];
@@ -124,12 +124,14 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
       const char* const delta = rows_of(p.delta, tile.batch, route, channel);
       const char* const dy = rows_of(p.dy, tile.batch, route, channel);
       const int part = p.parts > 1 ? route : 0;
+      const char* const table = p.table + tile.batch * p.table_batch;
+      const int begin = in_order ? first_pixel(p, table, route) : 0;
 
       for (int chunk = p.chunks - 1; chunk >= 0; --chunk) {
         tile.first = chunk * CHUNK;
         own = Own::of<S>(tile);
         __syncthreads();  // nobody reads the pixels of before, and all rows are there
-        load_pixels<S>(pixels, p.table + tile.batch * p.table_batch, route, tile, p.width);
+        load_pixels<S>(pixels, table, route, tile, p.width);
         load_states_before<S>(memory, p, place, route, chunk);
         __syncthreads();
         const OwnPixels mine = {pixels + time_lane * 4, tile.first + own.step, own.channels};
@@ -154,12 +156,21 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
               warps * 2 * S::LENGTH,
               int(blockDim.x) * S::CHANNELS,
               false};
-          if (tile.channels > 0) adjoint_states<S, false, false>(steps, at);
+          if (tile.channels > 0) {
+            if (in_order)
+              adjoint_in_order<S>(steps, at, own.steps, own.channels, padding_of<S>(mine.pixels),
+                                  tile.first <= begin, false);
+            else
+              adjoint_states<S, false, false>(steps, at);
+          }
           __syncthreads();
-          flush_sums<S>(memory, p, dB + part * p.part_b + route * p.dB.route + n * p.dB.state,
-                        dC + part * p.part_c + route * p.dC.route + n * p.dC.state, pixels, tile,
-                        count, active, block > 0);
+          char* const dB_here = dB + part * p.part_b + route * p.dB.route + n * p.dB.state;
+          char* const dC_here = dC + part * p.part_c + route * p.dC.route + n * p.dC.state;
+          finite = flush_sums<S>(memory, p, dB_here, dC_here, pixels, tile, count, active,
+                                 block > 0) && finite;
         }
+        finite = all_finite<S>(steps.s, own.channels) && all_finite<S>(steps.q, own.channels) &&
+                 finite;
         finish<S, Element>(steps, p, mine, own.steps, u, memory.totals, skip);
         put_own<S, Element>(steps.s, target(du, route), own.channel, mine);
         put_own<S, Element>(steps.q, target(ddelta, route), own.channel, mine);
@@ -170,4 +181,13 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
     conclude<S, Element>(du, tile, p.pixels, p.width);
     conclude<S, Element>(ddelta, tile, p.pixels, p.width);
   }
+  return finite;
+}
+
+// Element: of u, delta, B, C, dy and their gradients, or Any. Number: of the states.
+template <class Element, class Number>
+__global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
+    scan2d_backward(const __grid_constant__ Backward2dArguments p) {
+  extern __shared__ __align__(64) char memory[];
+  run([&](bool in_order) { return scan_block<Element, Number>(p, memory, in_order); });
 }

@@ -7,24 +7,30 @@
 //     grid     batch * channel_blocks; a block takes one route after the other
 //
 // So the sums of a pixel have one order, and no two blocks write the same number. A step of padding
-// has u = B = C = 0, and delta' = softplus(delta_bias): the state decays.
+// has u = B = C = 0, and delta' = softplus(delta_bias): the state decays. Where something is not
+// finite, a block works in order (run.cuh).
+#include "in_order.cuh"
 #include "prepare.cuh"
 #include "routes.cuh"
 
-// A, and the states at the beginning of a route: those of before where routes are joined.
+// A, and the states at the beginning of a route: those of before where routes are joined. Whether
+// every A that the thread has read is finite.
 template <class S>
-DEVICE void begin_route(typename S::Number* rows, const Scan2dArguments& p, int route,
+DEVICE bool begin_route(typename S::Number* rows, const Scan2dArguments& p, int route,
                         int channel, int channels, int slots) {
   using Number = typename S::Number;
   const char* const A = rows_of(p.A, 0, route, channel);
   const bool goes_on = p.joined && route > 0;
+  bool finite = true;
   for (int i = threadIdx.x; i < slots * p.states; i += blockDim.x) {
     const int n = i % p.states, c = i / p.states;
     Number a = {};
     if (c < channels) a = read<Number>(A + c * p.A.channel + n * p.A.state, p.A.dtype);
     rows[slot_of<S>(n, 0, c, slots, 2)] = rate_of(a);
     if (!goes_on) rows[slot_of<S>(n, 1, c, slots, 2)] = Number{};
+    finite = finite && is_finite(a);
   }
+  return finite;
 }
 
 // Where states of a chunk's end are saved, from a state and a channel on.
@@ -60,13 +66,11 @@ DEVICE void save_end(const typename S::Number* rows, const Scan2dArguments& p, l
   }
 }
 
-// Element: of u, delta, B and C (and of y, unless that is float), or Any. Number: of the states.
+// All that a block does; whether it has met finite numbers only.
 template <class Element, class Number, int LANES>
-__global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
-    scan2d_forward(const __grid_constant__ Scan2dArguments p) {
+DEVICE bool scan_block(const Scan2dArguments& p, char* memory, bool in_order) {
   using S = Shape<Number, LANES>;
   using Real = typename S::Real;
-  extern __shared__ __align__(64) char memory[];
   const int warp = threadIdx.x / 32, warps = blockDim.x / 32, slots = warps * S::ROWS;
   const int first = blockIdx.x % p.channel_blocks * slots, slot = warp * S::ROWS;
   const int channels = min(slots, p.channels - first);
@@ -86,11 +90,12 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
                                  plane + (long long)slot * p.pixels};
   if (p.y.data) clear<S, Element>(shared, tile, p.routes, p.pixels, p.width);
 
+  bool finite = true;
   Steps<S> steps;
   steps.restarts = 0;
   for (int route = 0; route < p.routes; ++route) {
     __syncthreads();  // nobody is at the states of before
-    begin_route<S>(rows, p, route, first, channels, slots);
+    finite = begin_route<S>(rows, p, route, first, channels, slots) && finite;
     Own own = Own::of<S>(tile);
     Real skip[S::CHANNELS], bias[S::CHANNELS];
     read_row_of<S>(skip, p.D, route, tile.channel + own.channel, own.channels);
@@ -98,17 +103,16 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
     if constexpr (Traits<Number>::IS_COMPLEX)  // y is doubled at the end
 #pragma unroll
       for (int r = 0; r < S::CHANNELS; ++r) skip[r] *= Real(0.5);
-    const char* const u = rows_of(p.u, tile.batch, route, tile.channel);
-    const char* const delta = rows_of(p.delta, tile.batch, route, tile.channel);
-    const Target<Real> y = {shared, rows_of(p.y, tile.batch, route, tile.channel),
-                            shared.sum_rows(tile.batch, tile.channel), shared.adds(route, 0),
-                            shared.ends(route, p.routes - 1)};
+    const char* const table = p.table + tile.batch * p.table_batch;
+    const int begin = in_order ? first_pixel(p, table, route) : 0;
 
     for (tile.first = 0; tile.first < p.length; tile.first += S::LENGTH) {
       own = Own::of<S>(tile);
       __syncthreads();  // nobody reads the pixels, B and C of before
-      load_pixels<S>(pixels, p.table + tile.batch * p.table_batch, route, tile, p.width);
+      load_pixels<S>(pixels, table, route, tile, p.width);
       __syncthreads();
+      const char* const u = rows_of(p.u, tile.batch, route, tile.channel);
+      const char* const delta = rows_of(p.delta, tile.batch, route, tile.channel);
       fetch<S, Element>(buffer, u, p.u, pixels, tile);
       fetch<S, Element>(second, delta, p.delta, pixels, tile);
 
@@ -130,9 +134,15 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
         Number* const row = rows + slot_of<S>(n, 0, slot + own.channel, slots, 2);
         const States<S> at = {coefficients + threadIdx.x % LANES * 4, row, count, p.state_step,
                               false};
-        scan_states<S, S::STEPS, false, true>(steps, at, saved_after<S>(p, tile, own, route, n));
+        const Saved saved = saved_after<S>(p, tile, own, route, n);
+        if (in_order)
+          scan_in_order<S>(steps, at, own.steps, padding_of<S>(pixels + threadIdx.x % LANES * 4),
+                           tile.first <= begin, saved);
+        else
+          scan_states<S, S::STEPS, false, true>(steps, at, saved);
       }
 
+      finite = all_finite<S>(steps.y, own.channels) && finite;
       if (!p.y.data) continue;
       if constexpr (Traits<Number>::IS_COMPLEX)
 #pragma unroll
@@ -141,6 +151,9 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
           for (int t = 0; t < S::STEPS; ++t) steps.y[r][t] *= Real(2);
       write_tile<S>(steps.y, second, tile, own);
       __syncwarp();
+      const Target<Real> y = {shared, rows_of(p.y, tile.batch, route, tile.channel),
+                              shared.sum_rows(tile.batch, tile.channel), shared.adds(route, 0),
+                              shared.ends(route, p.routes - 1)};
       put<Element>(y, [&](auto visit) {
         over_tile<S>(pixels, tile, shared.by_channel(), [&](int row, int place, const At& at) {
           if (at.pixel >= 0) visit(row, in_buffer<S>(second, row, place), at);
@@ -155,4 +168,13 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
 
   __syncwarp();
   if (p.y.data) conclude<S, Element>(shared, tile, p.pixels, p.width);
+  return finite;
+}
+
+// Element: of u, delta, B and C (and of y, unless that is float), or Any. Number: of the states.
+template <class Element, class Number, int LANES>
+__global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
+    scan2d_forward(const __grid_constant__ Scan2dArguments p) {
+  extern __shared__ __align__(64) char memory[];
+  run([&](bool in_order) { return scan_block<Element, Number, LANES>(p, memory, in_order); });
 }

@@ -10,6 +10,7 @@
 // a thread, of a warp and of a block here, and over what the block walks in its part of memory,
 // which nobody else writes to. sum_parts.cu adds the parts. So nothing depends on the order of
 // blocks.
+#include "adjoint_in_order.cuh"
 #include "backward_rows.cuh"
 #include "parts.cuh"
 
@@ -106,13 +107,12 @@ DEVICE void adjoint_tile(Adjoint<S>& own, const AdjointStates<S>& at, bool gener
   else adjoint_states<S, false, false>(own, at);
 }
 
-// Element: of u, delta, z, B, C, dy and their gradients, or Any. Number: of the states.
+// All that a block does; whether it has met finite numbers only. In order it begins at the end of
+// the sequence, and keeps nothing until it comes to its segment.
 template <class Element, class Number>
-__global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
-    scan_backward(const __grid_constant__ BackwardArguments p) {
+DEVICE bool scan_block(const BackwardArguments& p, char* shared, bool in_order) {
   using S = BackwardShape<Number>;
   using Real = typename S::Real;
-  extern __shared__ __align__(64) char shared[];
   const int warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const bool constant = p.constant_b || p.constant_c, general = constant || p.seq_idx.data;
   const bool gated = p.z.data || general;  // the general loop has y in any case
@@ -137,13 +137,15 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
   char* const dC = p.dC.data + slice * p.slice_c + place.batch * p.dC.batch +
                    place.group * p.dC.channel;
 
+  bool finite = true;
   for (int block = 0; block < p.walk; ++block) {
     place.first = (slice * p.walk + block) * place.slots;
     if (place.first >= of_group) break;
     place.channel = place.group * of_group + place.first;
     place.channels = min(place.slots, of_group - place.first);
     __syncthreads();  // nobody reads the rows of before
-    load_rows<S>(memory, p, place);
+    finite = load_rows<S>(memory, p, place, in_order) && finite;
+    clear_sums<S>(memory, p, place);
     const int slot = warp * S::ROWS, active = (place.channels + S::ROWS - 1) / S::ROWS;
     Tile tile = {place.batch, place.channel + slot, min(S::ROWS, place.channels - slot), 0,
                  p.length, p.reverse != 0};
@@ -156,10 +158,11 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
       for (int r = 0; r < S::CHANNELS; ++r) skip[r] *= Real(0.5);
 
     Adjoint<S> steps;
-    for (int chunk = min((place.segment + 1) * p.span, chunks) - 1;
-         chunk >= place.segment * p.span; --chunk) {
+    const int last = min((place.segment + 1) * p.span, chunks) - 1;
+    for (int chunk = in_order ? chunks - 1 : last; chunk >= place.segment * p.span; --chunk) {
       tile.first = chunk * CHUNK;
       own = Own::of<S>(tile);
+      if (in_order && chunk == last) clear_sums<S>(memory, p, place);
       prepare<S, Element>(steps, p, tile, own, memory.totals, bias);
       if (gated) clear_outputs<S>(outputs);
       for (int n = 0; n < p.states; n += p.staged) {
@@ -185,16 +188,36 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
             warps * 2 * S::LENGTH,
             int(blockDim.x) * S::CHANNELS,
             constant};
-        if (tile.channels > 0) adjoint_tile<S>(steps, at, general, gated);
+        if (tile.channels > 0) {
+          const bool begins = chunk == 0 && !p.initial_state.data;
+          if (in_order)
+            adjoint_in_order<S>(steps, at, own.steps, own.channels, 0, begins, gated);
+          else
+            adjoint_tile<S>(steps, at, general, gated);
+        }
         __syncthreads();
+        if (chunk > last) continue;
         const Parts parts = {p.dB, p.dC, p.constant_b ? nullptr : dB + unsigned(n) * p.dB.state,
                              p.constant_c ? nullptr : dC + unsigned(n) * p.dC.state, block > 0};
-        if (!(p.constant_b && p.constant_c)) flush_sums<S>(memory, parts, tile, count, active);
+        if (!(p.constant_b && p.constant_c))
+          finite = flush_sums<S>(memory, parts, tile, count, active) && finite;
       }
+      if (chunk > last) continue;
+      finite = all_finite<S>(steps.s, own.channels) && all_finite<S>(steps.q, own.channels) &&
+               finite;
       finish<S, Element>(steps, p, tile, own, outputs, memory.totals, skip);
       if (p.z.data) finish_gate<S, Element>(p, tile, own, outputs);
     }
     __syncthreads();
-    store_rows<S>(memory, p, place, own, slot);
+    finite = store_rows<S>(memory, p, place, own, slot) && finite;
   }
+  return finite;
+}
+
+// Element: of u, delta, z, B, C, dy and their gradients, or Any. Number: of the states.
+template <class Element, class Number>
+__global__ void __launch_bounds__(128, sizeof(Number) > 4 ? 2 : 3)
+    scan_backward(const __grid_constant__ BackwardArguments p) {
+  extern __shared__ __align__(64) char shared[];
+  run([&](bool in_order) { return scan_block<Element, Number>(p, shared, in_order); });
 }

@@ -14,9 +14,10 @@
 //
 // A tile of B and C is in shared memory (coefficients.cuh). So are A and, from tile to tile, the
 // states (states.cuh). Within a tile a state is in a register. A step past the end has delta' = 0,
-// which keeps the state. Where D or an initial state was not given, no zero is multiplied in their
-// place: of infinity that would be NaN. For a backward, states after every CHUNK steps are saved.
+// which keeps the state. For a backward, states after every CHUNK steps are saved. Where something
+// is not finite, a block works in order (run.cuh), and from the first step on.
 #include "coefficients.cuh"
+#include "in_order.cuh"
 #include "prepare.cuh"
 #include "rows.cuh"
 #include "segments.cuh"
@@ -64,13 +65,11 @@ DEVICE Saved saved_after(const ForwardArguments& p, const Tile& tile, const Own&
           p.saved.state};
 }
 
-// Element: of u, delta, z, B and C (and of y, unless that is float), or Any. Number: of the states.
+// All that a block does; whether it has met finite numbers only.
 template <class Element, class Number, int LANES, bool ONE_STATE>
-__global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
-    scan_forward(const __grid_constant__ ForwardArguments p) {
+DEVICE bool scan_block(const ForwardArguments& p, char* memory, bool in_order) {
   using S = Shape<Number, LANES>;
   using Real = typename S::Real;
-  extern __shared__ __align__(64) char memory[];
   const int warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const int parts = ONE_STATE ? 1 : p.parts, states = ONE_STATE ? 1 : p.states;
   const int staged = ONE_STATE ? 1 : p.staged;
@@ -89,6 +88,7 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
   Tile tile = {stand.batch, channel + slot, min(S::ROWS, channels - slot),
                stand.segment * p.span, p.length, p.reverse != 0};
   const int begin = tile.first, end = begin + min(p.span, p.length - begin);
+  if (in_order) tile.first = 0;
 
   constexpr int BUFFER = S::ROWS * S::PITCH;  // two for each warp
   Number* const coefficients = reinterpret_cast<Number*>(memory);
@@ -97,8 +97,8 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
   Real* const buffer = buffers + warp * 2 * BUFFER;
   Real* const second = buffer + BUFFER;
 
-  load_states<S>(rows, p, tile.batch, channel, channels, slots, kinds, states);
-  if (stand.segment > 0 && !p.maps) enter_segment<S>(rows, p, stand, states);
+  bool finite = load_states<S>(rows, p, tile.batch, channel, channels, slots, kinds, states);
+  if (stand.segment > 0 && !p.maps && !in_order) enter_segment<S>(rows, p, stand, states);
   Own own = Own::of<S>(tile);
   Real skip[S::CHANNELS], bias[S::CHANNELS];
   read_row_of<S>(skip, p.D, tile.channel + own.channel, part == 0 ? own.channels : 0);
@@ -148,12 +148,16 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
                             to - from, p.state_step, constant,
                             !p.initial_state.data && tile.first == (p.maps ? begin : 0)};
       Saved saved = {nullptr, 0};
-      if (keeps) saved = saved_after<S>(p, tile, own, group, first + slot, n + from);
-      if (tile.channels > 0) scan_tile<S>(steps, at, tile, general, keeps, saved);
+      if (keeps && tile.first >= begin)
+        saved = saved_after<S>(p, tile, own, group, first + slot, n + from);
+      if (tile.channels <= 0) continue;
+      if (in_order) scan_in_order<S>(steps, at, own.steps, 0, at.begins, saved);
+      else scan_tile<S>(steps, at, tile, general, keeps, saved);
     }
 
     if (parts > 1) add_parts<S>(steps, second, 2 * BUFFER, part, parts, tile, own);
-    if (part != 0 || !p.y.data) continue;
+    if (part == 0) finite = all_finite<S>(steps.y, own.channels) && finite;
+    if (part != 0 || !p.y.data || tile.first < begin) continue;
     if constexpr (Traits<Number>::IS_COMPLEX)
 #pragma unroll
       for (int r = 0; r < S::CHANNELS; ++r)
@@ -180,4 +184,15 @@ __global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
     store_maps<S>(rows, totals_of<S>(rows, p, states), p, stand, slot + own.channel, states);
   if (p.last_state.data && stand.segment == segments - 1)
     store_states<S>(rows, p.last_state, tile.batch, channel, channels, slots, kinds, states);
+  return finite || p.maps;
+}
+
+// Element: of u, delta, z, B and C (and of y, unless that is float), or Any. Number: of the states.
+template <class Element, class Number, int LANES, bool ONE_STATE>
+__global__ void __launch_bounds__(128, sizeof(Number) > 8 ? 2 : 3)
+    scan_forward(const __grid_constant__ ForwardArguments p) {
+  extern __shared__ __align__(64) char memory[];
+  run([&](bool in_order) {
+    return scan_block<Element, Number, LANES, ONE_STATE>(p, memory, in_order);
+  });
 }

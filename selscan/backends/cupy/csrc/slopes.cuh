@@ -60,16 +60,6 @@ DEVICE Real add_inner(Complex<Real> x, Complex<Real> g, Real sum) {
   return fused(x.re, g.re, fused(x.im, g.im, sum));
 }
 
-// sum + x g.
-template <class Real>
-DEVICE Real add_scaled(Real x, Real g, Real sum) {
-  return fused(x, g, sum);
-}
-template <class Real>
-DEVICE Complex<Real> add_scaled(Real x, Complex<Real> g, Complex<Real> sum) {
-  return {fused(x, g.re, sum.re), fused(x, g.im, sum.im)};
-}
-
 // A log2(e), of a prepared A.
 template <class Real>
 DEVICE Real scaled_rate(Real rate) {

@@ -123,11 +123,13 @@ DEVICE void scan_states(Steps<S>& own, const States<S>& at, Saved saved) {
   }
 }
 
-// A, h and with constant coefficients B, C of the block's channels, all states.
+// A, h and with constant coefficients B, C of the block's channels, all states. Whether every A
+// that the thread has read is finite.
 template <class S>
-DEVICE void load_states(typename S::Number* rows, const ForwardArguments& p, long long batch,
+DEVICE bool load_states(typename S::Number* rows, const ForwardArguments& p, long long batch,
                         int channel, int channels, int slots, int kinds, int states) {
   using Number = typename S::Number;
+  bool finite = true;
 #pragma unroll 1
   for (int kind = 0; kind < kinds; ++kind) {
     const Operand& x = kind == 0 ? p.A : kind == 1 ? p.initial_state : kind == 2 ? p.B : p.C;
@@ -140,8 +142,10 @@ DEVICE void load_states(typename S::Number* rows, const ForwardArguments& p, lon
       Number value = missing;
       if (given && c < channels) value = read<Number>(data + c * x.channel + n * x.state, x.dtype);
       rows[slot_of<S>(n, kind, c, slots, kinds)] = kind == 0 ? rate_of(value) : value;
+      if (kind == 0) finite = finite && is_finite(value);
     }
   }
+  return finite;
 }
 
 template <class S>
