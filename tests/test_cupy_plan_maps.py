@@ -108,7 +108,7 @@ def test_what_planning_picks_for_small_cross_maps_is_an_instance_that_fits(eleme
         assert threads % 32 == 0
         assert threads <= plan_cross.most_threads(call, shape, backward)
         assert plan_cross.threads_of(call.path, shape.steps) <= mapping.team <= shape.team
-        assert count(call, mapping) + 1280 <= H200.shared_per_block
+        assert count(call, mapping) + plan_cross._STATIC <= H200.shared_per_block
         channels = plan_cross.channel_blocks(call, mapping) * plan_cross.channels_of(mapping)
         assert channels >= call.dim
 

@@ -245,10 +245,12 @@ class Backward(Walk):
         problem = part_of(self.problem, piece, i > 0)
         left_out = "dlast_state", "dstates_at", "dinitial_state"
         sources = {name: self.cut(name, piece) for name in self.operands if name not in left_out}
-        sources |= self.gradient_behind(i, piece)
+        behind = self.gradient_behind(i, piece)
+        if behind is not None:
+            sources["dlast_state"] = behind
         if i > 0:
             sources["initial_state"] = self.initial_state(i)
-            sources["dinitial_state"] = self.state("carries", self.memory.gradients[0])
+            self.gradient = sources["dinitial_state"] = self.apart_from(behind)
         elif "dinitial_state" in self.operands:
             sources["dinitial_state"] = self.given("dinitial_state")
         if self.keeps(i):
@@ -289,24 +291,27 @@ class Backward(Walk):
         return Source("carries", offset, Layout(shape, steps, dtype), result.axes), steps[0]
 
     def gradient_behind(self, i, piece):
-        """dlast_state of a piece, if there is one: of the next piece and of the state wanted."""
-        is_last, given = i == len(self.pieces) - 1, "dstates_at" in self.operands
-        first, second = (self.state("carries", x) for x in self.memory.gradients)
-        if is_last:
+        """dlast_state of a piece, or None: of the next piece and of the state wanted."""
+        if i == len(self.pieces) - 1:
             found = self.given("dlast_state") if "dlast_state" in self.operands else None
         else:
-            found, between = first, self.between(i)
+            found, between = self.gradient, self.between(i)
             if between is not None:
-                self.move(first, second, between=between)
-                found = second
-        if piece.stop is not None and given:
+                found = self.apart_from(self.gradient)
+                self.move(self.gradient, found, between=between)
+        if piece.stop is not None and "dstates_at" in self.operands:
             wanted = self.stop("dstates_at", piece.stop)
             if found is None:
-                return {"dlast_state": wanted}
-            target = second if found is not second else first
+                return wanted
+            target = self.apart_from(found)
             self.move(found, target, added=wanted)
             found = target
-        return {} if found is None else {"dlast_state": found}
+        return found
+
+    def apart_from(self, source):
+        """One of the two places for a gradient of states: a launch may read twice what it is given."""
+        first, second = (self.state("carries", x) for x in self.memory.gradients)
+        return second if source == first else first
 
 
 def operands_of(sources):

@@ -102,6 +102,11 @@ DEVICE void scale_all(Number (&x)[K], Number by) {
   for (int t = 0; t < K; ++t) x[t] = times(by, x[t]);
 }
 
+// y of the thread's steps, where the state loop adds to it.
+template <class S, class Real>
+DEVICE Pack<Real, 4>& output_of(Real* outputs, int r, int t) {
+  return reinterpret_cast<Pack<Real, 4>*>(outputs)[(r * S::STEPS + t) / 4 * 32];
+}
 // y += Re(C h), of one channel.
 template <class S, class Number, class Real>
 DEVICE void add_outputs(Real* y, const Number (&C)[S::STEPS], const Number (&h)[S::STEPS]) {

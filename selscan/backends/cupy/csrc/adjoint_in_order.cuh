@@ -27,7 +27,7 @@ DEVICE void adjoint_in_order(Adjoint<S>& own, const AdjointStates<S>& at, int st
     for (int r = 0; r < CHANNELS; ++r) {
       const Number rate = rates.items[r];
       const auto coefficient = [&](int kind, int t) {
-        const int place = t / 4 * (4 * S::LANES) + t % 4 + (kind == ROW_C ? S::LENGTH : 0);
+        const int place = place_of<S>(t) + (kind == ROW_C ? S::LENGTH : 0);
         return at.constant ? times(row[kind * at.slots + r], coefficients[place])
                            : coefficients[place];
       };
@@ -52,7 +52,7 @@ DEVICE void adjoint_in_order(Adjoint<S>& own, const AdjointStates<S>& at, int st
             h = none ? x : advance(a, h, x);
             none = 0;
             if (gated) {
-              auto& y = at.y[(r * STEPS + t) / 4 * (32 * 4) + t % 4];
+              auto& y = output_of<S>(at.y, r, t).items[t % 4];
               y = add_output(coefficient(ROW_C, t), h, y);
             }
             if (r < channels) dC[t] = add_scaled(own.dy[r][t], h, dC[t]);

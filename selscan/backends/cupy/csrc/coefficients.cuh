@@ -10,7 +10,8 @@ struct Coefficients {
   bool constant_b, constant_c;  // each channel has its own, which the state loop multiplies with
 };
 
-// Lanes along time, WIDTH positions each. B is zero past the end, C is of no use there.
+// Lanes along time, WIDTH positions each. Both are zero past the end; C is of no use there, but
+// what is made with it must be finite.
 template <class S, class Element, int WIDTH, bool WHOLE, class Number>
 DEVICE void stage_along_time(Number* shared, const Coefficients<Number>& x, const Tile& tile,
                              int states) {

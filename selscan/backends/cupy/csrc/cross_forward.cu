@@ -176,7 +176,7 @@ __global__ void __launch_bounds__(sizeof(Element) == 2 && WHOLE ? 512 : 256, 1)
   Element* const own = reinterpret_cast<Element*>(sums + teams * sum_step) + team * 5 * step;
   const TeamMaps<S> maps = {own, own + step, sums + team * sum_step, step};
 
-  const bool finite_rows = load_rows(rows, p, first, channels);
+  const bool finite_A = load_rows(rows, p, first, channels);
   const bool aligned = is_aligned<S>(p.u) && is_aligned<S>(p.delta) && is_aligned<S>(p.B) &&
                        is_aligned<S>(p.C) && is_aligned<S>(p.y);
   const int size = aligned && p.width % S::VECTOR == 0 ? S::VECTOR : 1;
@@ -188,6 +188,6 @@ __global__ void __launch_bounds__(sizeof(Element) == 2 && WHOLE ? 512 : 256, 1)
     __syncthreads();
     return scan_channels<S>(p, maps, pairs, rows, batch, first, size,
                             warp_maps + team * (team_size / 32), carries[team], in_order) &&
-           finite_rows;
+           finite_A;
   });
 }

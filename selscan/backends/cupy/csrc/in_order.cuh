@@ -46,7 +46,7 @@ DEVICE void scan_in_order(Steps<S>& own, const States<S>& at, int steps, unsigne
               if (none == 0) h = times(a, h);
               continue;
             }
-            const int place = t / 4 * (4 * S::LANES) + t % 4;
+            const int place = place_of<S>(t);
             Number x = times(own.x[r][t], coefficients[place]), C = coefficients[S::LENGTH + place];
             if (at.constant) {
               x = times(x, row[2 * CHANNELS + r]);

@@ -33,7 +33,7 @@ DEVICE unsigned padding_of(const int* pixels) {
   unsigned bits = 0;
 #pragma unroll
   for (int t = 0; t < S::STEPS; ++t)
-    bits |= unsigned(pixels[t / 4 * (4 * S::LANES) + t % 4] == PADDING) << t;
+    bits |= unsigned(pixels[place_of<S>(t)] == PADDING) << t;
   return bits;
 }
 

@@ -5,7 +5,7 @@
 // channels beyond the last one. Where all is finite that is the same. Else 0 * infinity is NaN, and
 // a factor may vanish where its decays do not. So a block looks at what it has made. If something
 // is not finite, or an A is not, it begins anew: in order, with nothing in the place of what is not
-// there.
+// there. So nothing that a launch reads may be written by it.
 #pragma once
 #include "numbers.cuh"
 

@@ -39,11 +39,6 @@ DEVICE void prepare(Adjoint<S>& steps, const BackwardArguments& p, const Tile& t
   }
 }
 
-// y of the thread's steps, where the state loop adds to it.
-template <class S, class Real>
-DEVICE Pack<Real, 4>& output_of(Real* outputs, int r, int t) {
-  return reinterpret_cast<Pack<Real, 4>*>(outputs)[(r * S::STEPS + t) / 4 * 32];
-}
 template <class S, class Real>
 DEVICE void clear_outputs(Real* outputs) {
 #pragma unroll
