@@ -11,7 +11,7 @@ import pytest
 
 from bench import slots, slots_backward
 from bench.machine_code import PATHS
-from selscan.backends.cupy import instances
+from selscan.backends.cupy import instances, plan_cross
 
 KEPT = json.loads(kernel_costs.SNAPSHOT.read_text(encoding="utf-8"))
 # Issue slots of the state loop for each element, by threads along time.
@@ -89,6 +89,12 @@ def test_the_state_loop_of_the_backward_of_maps_has_few_slots(element):
 @pytest.mark.parametrize("file", SMALL_MAP_LIMITS)
 def test_a_small_map_has_few_slots_all_in(file):
     assert KEPT[kernel_slots.map_line(file)] <= SMALL_MAP_LIMITS[file]
+
+
+def test_kernels_for_small_maps_have_the_shared_memory_that_is_planned():
+    shared = [x["shared"] for name, x in KEPT.items() if name.startswith("cross_")]
+
+    assert max(shared) <= plan_cross._STATIC
 
 
 def test_a_path_of_the_source_that_is_gone_is_not_counted():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from harness import to_numpy
+from infinities import assert_like
 from strategies import make_problem, over_time, with_gradients
 from tolerances import arithmetic, assert_within, expected, expected_gradients
 
@@ -115,6 +116,19 @@ def test_autograd_and_scan_backward_agree(devices):  # noqa: F811
     given["u"].requires_grad_(False)
     want = selscan.scan_backward(**given, **upstream, return_states_at=steps)
     assert given["u"].grad.equal(want.u)
+
+
+@pytest.mark.parametrize("name", ["plain", "no z", "packed"])
+def test_gradients_beside_an_infinity_are_right(devices, name):  # noqa: F811
+    """A launch that works again reads its inputs twice."""
+    problem, steps = CASES[name]
+    problem = with_gradients(problem | {"u": problem["u"].copy()})
+    problem["u"][0, 1, 2] = np.inf
+
+    found = selscan.scan_backward(**tensors_of(problem), return_states_at=steps)
+
+    want, bounds = expected_gradients(problem)
+    assert_like(type(want)(*(x if x is None else to_numpy(x) for x in found)), want, bounds, problem)
 
 
 def test_a_launch_for_each_piece_and_no_more(devices):  # noqa: F811
