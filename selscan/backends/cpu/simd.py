@@ -317,9 +317,11 @@ def store_first(typingctx, address, value, count):
 
 @intrinsic
 def keep_first(typingctx, x, count):
-    """The first `count` lanes, zeros behind them whatever was there."""
+    """The first `count` lanes, or all for None; zeros behind them whatever was there."""
 
     def codegen(context, builder, sig, args):
+        if isinstance(sig.args[1], types.NoneType):
+            return args[0]
         n = _as_i64(context, builder, sig.args[1], args[1])
         return emit_keep_first(builder, args[0], n)
 

@@ -297,11 +297,15 @@ def sweep_segment(
         last, before = begin + sign * (left - 1), low * count * row
         if left <= alone:
             ddelta, da = unread - begin * row, unread + row
-        reverse_sweep(
-            real, kind_b, kind_c, delta, x, g, dx, ddelta, past + before, decay + before, a,
+        back = (
+            delta, x, g, dx, ddelta, past + before, decay + before, a,
             b + last * bt, c + last * ct, -sign * bt, -sign * ct, dh, da, db, dc, count,
-            left - low, last * row, -sign * row, rows,
+            left - low, last * row, -sign * row,
         )  # fmt: skip
+        if rows == width(real):
+            reverse_sweep(real, kind_b, kind_c, *back, None)
+        else:
+            reverse_sweep(real, kind_b, kind_c, *back, rows)
         left = low
     return stop
 
