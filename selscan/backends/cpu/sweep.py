@@ -138,32 +138,28 @@ def reverse_sweep(
         dh2, dh3 = load(real, dh + 2 * row), load(real, dh + 3 * row)
         a0, a1 = load(real, a), load(real, a + row)
         a2, a3 = load(real, a + 2 * row), load(real, a + 3 * row)
-        h0, h1 = load(real, past), load(real, past + row)
-        h2, h3 = load(real, past + 2 * row), load(real, past + 3 * row)
         da0, da1, da2, da3 = zero, zero, zero, zero
         for _ in range(m):
             past -= wide
             decay -= wide
             gt, xt, dt = load(real, g + p), load(real, x + p), load(real, delta + p)
             s_x, s_dt = load(real, dx + p), load(real, ddelta + p)
-            e0, e1 = load(real, past), load(real, past + row)
-            e2, e3 = load(real, past + 2 * row), load(real, past + 3 * row)
             dh0, da0, s_dt, s_x, db0, dc0 = adjoint(
-                real, dh0, gt, xt, dt, h0, e0, load(real, decay), a0,
+                real, dh0, gt, xt, dt, load(real, past + 4 * row), load(real, past), load(real, decay), a0,
                 coefficient(kind_b, real, b), coefficient(kind_c, real, c), da0, s_x, s_dt,
             )  # fmt: skip
             dh1, da1, s_dt, s_x, db1, dc1 = adjoint(
-                real, dh1, gt, xt, dt, h1, e1, load(real, decay + row), a1,
+                real, dh1, gt, xt, dt, load(real, past + 5 * row), load(real, past + row), load(real, decay + row), a1,
                 coefficient(kind_b, real, b + bn), coefficient(kind_c, real, c + cn),
                 da1, s_x, s_dt,
             )  # fmt: skip
             dh2, da2, s_dt, s_x, db2, dc2 = adjoint(
-                real, dh2, gt, xt, dt, h2, e2, load(real, decay + 2 * row), a2,
+                real, dh2, gt, xt, dt, load(real, past + 6 * row), load(real, past + 2 * row), load(real, decay + 2 * row), a2,
                 coefficient(kind_b, real, b + 2 * bn), coefficient(kind_c, real, c + 2 * cn),
                 da2, s_x, s_dt,
             )  # fmt: skip
             dh3, da3, s_dt, s_x, db3, dc3 = adjoint(
-                real, dh3, gt, xt, dt, h3, e3, load(real, decay + 3 * row), a3,
+                real, dh3, gt, xt, dt, load(real, past + 7 * row), load(real, past + 3 * row), load(real, decay + 3 * row), a3,
                 coefficient(kind_b, real, b + 3 * bn), coefficient(kind_c, real, c + 3 * cn),
                 da3, s_x, s_dt,
             )  # fmt: skip
@@ -171,7 +167,6 @@ def reverse_sweep(
             add_to_sums(kind_c, real, dc, dc0, dc1, dc2, dc3, rows)
             store(dx + p, s_x)
             store(ddelta + p, s_dt)
-            h0, h1, h2, h3 = e0, e1, e2, e3
             p += step
             b += b_step
             c += c_step
