@@ -309,7 +309,7 @@ class Backward(Walk):
         return found
 
     def apart_from(self, source):
-        """One of the two places for a gradient of states: a launch may read twice what it is given."""
+        """One of two places for a gradient of states: a launch may read its inputs twice."""
         first, second = (self.state("carries", x) for x in self.memory.gradients)
         return second if source == first else first
 

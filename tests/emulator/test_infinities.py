@@ -1,6 +1,5 @@
 """Infinities and NaN in CUDA kernels: where the reference has them, whatever stands for nothing."""
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +10,6 @@ from tolerances import expected, expected_gradients
 
 import reference
 from selscan.backends.cupy.instances import GENERAL_LANES, LANES, LANES_2D
-from selscan.backends.cupy.plan import Mapping
 from selscan.paths import cross
 
 from . import crosses, maps, scans, test_backward, test_maps

@@ -114,6 +114,13 @@ def adjoint(real, dh, g, x, dt, h, h_before, decay, a, b, c, da, s_x, s_dt):
 
 
 @helper
+def adjoint_at(real, dh, g, x, dt, past, wide, decay, a, b, c, da, s_x, s_dt):
+    """The same with h[t-1] at `past`, h[t] `wide` bytes on: registers are few."""
+    h, before, e = load(real, past + wide), load(real, past), load(real, decay)
+    return adjoint(real, dh, g, x, dt, h, before, e, a, b, c, da, s_x, s_dt)
+
+
+@helper
 def reverse_sweep(
     real, kind_b, kind_c, delta, x, g, dx, ddelta, past, decay, a, b, c, b_step, c_step,
     dh, da, db, dc, count, m, first, step, rows,
@@ -144,22 +151,22 @@ def reverse_sweep(
             decay -= wide
             gt, xt, dt = load(real, g + p), load(real, x + p), load(real, delta + p)
             s_x, s_dt = load(real, dx + p), load(real, ddelta + p)
-            dh0, da0, s_dt, s_x, db0, dc0 = adjoint(
-                real, dh0, gt, xt, dt, load(real, past + 4 * row), load(real, past), load(real, decay), a0,
+            dh0, da0, s_dt, s_x, db0, dc0 = adjoint_at(
+                real, dh0, gt, xt, dt, past, wide, decay, a0,
                 coefficient(kind_b, real, b), coefficient(kind_c, real, c), da0, s_x, s_dt,
             )  # fmt: skip
-            dh1, da1, s_dt, s_x, db1, dc1 = adjoint(
-                real, dh1, gt, xt, dt, load(real, past + 5 * row), load(real, past + row), load(real, decay + row), a1,
+            dh1, da1, s_dt, s_x, db1, dc1 = adjoint_at(
+                real, dh1, gt, xt, dt, past + row, wide, decay + row, a1,
                 coefficient(kind_b, real, b + bn), coefficient(kind_c, real, c + cn),
                 da1, s_x, s_dt,
             )  # fmt: skip
-            dh2, da2, s_dt, s_x, db2, dc2 = adjoint(
-                real, dh2, gt, xt, dt, load(real, past + 6 * row), load(real, past + 2 * row), load(real, decay + 2 * row), a2,
+            dh2, da2, s_dt, s_x, db2, dc2 = adjoint_at(
+                real, dh2, gt, xt, dt, past + 2 * row, wide, decay + 2 * row, a2,
                 coefficient(kind_b, real, b + 2 * bn), coefficient(kind_c, real, c + 2 * cn),
                 da2, s_x, s_dt,
             )  # fmt: skip
-            dh3, da3, s_dt, s_x, db3, dc3 = adjoint(
-                real, dh3, gt, xt, dt, load(real, past + 7 * row), load(real, past + 3 * row), load(real, decay + 3 * row), a3,
+            dh3, da3, s_dt, s_x, db3, dc3 = adjoint_at(
+                real, dh3, gt, xt, dt, past + 3 * row, wide, decay + 3 * row, a3,
                 coefficient(kind_b, real, b + 3 * bn), coefficient(kind_c, real, c + 3 * cn),
                 da3, s_x, s_dt,
             )  # fmt: skip
