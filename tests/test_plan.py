@@ -107,6 +107,18 @@ def test_every_channel_belongs_to_one_block_of_one_task(make, p):
     assert made.tasks == p.batch * p.groups * made.template[at.SLICES]
 
 
+@pytest.mark.parametrize("make", [forward, backward])
+@settings(deadline=None)
+@given(p=problems())
+def test_no_task_is_larger_than_one_before_it_of_its_group_or_by_more_than_a_block(make, p):
+    args = make(p).template
+    shares = [blocks.slice_of.py_func(args, task)[3:] for task in range(args[at.SLICES])]
+    sizes = [last - first for first, last in shares]
+
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] - sizes[-1] <= 1
+
+
 @settings(deadline=None)
 @given(p=problems())
 def test_every_step_belongs_to_one_chunk_in_scan_order(p):

@@ -33,14 +33,19 @@ def chunk_start(args, c):
 
 @helper
 def slice_of(args, task):
-    """Batch entry, group, slice, and the range of the group's blocks that a task owns."""
+    """Batch entry, group, slice, and the range of the group's blocks that a task owns.
+
+    The first slices are the larger ones, so that short tasks are the last that threads claim.
+    """
     slices = args[at.SLICES]
     if args[at.APART]:
         task //= args[at.ROUTES]
     s = task % slices
     g = task // slices % args[at.GROUPS]
     b = task // (slices * args[at.GROUPS])
-    return b, g, s, s * args[at.BLOCKS] // slices, (s + 1) * args[at.BLOCKS] // slices
+    each, larger = args[at.BLOCKS] // slices, args[at.BLOCKS] % slices
+    first = s * each + min(s, larger)
+    return b, g, s, first, first + each + (s < larger)
 
 
 @helper
