@@ -1,5 +1,6 @@
 """Maps that are put in order first: when that is, and that y, du and ddelta have the same bits."""
 
+import itertools
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from test_scan2d import assert_matches_reference
 from vectors import lanes
 
 from selscan.arrays.layouts import Layout, dense_steps
+from selscan.backends import cpu
 from selscan.backends.cpu import ordered
 from selscan.ops import contract2d
 from selscan.ops import scan2d as ops
@@ -19,6 +21,7 @@ from selscan.paths import Path, atrous, cross
 BACKEND = Backend("cpu", "numpy")
 SIDE = math.isqrt(ordered.PIXELS_PER_LANE * lanes(np.float32)) + 1  # of a large map
 DENSE = [x for x, path in PATHS.items() if path.routes > 1 and not path.joined][::4]
+PATHS = PATHS | {"of two chunks": cross(20, 20)}
 
 
 def problem_of(path, in_order=False, dtype="float32", last=False, b=1, d=96, n=16):
@@ -60,18 +63,25 @@ def test_what_is_put_in_order_follows_from_sizes_and_the_path(path, options, for
     assert ordered.kept(problem) == (("u", "delta", "B", "C") if kept else ())
 
 
-@pytest.fixture(params=["large", "sparse"])
+@pytest.fixture(params=itertools.product(["large", "sparse"], ["blocks", "entries"]), ids=str)
 def ways(request, monkeypatch):
-    """Results of a function without and with that, one block of channels at a time."""
+    """Results of a function without and with that.
+
+    Scanned together is one block of channels, or several batch entries, two where there are four
+    routes.
+    """
+    kind, together = request.param
+    sizes = {"blocks": (1, 1), "entries": (ordered.MOST_BYTES, 8)}[together]
 
     def both(function):
         found = []
         for least in (1 << 60, 0):
             with monkeypatch.context() as patch:
                 patch.setattr(ordered, "PIXELS_PER_LANE", least)
-                patch.setattr(ordered, "MOST_BYTES", 1)
+                patch.setattr(ordered, "MOST_BYTES", sizes[0])
+                patch.setattr(ordered, "FEWEST_TASKS", sizes[1])
                 patch.setattr(ordered, "_FEWEST_BLOCKS", 1)
-                yes = request.param == "sparse" and not least
+                yes = kind == "sparse" and not least
                 patch.setattr(ordered, "_is_sparse", lambda path, yes=yes: yes)
                 forget()
                 found.append(function())
@@ -85,10 +95,10 @@ def ways(request, monkeypatch):
     return both
 
 
-@pytest.mark.parametrize("path", DENSE)
+@pytest.mark.parametrize("path", [*DENSE, "of two chunks"])
 @pytest.mark.parametrize("options", [{}, {"per_route": True}, {"merge": False}], ids=str)
 def test_both_ways_have_the_same_bits(ways, path, options):
-    problem = make_map_problem(PATHS[path], b=2, d=35, n=len(options) * 4 + 1, **options)
+    problem = make_map_problem(PATHS[path], b=5, d=35, n=len(options) * 4 + 1, **options)
 
     def call():
         return BACKEND.scan2d(**problem), *BACKEND.scan2d_backward(**with_dy(problem))[:2]
@@ -98,12 +108,43 @@ def test_both_ways_have_the_same_bits(ways, path, options):
 
 
 @pytest.mark.parametrize("forms", [("maps",) * 4, ("maps", "maps", "in order", "maps")])
-def test_in_order_first_all_gradients_match_the_reference(ways, forms):
-    problem = make_map_problem(PATHS["window 3"], b=2, d=35, n=5, forms=forms)
-    rounded = make_map_problem(PATHS["atrous"], d=3, out_dtype="float64")
+@pytest.mark.parametrize("d", [5, 35])
+@pytest.mark.parametrize("framework", ["numpy", "torch"])  # which keeps states
+def test_in_order_first_all_gradients_match_the_reference(ways, forms, d, framework):
+    problem = make_map_problem(PATHS["window 3"], b=5, d=d, n=5, forms=forms)
+    turned = np.ascontiguousarray(problem["B"].swapaxes(0, 1)).swapaxes(0, 1)
+    problems = [problem, problem | {"B": turned}] if forms[2] == "in order" else [problem]
+    problems.append(make_map_problem(PATHS["atrous"], b=5, d=3, out_dtype="float64"))
 
     def call():
-        assert_matches_reference(BACKEND, problem)
-        assert_matches_reference(BACKEND, rounded)
+        for problem in problems:
+            assert_matches_reference(Backend("cpu", framework), problem)
 
     ways(call)
+
+
+@pytest.mark.parametrize(
+    ("side", "d", "b", "together"),
+    [
+        (14, 96, 1, [1]),
+        (14, 96, 4, [4]),  # of 4 tasks each
+        (14, 96, 7, [7]),
+        (14, 96, 8, [4, 4]),
+        (14, 96, 13, [4, 4, 5]),
+        (14, 512 * lanes(np.float32), 3, [1, 1, 1]),  # of 256 tasks
+        (600, 96, 3, [1, 1, 1]),
+    ],
+)
+def test_small_maps_of_several_entries_are_scanned_together(monkeypatch, side, d, b, together):
+    """Each call waits for all threads: with four tasks in each, some threads would be idle."""
+    monkeypatch.setattr(ordered, "FEWEST_TASKS", 16)
+
+    found = plan_of(atrous(side, side), b=b, d=d).shares
+
+    assert [x.batch for _, x in found] == together
+
+
+def plan_of(path, **sizes):
+    """The plan of a forward."""
+    problem = problem_of(path, **sizes)
+    return cpu.forward_plan(problem, {x: (v, problem.axes[x]) for x, v in problem.layouts.items()})

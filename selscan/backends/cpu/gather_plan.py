@@ -142,7 +142,7 @@ class RoutesPlan:
         return self.template.nbytes + sum(x.nbytes for x in self.arrays.values())
 
     def set_route_step(self, step):
-        """Bytes between the maps of two routes, for a batch of one."""
+        """Bytes between the maps of two routes; those of a batch entry follow one another."""
         self.template[ROUTE_STEP] = step
 
     def _reserve(self, size):

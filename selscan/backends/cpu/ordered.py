@@ -3,8 +3,8 @@
 The kernel that walks maps (maps.py) copies squares of pixels for each chunk, from rows far apart in
 memory. Where routes leave most pixels out, or a map is much larger than a cache, it is faster to
 gather whole channels (gather.py), to scan them by the same kernel as sequences, and to scatter the
-results. This is done for one batch entry and a run of channels at a time, so that memory grows with
-neither.
+results. This is done for a run of channels of one batch entry at a time, or for several entries
+that are small: memory grows neither with the batch nor with the channels.
 """
 
 import ctypes
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import from_dtype
 
+from ...arrays.layouts import Axes, Layout, dense_steps
 from . import layout as at
 from .gather_plan import RoutesPlan
 from .simd import lanes_of
@@ -26,10 +27,12 @@ _SUMS = ("dB", "dC")  # of tasks
 # Maps of more pixels than that for each lane of a vector are too large for walking over them: what
 # is read are squares of as many rows and columns as lanes, of which large ones use whole lines.
 PIXELS_PER_LANE = 1 << 13
-# Bytes of an operand in order, for as many channels as are scanned together, but for some blocks
-# at the least. A property of the machine, not of the threads in force.
+# Bytes of an operand in order, for as many channels and batch entries as are scanned together, but
+# for some blocks at the least. Properties of the machine, not of the threads in force.
 MOST_BYTES = 1 << 25
-_FEWEST_BLOCKS = max(4, os.cpu_count() or 1)
+_CORES = os.cpu_count() or 1
+_FEWEST_BLOCKS = max(4, _CORES)
+FEWEST_TASKS = max(16, 2 * _CORES)  # of a call, if there are batch entries enough
 
 
 def in_order_first(problem, kernel):
@@ -97,6 +100,20 @@ class _Run(NamedTuple):
     scan: Any
     goes: dict
 
+    @property
+    def parts(self):
+        """Parts of dB and dC."""
+        return int(self.scan.template[at.SLICES])
+
+
+class _Share(NamedTuple):
+    """Batch entries that are put in order together."""
+
+    batch: int  # how many
+    comes: dict  # B and C
+    runs: list  # one, where there are several entries
+    goes: dict  # dB and dC
+
 
 class OrderedPlan:
     """Launches, one after the other.
@@ -109,121 +126,160 @@ class OrderedPlan:
     def __init__(self, problem, operands, make, states):
         path, real = problem.path, np.dtype(problem.real)
         self.path, self.real, self.batch = path, real, problem.batch
-        self.dim = problem.dim
+        self.dim, self.d_state = problem.dim, problem.d_state
         self.operands, self.make = operands, make
         self.is_backward = "dy" in operands
         self.kept, self.states = kept(problem), states
         maps = {x for x, (_, axes) in operands.items() if axes.is_map}
         self.moved = {x for x in maps if operands[x][0].dtype == real.name}  # others are rounded
         self.apart = self.moved == maps
-        self.row = lanes_of(from_dtype(real)) * real.itemsize
-        self.lanes, self.d_state = self.row // real.itemsize, problem.d_state
+        self.sums = [x for x in _SUMS if x in operands]
+        self.lanes = lanes_of(from_dtype(real))
+        self.row = self.lanes * real.itemsize
         self.blocks = -(-problem.dim // self.lanes)
-        most = MOST_BYTES // (path.table.size * self.row)
-        count = -(-self.blocks // max(most, _FEWEST_BLOCKS))
-        bounds = [self.blocks * i // count * self.lanes for i in range(count)] + [problem.dim]
-        pairs = list(itertools.pairwise(bounds))
-        plans = {n: self._run(problem, n) for n in {last - first for first, last in pairs}}
-        self.runs = [plans[last - first]._replace(first=first) for first, last in pairs]
-        self.before = self._gathers(("B", "C"), self.d_state)
-        self.behind = self._scatters(_SUMS, self.d_state)
-        self.sizes = {x: path.table.size * self._rows(x, max(plans)) for x in self._own()}
-        self.parts = max(int(x.scan.template[at.SLICES]) for x in plans.values())
+        channels = self._channels()
+        alone = self._share(problem, 1, channels)
+        batches = self._batches(alone)
+        plans = {1: alone} | {
+            n: self._share(problem, n, channels) for n in {y - x for x, y in batches} - {1}
+        }
+        self.shares = [(first, plans[last - first]) for first, last in batches]
+        batch = max(x.batch for _, x in self.shares)
+        rows = max(last - first for first, last in channels)
+        self.sizes = {  # of what is in order in memory of a call
+            x: self._numbers(batch, self._rows(x, rows))
+            for x in self.moved.union(self.sums)
+            if x in self.moved or not self._is_in_place(x)
+        }
+        parts = max(x.parts for _, share in self.shares for x in share.runs)
+        is_whole = parts == len(channels) == 1  # dB and dC need no sum
+        self.in_parts = 0 if is_whole else parts * self._numbers(batch, self.d_state)
 
     @property
     def nbytes(self):
         """Bytes of the arrays of its plans."""
-        plans = [*self.before.values(), *self.behind.values()]
-        for run in {id(x.scan): x for x in self.runs}.values():
-            plans += [run.scan, *run.comes.values(), *run.goes.values()]
-        return sum(x.nbytes for x in plans)
+        plans = {}
+        for share in {id(x): x for _, x in self.shares}.values():
+            for part in (share, *share.runs):
+                plans |= {id(x): x for x in (*part.comes.values(), *part.goes.values())}
+            plans |= {id(x.scan): x.scan for x in share.runs}
+        return sum(x.nbytes for x in plans.values())
 
-    def _own(self):
-        """Operands that are in order in memory of the plan: all that move, and dB and dC."""
-        return self.moved | {x for x in _SUMS if x in self.operands}
+    def _numbers(self, batch, rows):
+        """Elements of an operand in order."""
+        return batch * rows * self.path.table.size
 
     def _rows(self, name, channels):
         """Channels of an operand, or states."""
         return self.d_state if name in _COEFFICIENTS else channels
 
-    def _run(self, problem, channels):
-        """Plans for so many channels of one batch entry."""
+    def _channels(self):
+        """Bounds of the channels that are scanned together: of whole blocks."""
+        most = MOST_BYTES // (self.path.table.size * self.row)
+        bounds = _bounds(self.blocks, -(-self.blocks // max(most, _FEWEST_BLOCKS)))
+        return [(x * self.lanes, min(y * self.lanes, self.dim)) for x, y in bounds]
+
+    def _batches(self, alone):
+        """Bounds of the batch entries that are put in order together; `alone` is one of them."""
+        if len(alone.runs) > 1:
+            return _bounds(self.batch, self.batch)
+        wanted = -(-FEWEST_TASKS // alone.runs[0].scan.tasks)
+        size = self._numbers(1, max(self.dim, self.d_state)) * self.real.itemsize
+        most = max(1, MOST_BYTES // size)
+        return _bounds(self.batch, max(1, self.batch // wanted, -(-self.batch // most)))
+
+    def _is_in_place(self, name):
+        """Whether dB or dC is wanted as it comes: in order, and dense."""
+        layout, _ = self.operands[name]
+        dense = dense_steps(layout.shape, range(len(layout.shape)), self.real.itemsize)
+        return name not in self.moved and layout.steps == dense
+
+    def _share(self, problem, batch, channels):
+        """Plans for so many batch entries."""
+        runs = {n: self._run(problem, batch, n) for n in {y - x for x, y in channels}}
+        return _Share(
+            batch,
+            self._gathers(("B", "C"), batch, self.d_state),
+            [runs[last - first]._replace(first=first) for first, last in channels],
+            self._scatters(_SUMS, batch, self.d_state),
+        )
+
+    def _run(self, problem, batch, channels):
+        """Plans for so many of their channels."""
         operands, axes = dict(self.operands), dict(problem.axes)
-        size, length = self.real.itemsize, self.path.length
-        for name in self._own():
-            layout, old = operands[name]
-            rows = self._rows(name, channels)
-            steps = (rows * length * size, length * size, size)
-            layout = layout._replace(
-                shape=(self.path.routes, rows, length), steps=steps, dtype=self.real.name
-            )
-            d, n = (None, 1) if old.d is None else (1, None)
-            none = dict.fromkeys(("b", "h", "p"))
-            operands[name] = layout, old._replace(d=d, n=n, t=2, r=0, is_shared=False, **none)
+        size = self.real.itemsize
+        for name in self.moved.union(self.sums):
+            shape = batch, self.path.routes, self._rows(name, channels), self.path.length
+            layout = Layout(shape, dense_steps(shape, range(4), size), self.real.name)
+            d, n = (None, 2) if name in _COEFFICIENTS else (2, None)
+            operands[name] = layout, Axes(0, d, n, 3, 1)
             if name in axes:
                 axes[name] = operands[name][1]
-        part = self.path.table.size * self.d_state * size
-        small = replace(problem, batch=1, dim=channels, axes=axes)
-        scan = self.make(small, operands, dict.fromkeys(_SUMS, part), self.apart)
+        part_steps = dict.fromkeys(_SUMS, self._numbers(batch, self.d_state) * size)
+        small = replace(problem, batch=batch, dim=channels, axes=axes)
+        scan = self.make(small, operands, part_steps, self.apart)
         scan.template[at.STATE_BLOCKS] = self.blocks
-        names = ("u", "delta", "dy"), ("y", "du", "ddelta")
-        return _Run(0, self._gathers(names[0], channels), scan, self._scatters(names[1], channels))
+        comes = self._gathers(("u", "delta", "dy"), batch, channels)
+        return _Run(0, comes, scan, self._scatters(("y", "du", "ddelta"), batch, channels))
 
-    def _gathers(self, names, rows):
+    def _gathers(self, names, batch, rows):
         """Plans of gathers of those of these operands that move."""
         found = {}
         for name in names:
             if name in self.moved and not (self.is_backward and name in self.kept):
                 layout, axes = self.operands[name]
-                own = (axes.r, axes.n if axes.d is None else axes.d, axes.p, axes.h, axes.t)
-                steps = (0, *(0 if x is None else layout.steps[x] for x in own))
-                found[name] = self._move("gather", rows, steps)
+                own = axes.b, axes.r, axes.n if axes.d is None else axes.d, axes.p, axes.h, axes.t
+                steps = tuple(0 if x is None else layout.steps[x] for x in own)
+                found[name] = self._move("gather", batch, rows, steps)
         return found
 
-    def _scatters(self, names, rows):
+    def _scatters(self, names, batch, rows):
         """Plans of scatters: to a map of each route, or to their sum."""
         size, length, found = self.real.itemsize, self.path.length, {}
-        steps = (0, rows * length * size, length * size, 0, 0, size)
+        steps = self._numbers(1, rows) * size, rows * length * size, length * size, 0, 0, size
         for name in names:
             if name in self.moved:
                 layout, axes = self.operands[name]
                 if axes.r is None:
-                    found[name] = self._move("merge", rows, steps)
+                    found[name] = self._move("merge", batch, rows, steps)
                 else:
-                    found[name] = self._move("place", rows, steps)
+                    found[name] = self._move("place", batch, rows, steps)
                     found[name].set_route_step(layout.steps[axes.r])
         return found
 
-    def _move(self, kernel, rows, steps):
-        return RoutesPlan(_Moved(kernel, self.path, 1, rows, self.real.name, steps))
+    def _move(self, kernel, batch, rows, steps):
+        return RoutesPlan(_Moved(kernel, self.path, batch, rows, self.real.name, steps))
 
     def launch(self, start, addresses, threads):
         """Start all kernels by `start(plan, addresses, threads)`."""
         held = self.kept if "states" in addresses else ()  # in memory that is kept
-        own = {
-            x: np.empty(size, self.real)
-            for x, size in self.sizes.items()
-            if x in addresses and x not in held
-        }
-        parts = {x: np.empty((self.parts, own[x].size), self.real) for x in _SUMS if x in own}
-        memory = {x: array.ctypes.data for x, array in (own | parts).items()}
-        for b in range(self.batch):
+        own = {x: np.empty(size, self.real) for x, size in self.sizes.items() if x not in held}
+        parts = {x: np.empty(self.in_parts, self.real) for x in self.sums}
+        memory = {x: array.ctypes.data for x, array in own.items()}
+        for b, share in self.shares:
             memory |= {x: self._held(addresses, x, b) for x in held if x in _COEFFICIENTS}
-            for name, plan in self.before.items():
+            for name, plan in share.comes.items():
                 start(plan, self._move_of(addresses, name, b, memory), threads)
-            for run in self.runs:
+            size = self._numbers(share.batch, self.d_state)
+            sums = {
+                x: own[x][:size] if x in own else self._view(self._place(addresses, x, b), size)
+                for x in self.sums
+            }
+            for run in share.runs:
                 of_channels = (x for x in held if x not in _COEFFICIENTS)
                 memory |= {x: self._held(addresses, x, b, run.first) for x in of_channels}
+                to = sums if run.first == 0 and run.parts == 1 else parts
+                memory |= {x: array.ctypes.data for x, array in to.items()}
                 self._launch_run(run, b, start, addresses, memory, threads)
-                for name, array in parts.items():
-                    found = array[: run.scan.template[at.SLICES]]
-                    _add_up(found, own[name], run.first > 0)
-            for name in parts:
-                if name in self.behind:
-                    source, result = own[name].ctypes.data, self._place(addresses, name, b)
-                    start(self.behind[name], {"source": source, "result": result}, threads)
+                for name in parts if to is parts else ():
+                    _add_up(parts[name][: run.parts * size], sums[name], run.first > 0)
+            for name in own.keys() & sums.keys():
+                place = self._place(addresses, name, b)
+                if name in share.goes:
+                    source = {"source": own[name].ctypes.data}
+                    start(share.goes[name], source | {"result": place}, threads)
                 else:
-                    self._copy(own[name], addresses, name, b)
+                    self._copy(sums[name], share.batch, name, place)
 
     def _launch_run(self, run, b, start, addresses, memory, threads):
         """Gather, scan and scatter the channels of a run."""
@@ -260,18 +316,29 @@ class OrderedPlan:
         place = addresses[name] + (0 if axes.b is None else b * layout.steps[axes.b])
         return place + (0 if axes.d is None else channel * layout.steps[axes.d])
 
-    def _copy(self, array, addresses, name, b):
+    def _copy(self, array, batch, name, address):
         """A gradient that was given in order, to where it is wanted."""
         layout, axes = self.operands[name]
-        shape = self.path.routes, self.d_state, self.path.length
-        steps = tuple(layout.steps[x] for x in (axes.r, axes.n, axes.t))
-        size = sum((n - 1) * x for n, x in zip(shape, steps, strict=True)) + self.real.itemsize
-        memory = (ctypes.c_char * size).from_address(self._place(addresses, name, b))
+        shape = batch, self.path.routes, self.d_state, self.path.length
+        steps = tuple(layout.steps[x] for x in (axes.b, axes.r, axes.n, axes.t))
+        size = sum((n - 1) * x for n, x in zip(shape, steps, strict=True)) // self.real.itemsize + 1
+        memory = self._view(address, size)
         np.ndarray(shape, self.real, memory, strides=steps)[...] = array.reshape(shape)
+
+    def _view(self, address, size):
+        """The array of so many numbers at an address."""
+        memory = (ctypes.c_char * (size * self.real.itemsize)).from_address(address)
+        return np.frombuffer(memory, self.real)
+
+
+def _bounds(total, count):
+    """Bounds of so many shares of nearly the same size."""
+    return list(itertools.pairwise(total * i // count for i in range(count + 1)))
 
 
 def _add_up(parts, total, to_it):
     """The sum of parts, and of what is there if `to_it`."""
+    parts = parts.reshape(-1, total.size)
     if to_it:
         for part in parts:
             total += part
