@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from infinities import VALUES, assert_like, spoiled
 from map_strategies import PATHS, map_problems, with_dy
 from strategies import make_problem, problems, with_gradients
+from test_states_at import draw_steps
 from tolerances import expected, expected_gradients, state_dtype, unrounded
 
 import reference
@@ -34,6 +35,18 @@ def test_infinities_are_where_the_reference_has_them(backend, problem, data):
 def test_gradients_are_infinite_where_the_reference_has_them(backend, problem, last, data):
     problem = data.draw(spoiled(with_gradients(problem, last=last), INPUTS))
     assert_like(backend.scan_backward(**problem), *expected_gradients(problem), problem)
+
+
+@given(problem=problems(**moderate, layout="bdl", dtype=numbers), last=..., data=st.data())
+def test_a_scan_that_is_cut_for_states_has_the_same_infinities(backend, problem, last: bool, data):
+    """A state that seq_idx leaves out at the cut is no zero that is multiplied."""
+    problem = data.draw(spoiled(with_gradients(unrounded(problem), last=last), INPUTS))
+    steps = draw_steps(data, problem["u"].shape[-1])
+    forward = {x: v for x, v in problem.items() if x not in ("dy", "dlast_state")}
+    found = backend.scan(**forward, return_states_at=steps)
+    assert_like(found[:2], *expected(forward), problem)
+    found = backend.scan_backward(**problem, return_states_at=steps)
+    assert_like(found, *expected_gradients(problem), problem)
 
 
 alone = {"b": 2, "l": 1, "reverse": False, "seq_idx": None, "layout": "bdl"}

@@ -52,7 +52,8 @@ class Backend(Protocol):
     SERVES: frozenset[str]  # of OPERATORS
     # Whether plans of scans have the operands `states_at` and `dstates_at`, the states that are
     # wanted after `problem.positions`; of a backend without, scans are cut there (ops/pieces.py),
-    # for a gradient only if it has sum_plan.
+    # for a gradient only if it has sum_plan. Of a later piece the operand seq_idx has one step more
+    # than `problem.length`, the one before the first: a state is left out at a change there too.
     STOPS: bool = False
 
     def check(self) -> None:

@@ -1,10 +1,12 @@
 """The launches of a scan in pieces (pieces.py), forward and backward.
 
+The operand seq_idx of a later piece has one step more, the last one of the piece before: a kernel
+sees there whether the initial state is left out.
+
 In the backward the gradient of the state between two pieces is that of the initial state of the
 later one and that of the wanted state together.
 
-States are moved, left out where seq_idx changes, and added up by scans of one or two steps that
-decay nothing: A is zero there.
+States are moved and added up by scans of one step that decay nothing: A is zero there.
 """
 
 import dataclasses
@@ -100,11 +102,20 @@ class Walk:
         layout, axes = self.operands[name]
         return Source(name, 0, layout, axes)
 
-    def cut(self, name, piece):
-        """An operand of the call, the steps of a piece if it has time."""
+    def cut(self, name, i):
+        """An operand of the call, the steps of the i-th piece if it has time."""
         layout, axes = self.operands[name]
+        piece = self.pieces[i]
+        if name == "seq_idx" and i > 0:
+            piece = self.with_step_before(piece)
         offset = 0 if axes.t is None else piece.first * layout.steps[axes.t]
         return Source(name, offset, _cut(layout, axes, piece), axes)
+
+    def with_step_before(self, piece):
+        """A piece, and the step before it in the order of the scan."""
+        if self.problem.reverse:
+            return piece._replace(end=piece.end + 1)
+        return piece._replace(first=piece.first - 1)
 
     def stop(self, name, k):
         """One of the states, or gradients of states, that lie at steps."""
@@ -137,18 +148,15 @@ class Walk:
         """A launch, whose plan `make` makes of operands."""
         self.launches.append(Launch(make(problem, operands_of(sources)), sources, needs))
 
-    def move(self, source, target, *, between=None, added=None, needs=None):
-        """target = source, zero where seq_idx changes at the step `between`, + another state.
-
-        A scan h[t] = exp(delta 0) h[t-1] + delta B u of one step, or of the two at a change.
-        """
-        problem, length = self.problem, 1 if between is None else 2
+    def move(self, source, target, *, added=None, needs=None):
+        """target = source + another state: a scan h = exp(delta 0) h + delta B u of one step."""
+        problem = self.problem
         b, d, n = problem.state_shape
         zero, one = (_constant(x, problem) for x in (0, 1))
         step = zero if added is None else one
         sources = {
-            "u": step((b, d, length), _SEQUENCE),
-            "delta": step((b, d, length), _SEQUENCE),
+            "u": step((b, d, 1), _SEQUENCE),
+            "delta": step((b, d, 1), _SEQUENCE),
             "A": zero((d, n), _MATRIX, problem.state_dtype),
             "B": zero((d, n), _MATRIX),
             "C": zero((d, n), _MATRIX),
@@ -157,15 +165,11 @@ class Walk:
         }
         if added is not None:
             sources["B"] = added._replace(axes=Axes(0, 1, 2, None))
-        if between is not None:
-            layout, axes = self.operands["seq_idx"]
-            layout = _cut(layout, axes, Piece(0, 2, None))
-            sources["seq_idx"] = Source("seq_idx", between * layout.steps[axes.t], layout, axes)
         given = {n: x for n, x in sources.items() if n != "last_state"}
         small = Problem(
             batch=b,
             dim=d,
-            length=length,
+            length=1,
             d_state=n,
             groups=1 if added is None else d,
             real=problem.real,
@@ -180,12 +184,6 @@ class Walk:
         )
         self.add(small, sources, self.backend.forward_plan, needs)
 
-    def between(self, i):
-        """The step behind which the i-th piece and the next one meet; None without seq_idx."""
-        if "seq_idx" not in self.operands:
-            return None
-        return max(self.pieces[i].first, self.pieces[i + 1].first) - 1
-
 
 class Forward(Walk):
     """Launches of a forward."""
@@ -193,9 +191,7 @@ class Forward(Walk):
     def __init__(self, backend, problem, operands, keeps):
         super().__init__(backend, problem, operands)
         self.keeps_states = keeps
-        # Behind a state, where seq_idx may leave it out, is what the backend needs of a piece.
-        self.state_room = padded(state_size(problem)) if "seq_idx" in operands else 0
-        self.scratch = self.state_room
+        self.scratch = 0
 
     def made(self):
         for i, piece in enumerate(self.pieces):
@@ -206,7 +202,7 @@ class Forward(Walk):
         return self.launches
 
     def scan(self, i, piece):
-        sources = {name: self.cut(name, piece) for name in self.operands if name != "states_at"}
+        sources = {name: self.cut(name, i) for name in self.operands if name != "states_at"}
         if i > 0:
             sources["initial_state"] = self.carried(i)
         if piece.stop is not None:
@@ -215,19 +211,18 @@ class Forward(Walk):
             sources["states"] = self.kept(i)
         part = part_of(self.problem, piece, i > 0)
         if size := self.backend.forward_scratch(part, operands_of(sources)):
-            self.scratch = max(self.scratch, self.state_room + size)
+            self.scratch = max(self.scratch, size)
             layout = Layout((), (), part.real)
-            sources["carries"] = Source("carries", self.state_room * self.unit, layout, None)
+            sources["carries"] = Source("carries", 0, layout, None)
         self.add(part, sources, self.backend.forward_plan)
 
     def carried(self, i):
         """The state before the i-th piece."""
-        wanted, between = self.stop("states_at", self.pieces[i - 1].stop), self.between(i - 1)
-        if between is None and not self.keeps_states:
+        wanted = self.stop("states_at", self.pieces[i - 1].stop)
+        if not self.keeps_states:
             return wanted
-        target = self.initial_state(i) if self.keeps_states else self.state("carries", 0)
-        self.move(wanted, target, between=between)
-        return target
+        self.move(wanted, self.initial_state(i))
+        return self.initial_state(i)
 
 
 class Backward(Walk):
@@ -244,7 +239,7 @@ class Backward(Walk):
     def sweep(self, i, piece, rows):
         problem = part_of(self.problem, piece, i > 0)
         left_out = "dlast_state", "dstates_at", "dinitial_state"
-        sources = {name: self.cut(name, piece) for name in self.operands if name not in left_out}
+        sources = {name: self.cut(name, i) for name in self.operands if name not in left_out}
         behind = self.gradient_behind(i, piece)
         if behind is not None:
             sources["dlast_state"] = behind
@@ -295,10 +290,7 @@ class Backward(Walk):
         if i == len(self.pieces) - 1:
             found = self.given("dlast_state") if "dlast_state" in self.operands else None
         else:
-            found, between = self.gradient, self.between(i)
-            if between is not None:
-                found = self.apart_from(self.gradient)
-                self.move(self.gradient, found, between=between)
+            found = self.gradient
         if piece.stop is not None and "dstates_at" in self.operands:
             wanted = self.stop("dstates_at", piece.stop)
             if found is None:

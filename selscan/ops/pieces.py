@@ -59,7 +59,7 @@ class Cut:
         return Plan(*made)
 
     def forward_scratch(self, problem, operands):
-        """Elements of a forward: a state, where seq_idx may leave it out, and the backend's."""
+        """Elements that the backend needs for a piece."""
         forward = Forward(self.backend, problem, operands, False)
         forward.made()
         return forward.scratch

@@ -13,11 +13,23 @@ from selscan.ops import scan as ops
 from . import scan_cases
 from .test_calls import LIBRARIES, call, devices, tensors_of  # noqa: F401 a fixture
 
+
+def restarting(problem, step):
+    """The problem with a sequence that begins at a step, of the last batch entry alone."""
+    seq_idx = np.zeros((2, 40), np.int64)
+    seq_idx[1, step:] = 1
+    return problem | {"seq_idx": seq_idx}
+
+
 CASES = {
     "plain": (make_problem(b=2, d=6, n=4, l=52), [0, 31, 40]),
     "no z": (make_problem(b=1, d=6, g=2, n=3, l=40, given=(), layout="bld"), [12, 39]),
     "reverse": (make_problem(b=2, d=4, n=3, l=37, reverse=True), [0, 5, 36]),
     "packed": (scan_cases.with_sequences(make_problem(b=2, d=4, n=2, l=40), 3), [7, 19, 39]),
+    # A sequence begins where a piece does.
+    "at a cut": (restarting(make_problem(b=2, d=4, n=2, l=40), 8), [7, 19]),
+    "at a cut in reverse": (restarting(make_problem(b=2, d=4, n=2, l=40, reverse=True), 8), [8, 9]),
+    "a cut alone": (restarting(make_problem(b=2, d=4, n=2, l=40), 8), [7, 8]),
     "every": (make_problem(b=1, d=2, n=2, l=4, form_b="constant"), [0, 1, 2, 3]),
     "complex": (scan_cases.with_complex(make_problem(b=1, d=4, n=3, l=30), ("B", "C")), [9, 10]),
 }
@@ -118,15 +130,24 @@ def test_autograd_and_scan_backward_agree(devices):  # noqa: F811
     assert given["u"].grad.equal(want.u)
 
 
-@pytest.mark.parametrize("name", ["plain", "no z", "packed"])
-def test_gradients_beside_an_infinity_are_right(devices, name):  # noqa: F811
-    """A launch that works again reads its inputs twice."""
-    problem, steps = CASES[name]
-    problem = with_gradients(problem | {"u": problem["u"].copy()})
-    problem["u"][0, 1, 2] = np.inf
+@case
+@pytest.mark.parametrize("where", [("u", 2), ("u", -7), ("A", 1), ("dy", 3), ("dy", -3)])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_infinities_are_where_the_reference_has_them(devices, case, where, value):  # noqa: F811
+    """A launch that works again reads its inputs twice, and no state is a zero at a restart."""
+    problem, steps = CASES[case]
+    problem = with_gradients(problem)
+    name, place = where
+    problem[name] = problem[name].copy()
+    problem[name].reshape(-1)[place] = value
+    given = tensors_of(problem)
+    forward = {x: v for x, v in given.items() if x not in ("dy", "dlast_state")}
 
-    found = selscan.scan_backward(**tensors_of(problem), return_states_at=steps)
+    y, last, _ = selscan.scan(**forward, return_states_at=steps, return_last_state=True)
+    found = selscan.scan_backward(**given, return_states_at=steps)
 
+    known = {x: problem[x] for x in forward}
+    assert_like((to_numpy(y), to_numpy(last)), *expected(known), problem)
     want, bounds = expected_gradients(problem)
     found = type(want)(*(x if x is None else to_numpy(x) for x in found))
     assert_like(found, want, bounds, problem)
@@ -160,5 +181,23 @@ def test_pieces_are_cut_into_segments(devices):  # noqa: F811
         assert_within(to_numpy(y), want[0], bound[0], arithmetic(one))
         wanted, bounds = states_of(one, steps)
         assert_within(to_numpy(states), wanted, bounds, arithmetic(one))
-        moved = one is packed  # over the step where a sequence may begin
-        assert len(devices.launches) - before == 4 + moved
+        assert len(devices.launches) - before == 4
+
+
+def test_an_infinity_stays_before_a_cut_in_segments(devices):  # noqa: F811
+    problem = make_problem(b=1, d=2, n=1, l=10000, decay=0.3, step=0.1)
+    wide = np.zeros((1, 20000), np.int32)
+    wide[:, 10000:] = 1
+    problem = with_gradients(problem | {"seq_idx": wide[:, ::2]})
+    problem["u"][0, 1, 4000] = np.inf
+    given = tensors_of(problem)
+    forward = {x: v for x, v in given.items() if x not in ("dy", "dlast_state")}
+
+    y, _ = selscan.scan(**forward, return_states_at=[4999])
+    found = selscan.scan_backward(**given, return_states_at=[4999])
+
+    want, bounds = expected({x: problem[x] for x in forward})
+    assert_like((to_numpy(y),), want[:1], bounds[:1], problem)
+    want, bounds = expected_gradients(problem)
+    found = type(want)(*(x if x is None else to_numpy(x) for x in found))
+    assert_like(found, want, bounds, problem)

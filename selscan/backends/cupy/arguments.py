@@ -41,7 +41,8 @@ FORWARD = _struct(
     (),
     (
         "channels", "length", "states", "groups", "channel_blocks", "segments", "span", "maps",
-        "parts", "staged", "state_step", "softplus", "reverse", "constant_b", "constant_c",
+        "parts", "staged", "state_step", "softplus", "reverse", "ahead", "constant_b",
+        "constant_c",
     ),
 )  # fmt: skip
 _NOT_FOR_MAPS = ("y", "z", "D", "initial_state", "last_state", "states")
@@ -54,7 +55,7 @@ BACKWARD = _struct(
     ("slice_b", "slice_c"),
     (
         "channels", "length", "states", "groups", "channel_blocks", "slices", "walk", "segments",
-        "span", "staged", "softplus", "reverse", "constant_b", "constant_c",
+        "span", "staged", "softplus", "reverse", "ahead", "constant_b", "constant_c",
     ),
 )  # fmt: skip
 _AXES = 6  # of a result that is summed from parts
@@ -164,6 +165,7 @@ def forward_arguments(problem, operands, element, mapping, maps=False):
             "state_step": state_step(problem, mapping),
             "softplus": problem.softplus,
             "reverse": problem.reverse,
+            "ahead": _steps_ahead(problem, operands),
             "constant_b": problem.constant_b,
             "constant_c": problem.constant_c,
         },
@@ -196,6 +198,7 @@ def backward_arguments(problem, operands, element, mapping, part_steps):
             "staged": mapping.staged,
             "softplus": problem.softplus,
             "reverse": problem.reverse,
+            "ahead": _steps_ahead(problem, operands),
             "constant_b": problem.constant_b,
             "constant_c": problem.constant_c,
         },
@@ -204,6 +207,14 @@ def backward_arguments(problem, operands, element, mapping, part_steps):
     shape = plan_backward.shape_of(problem.state_dtype)
     _reach_all(arguments, problem, operands, _ADJOINT, element, shape, mapping.staged)
     return arguments
+
+
+def _steps_ahead(problem, operands):
+    """Steps that seq_idx has before the first one: 0, or 1 of a later piece (piece_launches.py)."""
+    if "seq_idx" not in operands:
+        return 0
+    layout, axes = operands["seq_idx"]
+    return layout.shape[axes.t] - problem.length
 
 
 class SumArguments:

@@ -77,7 +77,7 @@ def make_backward(dtype):
                 bias = real(widen(delta_bias[d]))
             if dlast_state.size > 0:
                 carry = number(widen(dlast_state[b, d, n]))
-        begin = first_step(initial_state, pixels)
+        begin, ahead = first_step(initial_state, pixels), seq_idx.shape[1] - length
 
         for tile in range((length - 1) // TILE, -1, -1):
             first = tile * TILE
@@ -101,7 +101,7 @@ def make_backward(dtype):
                 for i in range(count):
                     t = first + i
                     to_dB[i, own] = h
-                    if begins(seq_idx, b, t, begin):
+                    if begins(seq_idx, b, t, begin, ahead):
                         h = number(0)
                     else:
                         h *= equations.decay(times(steps[i, c], rate))
@@ -113,7 +113,7 @@ def make_backward(dtype):
                     B_t, C_t = number(widen(B[b, g_b, n, t])), number(widen(C[b, g_c, n, t]))
                     grad = times(k * dy_t, conj(C_t)) + carry  # (7)
                     h, carry, to_ddelta[i, own] = number(0), number(0), real(0)
-                    if not begins(seq_idx, b, t, begin):
+                    if not begins(seq_idx, b, t, begin, ahead):
                         before, exponent = to_dB[i, own], times(step, rate)
                         share = equations.decay(exponent)
                         slope = conj(equations.decay_slope(exponent) * before) * grad

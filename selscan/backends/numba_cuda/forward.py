@@ -55,7 +55,7 @@ def make_forward(dtype):
                 skip = real(widen(D[d]))
             if delta_bias.size > 0:
                 bias = real(widen(delta_bias[d]))
-        begin = first_step(initial_state, pixels)
+        begin, ahead = first_step(initial_state, pixels), seq_idx.shape[1] - length
 
         for first in range(0, length, TILE):
             count = min(TILE, length - first)
@@ -71,7 +71,7 @@ def make_forward(dtype):
                 for i in range(count):
                     t = first + i
                     B_t, C_t = number(widen(B[b, g_b, n, t])), number(widen(C[b, g_c, n, t]))
-                    if begins(seq_idx, b, t, begin):
+                    if begins(seq_idx, b, t, begin, ahead):
                         h = number(0)
                     else:
                         h *= equations.decay(times(steps[i, c], rate))

@@ -34,8 +34,12 @@ def first_step(initial_state, pixels):
 
 
 @register_jitable
-def begins(seq_idx, b, t, first):
-    """Whether no state comes to step t, as another sequence begins, or the scan."""
+def begins(seq_idx, b, t, first, ahead):
+    """Whether no state comes to step t, as another sequence begins, or the scan.
+
+    `ahead`: steps that seq_idx has before the first one, 0 or 1; of no seq_idx anything.
+    """
     if t <= first:
         return True
-    return seq_idx.size > 0 and t > 0 and seq_idx[b, t] != seq_idx[b, t - 1]
+    at = t + ahead
+    return seq_idx.size > 0 and at > 0 and seq_idx[b, at] != seq_idx[b, at - 1]

@@ -28,6 +28,7 @@ struct ForwardArguments {
   int staged;          // states of which B and C are in shared memory at once
   int state_step;      // numbers from a state to the next in shared memory
   int softplus, reverse;
+  int ahead;           // steps of seq_idx before the first one: 0 or 1
   int constant_b, constant_c;  // no time axis: (d, n)
 };
 
@@ -53,6 +54,7 @@ struct BackwardArguments {
   int segments, span;  // of time, each for blocks of its own; chunks of a segment
   int staged;          // states of which B and C are in shared memory at once
   int softplus, reverse;
+  int ahead;           // steps of seq_idx before the first one: 0 or 1
   int constant_b, constant_c;
 };
 

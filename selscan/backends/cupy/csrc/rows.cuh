@@ -3,18 +3,18 @@
 #include "sequences.cuh"
 
 // Bit t: seq_idx differs between own step t and the one before it.
-template <class S>
-DEVICE unsigned restarts_of(const Operand& seq_idx, const Tile& tile, const Own& own) {
+// `ahead`: steps that it has before the first one.
+DEVICE unsigned restarts_of(const Operand& seq_idx, int ahead, const Tile& tile, const Own& own) {
   if (!seq_idx.data) return 0;
+  const char* const first = seq_idx.data + (tile.reverse ? 0 : ahead * seq_idx.time);
   const auto number = [&](int step) -> long long {
-    const char* at =
-        seq_idx.data + tile.batch * seq_idx.batch + tile.position(step) * seq_idx.time;
+    const char* at = first + tile.batch * seq_idx.batch + tile.position(step) * seq_idx.time;
     return seq_idx.dtype == INT64 ? *reinterpret_cast<const long long*>(at)
                                   : *reinterpret_cast<const int*>(at);
   };
   if (!own.steps) return 0;
   unsigned bits = 0;
-  long long before = number(own.step - (tile.first + own.step > 0));
+  long long before = number(own.step - (ahead + tile.first + own.step > 0));
 #pragma unroll 1
   for (int t = 0; t < own.steps; ++t) {
     const long long here = number(own.step + t);

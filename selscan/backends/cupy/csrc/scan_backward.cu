@@ -20,7 +20,7 @@ DEVICE void prepare(Adjoint<S>& steps, const BackwardArguments& p, const Tile& t
                     const Own& own, Real* totals, const Real (&bias)[S::CHANNELS]) {
   read_own<S, Element>(steps.x, p.u, tile, own);
   read_steps<S, Element>(steps, p, tile, own, bias);
-  steps.restarts = restarts_of<S>(p.seq_idx, tile, own);
+  steps.restarts = restarts_of(p.seq_idx, p.ahead, tile, own);
 #pragma unroll
   for (int r = 0; r < S::CHANNELS; ++r) {
     Real dD = Real(0);

@@ -127,7 +127,7 @@ __global__ void __launch_bounds__(128, 2) scan_carry(const __grid_constant__ Bac
     tile.first = chunk * CHUNK;
     own = Own::of<S>(tile);
     read_steps<S, Element>(steps, p, tile, own, bias);
-    steps.restarts = restarts_of<S>(p.seq_idx, tile, own);
+    steps.restarts = restarts_of(p.seq_idx, p.ahead, tile, own);
     add_totals<S>(steps, memory.totals);
     for (int n = 0; n < p.states; n += p.staged) {
       const int count = min(p.staged, p.states - n);

@@ -136,7 +136,7 @@ DEVICE bool scan_block(const ForwardArguments& p, char* memory, bool in_order) {
         take<S, Element>(steps.delta, second, delta, p.delta, tile, own);
         __syncwarp();
         if (p.z.data) fetch<S, Element>(buffer, z, p.z, tile);
-        steps.restarts = restarts_of<S>(p.seq_idx, tile, own);
+        steps.restarts = restarts_of(p.seq_idx, p.ahead, tile, own);
         prepare<S>(steps, skip, bias, p.D.data && part == 0, p.softplus, own.steps);
         if (p.maps) add_totals<S>(steps, totals_of<S>(rows, p, states), tile.first == begin);
       }
