@@ -26,6 +26,7 @@ COPIED = ("selscan", "reference", "tests", "bench", "pyproject.toml")
 SCANS, SPARSE = "tests/emulator/test_scans.py", "tests/emulator/test_sparse.py"
 BACKWARD, ORDERS = "tests/emulator/test_backward.py", "tests/emulator/test_orders.py"
 SANITIZERS = "tests/emulator/test_sanitizers.py"
+STATES_AT = "tests/emulator/test_states_at.py"
 BITS, SIMULATOR = "tests/test_bits.py", "numba_cuda-simulator"
 
 
@@ -115,7 +116,7 @@ FAULTS = {
         "sequences.cuh",
         "if (row < tile.channels && unsigned(position) < unsigned(tile.length))",
         "if (row < tile.channels && unsigned(position) <= unsigned(tile.length))",
-        (SANITIZERS, "-m", "asan", "-k", "check_along_time"),
+        (SANITIZERS, "-m", "asan", "-k", "check_single_channels"),
     ),
     "a barrier too few": Fault(
         "scan_forward.cu",
@@ -125,15 +126,21 @@ FAULTS = {
     ),
     "a restart that is forgotten": Fault(
         "rows.cuh",
-        "long long before = number(own.step - (tile.first + own.step > 0));",
+        "long long before = number(own.step - (ahead + tile.first + own.step > 0));",
         "long long before = number(own.step);",
-        (SCANS, "-k", "packed or sequences or seq"),
+        (SCANS, "-k", "any_problem"),
+    ),
+    "a restart that is forgotten where a scan is cut": Fault(
+        "rows.cuh",
+        "long long before = number(own.step - (ahead + tile.first + own.step > 0));",
+        "long long before = number(own.step - (tile.first + own.step > 0));",
+        (STATES_AT, "-k", "cut"),
     ),
     "a gradient that is not added": Fault(
         "parts.cuh",
         "part = adds ? add(part, sums[i]) : sums[i];",
         "part = sums[i];",
-        (BACKWARD, "-k", "walk"),
+        (BACKWARD, "-k", "every_mapping"),
     ),
     "bits: a step adds up its states in another order": Fault(
         "backends/cpu/step.py",

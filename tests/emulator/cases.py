@@ -11,6 +11,7 @@ CASES = (
     "emulator.demos.check_atomics",
     "emulator.scan_cases.check_sequential",
     "emulator.scan_cases.check_along_time",
+    "emulator.scan_cases.check_single_channels",
     "emulator.scan_cases.check_whole_warps",
     "emulator.scan_cases.check_general",
     "emulator.scan_cases.check_segments",

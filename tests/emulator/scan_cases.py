@@ -54,6 +54,13 @@ def check_along_time():
     _forward(problem, Mapping(8, 4, 2, 4))
 
 
+def check_single_channels():
+    """Channels contiguous and no vectors of them, from either end; the last tile is not whole."""
+    for reverse in (False, True):
+        problem = make_problem(b=1, d=3, n=2, l=21, layout="bld", reverse=reverse)
+        _forward(problem, Mapping(1, 1, 1, 2))
+
+
 def check_whole_warps():
     """A warp along time, vectors, one state."""
     problem = make_problem(b=1, d=3, n=1, l=516)
@@ -122,6 +129,7 @@ ORDERED = {
     for check in (
         check_sequential,
         check_along_time,
+        check_single_channels,
         check_whole_warps,
         check_general,
         check_segments,
