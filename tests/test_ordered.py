@@ -67,20 +67,20 @@ def test_what_is_put_in_order_follows_from_sizes_and_the_path(path, options, for
 def ways(request, monkeypatch):
     """Results of a function without and with that.
 
-    Scanned together is one block of channels, or several batch entries, two where there are four
-    routes.
+    Scanned together is one block of channels, or several batch entries.
     """
     kind, together = request.param
-    sizes = {"blocks": (1, 1), "entries": (ordered.MOST_BYTES, 8)}[together]
 
     def both(function):
         found = []
         for least in (1 << 60, 0):
             with monkeypatch.context() as patch:
                 patch.setattr(ordered, "PIXELS_PER_LANE", least)
-                patch.setattr(ordered, "MOST_BYTES", sizes[0])
-                patch.setattr(ordered, "FEWEST_TASKS", sizes[1])
-                patch.setattr(ordered, "_FEWEST_BLOCKS", 1)
+                if together == "blocks":
+                    patch.setattr(ordered, "MOST_BYTES", 1)
+                    patch.setattr(ordered, "_FEWEST_BLOCKS", 1)
+                else:
+                    patch.setattr(ordered, "JOINED_BYTES", 1 << 14)
                 yes = kind == "sparse" and not least
                 patch.setattr(ordered, "_is_sparse", lambda path, yes=yes: yes)
                 forget()
@@ -126,18 +126,16 @@ def test_in_order_first_all_gradients_match_the_reference(ways, forms, d, framew
 @pytest.mark.parametrize(
     ("side", "d", "b", "together"),
     [
-        (14, 96, 1, [1]),
-        (14, 96, 4, [4]),  # of 4 tasks each
-        (14, 96, 7, [7]),
-        (14, 96, 8, [4, 4]),
-        (14, 96, 13, [4, 4, 5]),
-        (14, 512 * lanes(np.float32), 3, [1, 1, 1]),  # of 256 tasks
+        (14, 64, 1, [1]),
+        (14, 64, 4, [4]),  # of 49 KB
+        (14, 64, 50, [25, 25]),
+        (56, 64, 7, [2, 2, 3]),  # of 0.8 MB
+        (56, 256, 3, [1, 1, 1]),
         (600, 96, 3, [1, 1, 1]),
     ],
 )
 def test_small_maps_of_several_entries_are_scanned_together(monkeypatch, side, d, b, together):
-    """Each call waits for all threads: with four tasks in each, some threads would be idle."""
-    monkeypatch.setattr(ordered, "FEWEST_TASKS", 16)
+    monkeypatch.setattr(ordered, "JOINED_BYTES", 49 * 49 * 1024)
 
     found = plan_of(atrous(side, side), b=b, d=d).shares
 

@@ -27,12 +27,13 @@ _SUMS = ("dB", "dC")  # of tasks
 # Maps of more pixels than that for each lane of a vector are too large for walking over them: what
 # is read are squares of as many rows and columns as lanes, of which large ones use whole lines.
 PIXELS_PER_LANE = 1 << 13
-# Bytes of an operand in order, for as many channels and batch entries as are scanned together, but
-# for some blocks at the least. Properties of the machine, not of the threads in force.
+# Bytes of an operand in order, for as many channels as are scanned together, but for some blocks at
+# the least. A property of the machine, not of the threads in force, as are the others.
 MOST_BYTES = 1 << 25
 _CORES = os.cpu_count() or 1
 _FEWEST_BLOCKS = max(4, _CORES)
-FEWEST_TASKS = max(16, 2 * _CORES)  # of a call, if there are batch entries enough
+# And for as many batch entries: a launch costs threads some time, and a cache should have these.
+JOINED_BYTES = min(MOST_BYTES, max(2, _CORES) * 5 << 19)
 
 
 def in_order_first(problem, kernel):
@@ -138,11 +139,8 @@ class OrderedPlan:
         self.row = self.lanes * real.itemsize
         self.blocks = -(-problem.dim // self.lanes)
         channels = self._channels()
-        alone = self._share(problem, 1, channels)
-        batches = self._batches(alone)
-        plans = {1: alone} | {
-            n: self._share(problem, n, channels) for n in {y - x for x, y in batches} - {1}
-        }
+        batches = self._batches(channels)
+        plans = {n: self._share(problem, n, channels) for n in {y - x for x, y in batches}}
         self.shares = [(first, plans[last - first]) for first, last in batches]
         batch = max(x.batch for _, x in self.shares)
         rows = max(last - first for first, last in channels)
@@ -179,14 +177,11 @@ class OrderedPlan:
         bounds = _bounds(self.blocks, -(-self.blocks // max(most, _FEWEST_BLOCKS)))
         return [(x * self.lanes, min(y * self.lanes, self.dim)) for x, y in bounds]
 
-    def _batches(self, alone):
-        """Bounds of the batch entries that are put in order together; `alone` is one of them."""
-        if len(alone.runs) > 1:
-            return _bounds(self.batch, self.batch)
-        wanted = -(-FEWEST_TASKS // alone.runs[0].scan.tasks)
+    def _batches(self, channels):
+        """Bounds of the batch entries that are put in order together."""
         size = self._numbers(1, max(self.dim, self.d_state)) * self.real.itemsize
-        most = max(1, MOST_BYTES // size)
-        return _bounds(self.batch, max(1, self.batch // wanted, -(-self.batch // most)))
+        most = max(1, JOINED_BYTES // size) if len(channels) == 1 else 1
+        return _bounds(self.batch, -(-self.batch // most))
 
     def _is_in_place(self, name):
         """Whether dB or dC is wanted as it comes: in order, and dense."""
