@@ -1,6 +1,5 @@
 """Maps that are put in order first: when that is, and that y, du and ddelta have the same bits."""
 
-import itertools
 import math
 
 import numpy as np
@@ -63,12 +62,24 @@ def test_what_is_put_in_order_follows_from_sizes_and_the_path(path, options, for
     assert ordered.kept(problem) == (("u", "delta", "B", "C") if kept else ())
 
 
-@pytest.fixture(params=itertools.product(["large", "sparse"], ["blocks", "entries"]), ids=str)
-def ways(request, monkeypatch):
-    """Results of a function without and with that.
+TOGETHER = {
+    "one block of channels": {"MOST_BYTES": 1, "_FEWEST_BLOCKS": 1},
+    "two entries or three": {"JOINED_BYTES": 1 << 16},
+    "all entries": {"JOINED_BYTES": 1 << 25},
+}
 
-    Scanned together is one block of channels, or several batch entries.
-    """
+
+@pytest.fixture(
+    params=[
+        ("large", "one block of channels"),
+        ("sparse", "one block of channels"),
+        ("large", "all entries"),
+        ("sparse", "two entries or three"),
+    ],
+    ids=", ".join,
+)
+def ways(request, monkeypatch):
+    """Results of a function without and with that."""
     kind, together = request.param
 
     def both(function):
@@ -76,11 +87,8 @@ def ways(request, monkeypatch):
         for least in (1 << 60, 0):
             with monkeypatch.context() as patch:
                 patch.setattr(ordered, "PIXELS_PER_LANE", least)
-                if together == "blocks":
-                    patch.setattr(ordered, "MOST_BYTES", 1)
-                    patch.setattr(ordered, "_FEWEST_BLOCKS", 1)
-                else:
-                    patch.setattr(ordered, "JOINED_BYTES", 1 << 14)
+                for name, value in TOGETHER[together].items():
+                    patch.setattr(ordered, name, value)
                 yes = kind == "sparse" and not least
                 patch.setattr(ordered, "_is_sparse", lambda path, yes=yes: yes)
                 forget()
@@ -107,10 +115,12 @@ def test_both_ways_have_the_same_bits(ways, path, options):
         assert_bits(found, fused, name)
 
 
-@pytest.mark.parametrize("forms", [("maps",) * 4, ("maps", "maps", "in order", "maps")])
+@pytest.mark.parametrize(
+    ("forms", "framework"),
+    [(("maps",) * 4, "torch"), (("maps", "maps", "in order", "maps"), "numpy")],  # torch: kept
+)
 @pytest.mark.parametrize("d", [5, 35])
-@pytest.mark.parametrize("framework", ["numpy", "torch"])  # which keeps states
-def test_in_order_first_all_gradients_match_the_reference(ways, forms, d, framework):
+def test_in_order_first_all_gradients_match_the_reference(ways, forms, framework, d):
     problem = make_map_problem(PATHS["window 3"], b=5, d=d, n=5, forms=forms)
     turned = np.ascontiguousarray(problem["B"].swapaxes(0, 1)).swapaxes(0, 1)
     problems = [problem, problem | {"B": turned}] if forms[2] == "in order" else [problem]

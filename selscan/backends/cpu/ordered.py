@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import from_dtype
 
-from ...arrays.layouts import Axes, Layout, dense_steps
 from . import layout as at
 from .gather_plan import RoutesPlan
 from .simd import lanes_of
@@ -167,6 +166,11 @@ class OrderedPlan:
         """Elements of an operand in order."""
         return batch * rows * self.path.table.size
 
+    def _steps(self, rows):
+        """Bytes between neighbours of it: batch entries, routes, rows and steps."""
+        length, size = self.path.length, self.real.itemsize
+        return tuple(x * size for x in (self._numbers(1, rows), rows * length, length, 1))
+
     def _rows(self, name, channels):
         """Channels of an operand, or states."""
         return self.d_state if name in _COEFFICIENTS else channels
@@ -186,8 +190,8 @@ class OrderedPlan:
     def _is_in_place(self, name):
         """Whether dB or dC is wanted as it comes: in order, and dense."""
         layout, _ = self.operands[name]
-        dense = dense_steps(layout.shape, range(len(layout.shape)), self.real.itemsize)
-        return name not in self.moved and layout.steps == dense
+        steps = zip(layout.shape, layout.steps, self._steps(self.d_state), strict=True)
+        return name not in self.moved and all(n == 1 or x == y for n, x, y in steps)
 
     def _share(self, problem, batch, channels):
         """Plans for so many batch entries."""
@@ -202,15 +206,19 @@ class OrderedPlan:
     def _run(self, problem, batch, channels):
         """Plans for so many of their channels."""
         operands, axes = dict(self.operands), dict(problem.axes)
-        size = self.real.itemsize
+        none = dict.fromkeys("hp")
         for name in self.moved.union(self.sums):
-            shape = batch, self.path.routes, self._rows(name, channels), self.path.length
-            layout = Layout(shape, dense_steps(shape, range(4), size), self.real.name)
+            layout, own = operands[name]
+            rows = self._rows(name, channels)
+            shape = batch, self.path.routes, rows, self.path.length
+            layout = layout._replace(shape=shape, steps=self._steps(rows), dtype=self.real.name)
             d, n = (None, 2) if name in _COEFFICIENTS else (2, None)
-            operands[name] = layout, Axes(0, d, n, 3, 1)
+            own = own._replace(b=0, r=1, d=d, n=n, t=3, is_shared=False, **none)
+            operands[name] = layout, own
             if name in axes:
-                axes[name] = operands[name][1]
-        part_steps = dict.fromkeys(_SUMS, self._numbers(batch, self.d_state) * size)
+                axes[name] = own
+        part = self._numbers(batch, self.d_state) * self.real.itemsize
+        part_steps = dict.fromkeys(_SUMS, part)
         small = replace(problem, batch=batch, dim=channels, axes=axes)
         scan = self.make(small, operands, part_steps, self.apart)
         scan.template[at.STATE_BLOCKS] = self.blocks
@@ -230,8 +238,8 @@ class OrderedPlan:
 
     def _scatters(self, names, batch, rows):
         """Plans of scatters: to a map of each route, or to their sum."""
-        size, length, found = self.real.itemsize, self.path.length, {}
-        steps = self._numbers(1, rows) * size, rows * length * size, length * size, 0, 0, size
+        (*outer, step), found = self._steps(rows), {}
+        steps = (*outer, 0, 0, step)
         for name in names:
             if name in self.moved:
                 layout, axes = self.operands[name]
