@@ -20,7 +20,6 @@ from selscan.paths import Path, atrous, cross
 BACKEND = Backend("cpu", "numpy")
 SIDE = math.isqrt(ordered.PIXELS_PER_LANE * lanes(np.float32)) + 1  # of a large map
 DENSE = [x for x, path in PATHS.items() if path.routes > 1 and not path.joined][::4]
-PATHS = PATHS | {"of two chunks": cross(20, 20)}
 
 
 def problem_of(path, in_order=False, dtype="float32", last=False, b=1, d=96, n=16):
@@ -103,10 +102,12 @@ def ways(request, monkeypatch):
     return both
 
 
-@pytest.mark.parametrize("path", [*DENSE, "of two chunks"])
+@pytest.mark.parametrize(
+    "path", [*map(PATHS.get, DENSE), cross(20, 20)], ids=[*DENSE, "of two chunks"]
+)
 @pytest.mark.parametrize("options", [{}, {"per_route": True}, {"merge": False}], ids=str)
 def test_both_ways_have_the_same_bits(ways, path, options):
-    problem = make_map_problem(PATHS[path], b=5, d=35, n=len(options) * 4 + 1, **options)
+    problem = make_map_problem(path, b=5, d=35, n=len(options) * 4 + 1, **options)
 
     def call():
         return BACKEND.scan2d(**problem), *BACKEND.scan2d_backward(**with_dy(problem))[:2]

@@ -188,10 +188,9 @@ def test_y_and_states_without_the_last_state(known):
     assert (y.tobytes(), states.tobytes()) == (known[0][0].tobytes(), known[0][2].tobytes())
 
 
-@pytest.mark.parametrize("case", [{}, {"reverse": True}, {"given": ()}])
+@pytest.mark.parametrize("case", [{}, {"reverse": True}, {"seq_idx": None, "given": ()}])
 def test_a_backend_that_cannot_stop_gets_pieces(monkeypatch, case):
-    """Without seq_idx, at whose step before a piece the CPU's kernels do not look; CUDA's do."""
-    options = {"d": 7, "n": 5, "l": 60, "seq_idx": None} | case
+    options = {"d": 7, "n": 5, "l": 60, "seq_idx": "many"} | case
     problem = with_gradients(make_problem(**options))
     dstates = np.random.default_rng(2).normal(size=(2, 7, 3, 5)).astype(np.float32)
     forward = {x: v for x, v in problem.items() if not x.startswith("dy") and x != "dlast_state"}

@@ -47,6 +47,7 @@ such axis. The last four are those of maps (maps.py).
     APART,  # each route is a task of its own
     TABLE,  # address of the table of a path, int32
     TABLE_STEP_B,  # bytes to the table of the next sample; 0: one for all
+    AHEAD,  # steps of seq_idx before the first one: 0 or 1
     STOPS,  # address of the table of steps whose states are wanted, int32 (stops.py); 0: of none
     PADDED,  # some steps have no pixel
     PARTIAL,  # a route does not come to every pixel
@@ -58,7 +59,7 @@ such axis. The last four are those of maps (maps.py).
     COME_STARTS,
     GO,
     GO_STARTS,
-) = range(HEADER, HEADER + 38)
+) = range(HEADER, HEADER + 39)
 
 # byte offsets of the tiles in the scratch of a worker, forward and backward
 (
@@ -86,9 +87,9 @@ such axis. The last four are those of maps (maps.py).
     TILE_DROW,  # gradients of delta_bias and D of each block
     TILE_SEGMENTS,  # where seq_idx changes within the chunk (segments.py)
     TILE_STOPS,  # gradients of the states that were wanted within the chunk
-) = range(HEADER + 38, HEADER + 62)
+) = range(HEADER + 39, HEADER + 63)
 
-_OPERANDS = HEADER + 62
+_OPERANDS = HEADER + 63
 (
     ADDRESS,
     DTYPE,

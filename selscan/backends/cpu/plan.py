@@ -120,6 +120,9 @@ class Plan:
             self.template[slot + at.DTYPE] = CODES[layout.dtype]
             for step, axis in zip(_STEPS, axes, strict=False):  # of a map, more
                 self.template[slot + step] = 0 if axis is None else layout.steps[axis]
+        if "seq_idx" in operands:  # of a later piece (ops/pieces.py) it has a step more
+            layout, axes = operands["seq_idx"]
+            self.template[at.AHEAD] = layout.shape[axes.t] - problem.length
         self.stops = None  # the table of stops.py, in use as long as the plan is
         if problem.positions and {"states_at", "dstates_at"} & operands.keys():
             self.stops = stops_table(problem.positions, problem.length, chunk, problem.reverse)

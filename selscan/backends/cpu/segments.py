@@ -54,7 +54,9 @@ def find_segments(args, table, b, r, c):
         if args[at.REVERSE]:
             p += (m - 1) * step
             step = -step
-        before = read_integer(code, p if c == 0 else p - step)
+        else:
+            p += args[at.AHEAD] * step
+        before = read_integer(code, p if c + args[at.AHEAD] == 0 else p - step)
         for i in range(m):
             own = read_integer(code, p)
             if own != before:
